@@ -1,0 +1,1 @@
+"""Proof of compute on one machine: generator, model, fingerprint, worker, sender, verification."""

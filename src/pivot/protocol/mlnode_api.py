@@ -1,0 +1,226 @@
+"""What the API node and the ML node say to each other over HTTP.
+
+The management routes keep the published shapes; the proof-of-compute payloads are Pivot's own
+(docs/protocol/poc.md). Fields that a receiver does not know are ignored, so that the two sides can be
+upgraded one after the other. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pivot.protocol.sprint import FINGERPRINT_BYTES, MAX_INDEX, MAX_NODE_NUMBER, SEED_BYTES, SPRINT_PRESETS
+
+MAX_BATCH_LEAVES = 16_384
+"""Most fingerprints in one generated batch (512 KiB before base64)."""
+MAX_VALIDATE_LEAVES = 4_096
+"""Most leaves in one request to validate."""
+MAX_IDENTIFIER_LENGTH = 200
+MAX_URL_LENGTH = 2_000
+MAX_TOKEN_LENGTH = 4_000
+MAX_ARGUMENTS = 256
+MAX_EPOCH = 2**63 - 1
+
+_MAX_BASE64_LENGTH = 4 * ((MAX_BATCH_LEAVES * FINGERPRINT_BYTES + 2) // 3)
+
+Identifier = Annotated[str, Field(min_length=1, max_length=MAX_IDENTIFIER_LENGTH)]
+Height = Annotated[int, Field(ge=0, le=MAX_EPOCH)]
+Nonce = Annotated[int, Field(ge=0, le=MAX_EPOCH)]
+NodeNumber = Annotated[int, Field(ge=0, le=MAX_NODE_NUMBER)]
+LeafIndex = Annotated[int, Field(ge=0, le=MAX_INDEX)]
+Base64 = Annotated[str, Field(max_length=_MAX_BASE64_LENGTH)]
+
+
+class Mode(StrEnum):
+    """What an ML node is doing; exactly one at a time."""
+
+    STOPPED = "STOPPED"
+    POW = "POW"
+    INFERENCE = "INFERENCE"
+    TRAIN = "TRAIN"
+
+
+class PowState(StrEnum):
+    """Inside the mode POW: what the proof-of-compute workers are doing."""
+
+    NOT_LOADED = "NOT_LOADED"
+    LOADING = "LOADING"
+    IDLE = "IDLE"
+    GENERATING = "GENERATING"
+    VALIDATING = "VALIDATING"
+
+
+class _Payload(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PowInit(_Payload):
+    """Body of `/pow/init/generate` and `/pow/init/validate`: which sprint, for whom, and where results go."""
+
+    node_id: NodeNumber
+    """The node number: stable, unique among the host's ML nodes."""
+    preset: str
+    sprint_seed: str
+    """32 bytes in hex."""
+    epoch: Height
+    host_address: Identifier
+    block_height: Height
+    url: Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH)]
+    """Call-back base; `/generated` or `/validated` is appended."""
+    token: Annotated[str, Field(max_length=MAX_TOKEN_LENGTH)] = ""
+    """Bearer token for the call-backs; empty for none."""
+    max_rate: Annotated[int, Field(ge=0, le=10**9)] = 0
+    """Most passes per second; 0 for no cap."""
+    first_index: LeafIndex = 0
+    """Where to go on after a restart: leaves below this are already with the API node."""
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, value: str) -> str:
+        if value not in SPRINT_PRESETS:
+            raise ValueError(f"unknown preset {value!r}; known are {', '.join(sorted(SPRINT_PRESETS))}")
+        return value
+
+    @field_validator("sprint_seed")
+    @classmethod
+    def _seed_is_hex(cls, value: str) -> str:
+        if len(value) != 2 * SEED_BYTES or any(c not in "0123456789abcdefABCDEF" for c in value):
+            raise ValueError(f"sprint_seed must be {2 * SEED_BYTES} hex digits")
+        return value.lower()
+
+    @field_validator("url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("url must start with http:// or https://")
+        return value.rstrip("/")
+
+    @property
+    def seed(self) -> bytes:
+        """The sprint seed as bytes."""
+        return bytes.fromhex(self.sprint_seed)
+
+
+class GeneratedBatch(_Payload):
+    """Body of `url/generated`: the fingerprints of consecutive leaves. Idempotent by `batch_id`."""
+
+    epoch: Height
+    host_address: Identifier
+    node_id: NodeNumber
+    batch_id: Identifier
+    first_index: LeafIndex
+    fingerprints: Base64
+    """base64 of int16 x 16 x n, little-endian."""
+
+    @field_validator("fingerprints")
+    @classmethod
+    def _whole_fingerprints(cls, value: str) -> str:
+        if len(decode_base64(value)) % FINGERPRINT_BYTES:
+            raise ValueError(f"fingerprints must be a whole number of {FINGERPRINT_BYTES}-byte fingerprints")
+        return value
+
+    @property
+    def count(self) -> int:
+        """Number of leaves in this batch."""
+        return len(decode_base64(self.fingerprints)) // FINGERPRINT_BYTES
+
+    def leaves(self) -> list[bytes]:
+        """The fingerprints one by one, 32 bytes each, in the order of their indices."""
+        return split_fingerprints(self.fingerprints)
+
+
+class ValidateRequest(_Payload):
+    """Body of `/pow/validate`: leaves of any host to compute again."""
+
+    batch_id: Identifier
+    host_address: Identifier
+    nonces: Annotated[list[Nonce], Field(min_length=1, max_length=MAX_VALIDATE_LEAVES)]
+    fingerprints: Base64
+    """What the host claims: base64 of int16 x 16 x n, little-endian, in the order of `nonces`."""
+
+    @model_validator(mode="after")
+    def _one_fingerprint_per_nonce(self) -> Self:
+        if len(decode_base64(self.fingerprints)) != len(self.nonces) * FINGERPRINT_BYTES:
+            raise ValueError(f"fingerprints must hold {FINGERPRINT_BYTES} bytes for each nonce")
+        if len(set(self.nonces)) != len(self.nonces):
+            raise ValueError("a nonce occurs twice")
+        return self
+
+    def leaves(self) -> list[bytes]:
+        """The claimed fingerprints one by one, 32 bytes each."""
+        return split_fingerprints(self.fingerprints)
+
+
+class ValidatedBatch(_Payload):
+    """Body of `url/validated`: how far each claimed fingerprint is from the recomputed one."""
+
+    batch_id: Identifier
+    distances: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MAX_VALIDATE_LEAVES)]
+    """Per leaf, in 2**-12 units, as `sprint.distance` counts it."""
+
+
+class InferenceUp(_Payload):
+    """Body of `/inference/up`."""
+
+    model: Annotated[str, Field(min_length=1, max_length=MAX_IDENTIFIER_LENGTH)]
+    dtype: Annotated[str, Field(max_length=MAX_IDENTIFIER_LENGTH)] = "float16"
+    additional_args: Annotated[list[str], Field(max_length=MAX_ARGUMENTS)] = []
+
+
+class NodeState(_Payload):
+    """Answer of `/state`."""
+
+    state: Mode
+
+
+class PowStatus(_Payload):
+    """Answer of `/pow/status`. Everything but `status` is absent while nothing is loaded."""
+
+    status: PowState
+    is_model_initialized: bool | None = None
+    epoch: int | None = None
+    preset: str | None = None
+    next_index: int | None = None
+    """One more than the last leaf whose batch the API node has taken, without gaps."""
+    restarts: int | None = None
+    """How often the worker process had to be started again."""
+    error: str | None = None
+    """Why the worker last failed, in a sentence."""
+
+
+class PowEnvelope(_Payload):
+    """Answer of the routes that change the proof of compute."""
+
+    status: str = "OK"
+    pow_status: PowStatus
+
+
+class TrainStart(_Payload):
+    """Body of `/train/start`."""
+
+    train_config: dict[str, object] = {}
+    train_env: dict[str, str] = {}
+
+
+def decode_base64(text: str) -> bytes:
+    """The bytes of strict base64. Raises ValueError with a sentence when the text is none."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("not base64") from error
+
+
+def encode_fingerprints(fingerprints: bytes) -> str:
+    """Fingerprint bytes, 32 per leaf, as they travel in JSON."""
+    return base64.b64encode(fingerprints).decode("ascii")
+
+
+def split_fingerprints(text: str) -> list[bytes]:
+    """The fingerprints in a base64 text, 32 bytes each."""
+    data = decode_base64(text)
+    return [data[i : i + FINGERPRINT_BYTES] for i in range(0, len(data), FINGERPRINT_BYTES)]
