@@ -1,0 +1,1 @@
+"""Pivot: a decentralised network that serves large language models."""

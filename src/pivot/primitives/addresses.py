@@ -1,0 +1,65 @@
+"""Addresses of accounts, modules and consensus keys."""
+
+from functools import cache, lru_cache
+from typing import NewType
+
+from pivot.primitives import bech32
+from pivot.primitives.hashes import hash160, sha256
+
+Address = NewType("Address", str)
+"""Of an account: bech32 under `gonka`."""
+
+ACCOUNT_PREFIX = "gonka"
+OPERATOR_PREFIX = "gonkavaloper"
+CONSENSUS_PREFIX = "gonkavalcons"
+ACCOUNT_ADDRESS_LENGTHS = (20, 32)
+CONSENSUS_KEY_LENGTH = 32
+CACHED_ADDRESSES = 65_536
+
+
+class InvalidAddress(ValueError):
+    """The text is not an account's address on this network."""
+
+
+def from_public_key(public_key: bytes) -> Address:
+    """Address of a compressed secp256k1 key (33 bytes)."""
+    return from_bytes(hash160(public_key))
+
+
+def from_bytes(raw: bytes) -> Address:
+    """Address of its 20 bytes (32 for some module accounts)."""
+    return Address(bech32.encode(ACCOUNT_PREFIX, raw))
+
+
+@lru_cache(maxsize=CACHED_ADDRESSES)
+def to_bytes(address: str) -> bytes:
+    """The bytes of an address. Raises InvalidAddress. Cached: one dictionary look-up for an address seen lately."""
+    try:
+        raw = bech32.decode(address, ACCOUNT_PREFIX)
+    except bech32.InvalidBech32 as error:
+        raise InvalidAddress(str(error)) from None
+    if len(raw) not in ACCOUNT_ADDRESS_LENGTHS:
+        raise InvalidAddress(f"{address!r} holds {len(raw)} bytes, an address has 20")
+    return raw
+
+
+def require(text: str) -> Address:
+    """`text` as an address. Raises InvalidAddress with a sentence."""
+    to_bytes(text)
+    return Address(text)
+
+
+@cache
+def of_module(name: str) -> Address:
+    """Address of a module's account: the first 20 bytes of SHA-256 of its name. Nobody holds a key to it."""
+    return from_bytes(sha256(name.encode())[:20])
+
+
+def operator_address(address: str) -> str:
+    """The same bytes as a validator operator's address."""
+    return bech32.encode(OPERATOR_PREFIX, to_bytes(address))
+
+
+def consensus_address(consensus_key: bytes) -> bytes:
+    """20 bytes by which the engine names an ed25519 consensus key (32 bytes)."""
+    return sha256(consensus_key)[:20]
