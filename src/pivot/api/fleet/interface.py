@@ -1,0 +1,98 @@
+"""What the rest of the API node may ask of the fleet."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pivot.protocol.mlnode_api import PowInit, ValidateRequest
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Serve inference of a model. `arguments`: of the model's registration first, then the host's own."""
+
+    model: str
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Run the sprint."""
+
+    init: PowInit
+
+
+@dataclass(frozen=True)
+class Validate:
+    """Be ready to check other hosts' leaves."""
+
+    init: PowInit
+
+
+Duty = Stop | Serve | Generate | Validate
+
+
+@dataclass(frozen=True)
+class FleetNode:
+    """One ML node as its host declared it, and what is known of it."""
+
+    id: str
+    node_number: int
+    """Stable; its sprint's nonces are node_number × 2^40 + i."""
+    models: dict[str, tuple[str, ...]]
+    """Model id to the host's own arguments."""
+    max_concurrent: int
+    management_url: str
+    inference_url: str
+    enabled: bool
+    reachable: bool
+    duty: Duty | None
+    """What it was last told to do."""
+    fulfils: bool
+    """Whether it was seen doing that."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to send one request to a node, until the lease is closed (the end of the stream)."""
+
+    node_id: str
+    inference_url: str
+
+
+class NoNodeAvailable(Exception):
+    """No node serves this model now, or all are busy and stayed so."""
+
+
+class Fleet(Protocol):
+    """The host's ML nodes."""
+
+    def nodes(self) -> Sequence[FleetNode]: ...
+
+    def assign(self, duties: Callable[[FleetNode], Duty]) -> None:
+        """Say what every node (also one that is added later) should do from now on. The reconciler sees to it."""
+        ...
+
+    def lend(self, model: str, *, wait_s: float) -> AbstractAsyncContextManager[Lease]:
+        """The least busy node that serves `model`, waiting up to `wait_s` for one. Raises NoNodeAvailable.
+
+        A node whose lease ended with a ConnectionError is set aside until it is seen healthy again.
+        """
+        ...
+
+    async def distances(self, request: ValidateRequest, *, timeout_s: float) -> list[int]:
+        """Let some node recompute leaves: one distance per nonce, in the order given. Tries others when one fails.
+
+        Raises NoNodeAvailable. The nodes' answers come through the call-back port: `accept_distances`.
+        """
+        ...
+
+    def accept_distances(self, batch_id: str, distances: list[int]) -> None:
+        """A node's answer has arrived. An unknown batch is ignored."""
+        ...

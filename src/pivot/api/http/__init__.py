@@ -1,0 +1,1 @@
+"""The API node's three HTTP listeners: public, call-backs of ML nodes, admin."""
