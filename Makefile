@@ -1,0 +1,49 @@
+# Two commands matter: `make devnet` runs a network, `make test` tests it. Both set up what they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup proto devnet test check format clean
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+export UV_PYTHON_DOWNLOADS ?= never
+export OPENBLAS_NUM_THREADS ?= 1
+BIN := .venv/bin
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.ready src/pivot/protocol/generated/__init__.py ## install everything (into .venv)
+	@$(BIN)/python -m pivot.node.engine
+
+.venv/.ready: pyproject.toml uv.lock
+	@command -v uv >/dev/null || $(PYTHON) -m pip install --quiet "uv==$(UV_VERSION)"
+	@uv sync --frozen --quiet
+	@touch $@
+
+src/pivot/protocol/generated/__init__.py: .venv/.ready proto/build.py $(shell find proto -name '*.proto')
+	@$(BIN)/python proto/build.py
+
+devnet: setup ## run a whole network on this machine; Ctrl-C stops it, again continues it
+	@$(BIN)/pivot devnet up --home .devnet
+
+check: setup ## static checks
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python lint/determinism.py
+	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n 12
+	@$(BIN)/mypy
+
+test: setup ## everything that CI runs
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
+
+format: setup ## put the code in its form
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+clean: ## remove what was built and installed here
+	@rm -rf .venv build src/pivot/protocol/generated .coverage* .mypy_cache .ruff_cache .pytest_cache
