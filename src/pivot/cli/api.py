@@ -1,0 +1,21 @@
+"""`pivot api …`: the API node."""
+
+import asyncio
+
+import typer
+
+from pivot.api.run import run_api
+from pivot.api.settings import ApiSettings
+
+app = typer.Typer(help="The API node, configured by API_CONFIG_PATH and DAPI_… variables.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """The API node, configured by API_CONFIG_PATH and DAPI_… variables."""
+
+
+@app.command("run")
+def run_node() -> None:
+    """Run the API node until SIGINT or SIGTERM."""
+    asyncio.run(run_api(ApiSettings()))

@@ -1,0 +1,20 @@
+"""`pivot mlnode …`: the ML node."""
+
+import asyncio
+
+import typer
+
+from pivot.mlnode.run import MlNodeSettings, run_mlnode
+
+app = typer.Typer(help="The ML node, configured by MLNODE_… variables.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """The ML node, configured by MLNODE_… variables."""
+
+
+@app.command("run")
+def run_node() -> None:
+    """Run the ML node until SIGINT or SIGTERM."""
+    asyncio.run(run_mlnode(MlNodeSettings()))

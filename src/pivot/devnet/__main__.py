@@ -1,0 +1,22 @@
+"""A devnet in the background: `python -m pivot.devnet HOME`, started by `pivot devnet up --detach`."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from pivot.devnet.plan import DevnetError, load_plan
+from pivot.devnet.run import run
+
+
+def main() -> int:
+    home = Path(sys.argv[1])
+    try:
+        asyncio.run(run(load_plan(home), home, None))
+    except DevnetError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

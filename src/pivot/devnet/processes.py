@@ -1,0 +1,110 @@
+"""The processes of a devnet: which command, which settings, in which order."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pivot.devnet.plan import LOOPBACK, MODEL, HostPlan, MlNodePlan, Plan, host_home, write_private
+from pivot.node.engine_home import EngineHome, engine_config
+from pivot.node.network_node import NodeSettings, application_socket, node_groups
+from pivot.node.supervisor import ProcessSpec
+from pivot.protocol.parameters import timeout_commit
+
+ML_NODE_MAX_CONCURRENT = 16
+
+
+def engine_home(home: Path, index: int) -> EngineHome:
+    return EngineHome(host_home(home, index) / "engine")
+
+
+def process_groups(plan: Plan, home: Path, engine: Path) -> list[list[ProcessSpec]]:
+    """Groups for the supervisor: ML nodes first, as they take longest; engine and application are one group."""
+    groups: list[list[ProcessSpec]] = []
+    for index, host in enumerate(plan.hosts):
+        groups += [[_ml_node(home, index, node)] for node in host.ml_nodes]
+        settings = NodeSettings(
+            home=host_home(home, index),
+            engine=engine,
+            rpc_url=host.rpc_url,
+            grpc=f"{LOOPBACK}:{host.grpc_port}",
+            rest=f"{LOOPBACK}:{host.rest_port}",
+            logs=home / "logs",
+            log_prefix=f"host{index}-",
+            host=index,
+        )
+        groups += [*node_groups(settings), [_api(plan, home, index, host)]]
+    return groups
+
+
+def write_settings(plan: Plan, home: Path) -> None:
+    """Everything that the processes read from files: engine configurations, keys, lists of ML nodes."""
+    homes = [engine_home(home, index) for index in range(len(plan.hosts))]
+    peers = [f"{engine.node_id()}@{LOOPBACK}:{host.p2p_port}" for engine, host in zip(homes, plan.hosts, strict=True)]
+    for index, host in enumerate(plan.hosts):
+        config = engine_config(
+            moniker=f"host{index}",
+            abci_socket=application_socket(host_home(home, index)),
+            rpc=f"{LOOPBACK}:{host.rpc_port}",
+            p2p=f"{LOOPBACK}:{host.p2p_port}",
+            timeout_commit=timeout_commit(plan.preset),
+            peers=[peer for other, peer in enumerate(peers) if other != index],
+            on_one_machine=True,
+        )
+        homes[index].write_config(config)
+        api_home = host_home(home, index) / "api"
+        api_home.mkdir(parents=True, exist_ok=True)
+        write_private(api_home / "account.key", host.account_key)
+        write_private(api_home / "gateway.key", host.gateway_key)
+        nodes = [_node_config(node) for node in host.ml_nodes]
+        (api_home / "node-config.json").write_text(json.dumps(nodes, indent=2))
+
+
+def _node_config(node: MlNodePlan) -> dict[str, object]:
+    return {
+        "id": node.id,
+        "host": LOOPBACK,
+        "inference_port": node.inference_port,
+        "poc_port": node.management_port,
+        "max_concurrent": ML_NODE_MAX_CONCURRENT,
+        "models": {MODEL: {"args": []}},
+    }
+
+
+def _api(plan: Plan, home: Path, index: int, host: HostPlan) -> ProcessSpec:
+    folder = host_home(home, index) / "api"
+    environment = {
+        "DAPI_HOME": str(folder),
+        "DAPI_API__PUBLIC_URL": host.public_url,
+        "DAPI_API__PUBLIC_SERVER_PORT": str(host.public_port),
+        "DAPI_API__PUBLIC_SERVER_HOST": LOOPBACK,
+        "DAPI_API__ML_SERVER_PORT": str(host.callback_port),
+        "DAPI_API__ADMIN_SERVER_PORT": str(host.admin_port),
+        "DAPI_API__POC_CALLBACK_URL": host.callback_url,
+        "DAPI_API__API_KEYS": plan.api_key,
+        "DAPI_API__ALLOW_PRIVATE_URLS": "true",
+        "DAPI_CHAIN_NODE__URL": host.rpc_url,
+        "DAPI_CHAIN_NODE__GRPC_URL": host.grpc_url,
+        "DAPI_CHAIN_NODE__REST_URL": host.rest_url,
+        "NODE_CONFIG_PATH": str(folder / "node-config.json"),
+    }
+    return ProcessSpec("api", _python("pivot.api"), _log(home, index, "api"), index, environment)
+
+
+def _ml_node(home: Path, index: int, node: MlNodePlan) -> ProcessSpec:
+    environment = {
+        "MLNODE_HOST": LOOPBACK,
+        "MLNODE_MANAGEMENT_PORT": str(node.management_port),
+        "MLNODE_INFERENCE_PORT": str(node.inference_port),
+        "MLNODE_STATE_DIR": str(host_home(home, index) / node.id),
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    return ProcessSpec("mlnode", _python("pivot.mlnode"), _log(home, index, node.id), index, environment)
+
+
+def _python(*arguments: str) -> Sequence[str]:
+    return [sys.executable, "-m", *arguments]
+
+
+def _log(home: Path, index: int, name: str) -> Path:
+    return home / "logs" / f"host{index}-{name}.log"

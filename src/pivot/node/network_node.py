@@ -1,0 +1,80 @@
+"""The three processes of a network node's chain side, for `pivot node run` and for the devnet alike."""
+
+import hashlib
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pivot.node.supervisor import ProcessSpec
+
+LONGEST_SOCKET_PATH = 100
+"""The system allows 107 bytes for the path of a unix socket."""
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """Where a network node lives and listens. `grpc` and `rest` are `host:port`."""
+
+    home: Path
+    engine: Path
+    rpc_url: str
+    grpc: str
+    rest: str
+    logs: Path | None = None
+    log_prefix: str = ""
+    host: int = 0
+
+    @property
+    def engine_home(self) -> Path:
+        return self.home / "engine"
+
+    @property
+    def chain_home(self) -> Path:
+        return self.home / "chain"
+
+
+def application_socket(home: Path) -> Path:
+    """The application's socket: in the node's folder, or among the system's temporary files if that path is too long."""
+    path = home / "application.sock"
+    if len(str(path).encode()) <= LONGEST_SOCKET_PATH:
+        return path
+    name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"pivot-{name}.sock"
+
+
+def node_groups(settings: NodeSettings) -> list[list[ProcessSpec]]:
+    """Engine and application as one group, the gateway as another."""
+    socket = application_socket(settings.home)
+    application = _python("pivot.chain", "--home", str(settings.chain_home), "--socket", str(socket))
+    engine = [str(settings.engine), "start", "--home", str(settings.engine_home)]
+    gateway = _python(
+        "pivot.chain.gateway",
+        "--database",
+        str(settings.chain_home),
+        "--rpc",
+        settings.rpc_url,
+        "--grpc",
+        settings.grpc,
+        "--rest",
+        settings.rest,
+    )
+    return [
+        [
+            _spec(settings, "application", application),
+            ProcessSpec("engine", engine, _log(settings, "engine"), settings.host, waits_for=socket.exists),
+        ],
+        [_spec(settings, "gateway", gateway)],
+    ]
+
+
+def _spec(settings: NodeSettings, name: str, command: list[str]) -> ProcessSpec:
+    return ProcessSpec(name, command, _log(settings, name), settings.host)
+
+
+def _log(settings: NodeSettings, name: str) -> Path:
+    return (settings.logs or settings.home / "logs") / f"{settings.log_prefix}{name}.log"
+
+
+def _python(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", *arguments]
