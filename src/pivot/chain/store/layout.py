@@ -25,7 +25,7 @@ BLOCK_TABLE = b"/block"  # a slash cannot be in a store's name
 BLOCK_KEY = b"last"
 BLOCK_ROW = struct.Struct(f">BQ{HASH_SIZE}s")  # format, height, app hash; the names follow, each ended by a newline
 
-Table: TypeAlias = "lmdb._Database"
+Table: TypeAlias = "lmdb._Database"  # noqa: SLF001  (the type has no public name)
 ReadTransaction: TypeAlias = "lmdb.Transaction[bytes]"
 
 

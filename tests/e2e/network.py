@@ -1,0 +1,131 @@
+"""What the tests ask of a running network, over the interfaces that users have."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+
+from pivot.primitives.keys import PrivateKey
+from pivot.protocol import signing
+
+PATIENCE_SECONDS = 120.0
+Found = TypeVar("Found")
+_timestamps = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Network:
+    home: Path
+    contract: dict[str, Any]
+
+    @property
+    def hosts(self) -> list[dict[str, Any]]:
+        hosts: list[dict[str, Any]] = self.contract["hosts"]
+        return hosts
+
+    @property
+    def model(self) -> str:
+        return str(self.contract["model"])
+
+    @property
+    def api_key(self) -> str:
+        return str(self.contract["developer"]["api_key"])
+
+    def processes(self) -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = json.loads((self.home / "processes.json").read_text())["processes"]
+        return listed
+
+    def chat_body(self, text: str = "What is an epoch?", **fields: Any) -> bytes:
+        request = {"model": self.model, "messages": [{"role": "user", "content": text}], "max_tokens": 24, **fields}
+        return json.dumps(request).encode()
+
+    def signed_headers(self, body: bytes, transfer_address: str, timestamp_ns: int | None = None) -> dict[str, str]:
+        """What an unmodified gonka-openai client sends."""
+        key = PrivateKey.from_hex(self.contract["developer"]["private_key_hex"])
+        stamp = time.time_ns() + next(_timestamps) if timestamp_ns is None else timestamp_ns
+        message = signing.developer_sign_bytes(signing.body_hash(body), stamp, transfer_address)
+        return {
+            "Authorization": key.sign_base64(message),
+            "X-Requester-Address": key.address,
+            "X-Timestamp": str(stamp),
+            "Content-Type": "application/json",
+        }
+
+    async def ask(self, session: aiohttp.ClientSession, host: int, text: str = "What is an epoch?", **fields: Any) -> Answer:
+        """A request with the API key, to one host."""
+        headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}
+        return await self.post(session, host, self.chat_body(text, **fields), headers)
+
+    async def post(self, session: aiohttp.ClientSession, host: int, body: bytes, headers: dict[str, str]) -> Answer:
+        url = f"{self.hosts[host]['public_url']}/v1/chat/completions"
+        async with session.post(url, data=body, headers=headers) as answer:
+            raw = await answer.read()
+            return Answer(answer.status, raw, answer.headers.get("Content-Type", ""))
+
+    async def members(self, session: aiohttp.ClientSession, host: int = 0) -> dict[str, int]:
+        """Weights in the current epoch."""
+        document = await get(session, f"{self.hosts[host]['public_url']}/v1/epochs/current/participants")
+        listed = document["active_participants"]["participants"]
+        return {member["index"]: int(member["weight"]) for member in listed}
+
+    async def epoch(self, session: aiohttp.ClientSession) -> int:
+        document = await get(session, f"{self.hosts[0]['public_url']}/v1/epochs/current/participants")
+        return int(document["active_participants"]["epoch_id"])
+
+    async def record(self, session: aiohttp.ClientSession, host: int, inference_id: str) -> dict[str, Any]:
+        """The chain's record of an answer, once it is settled."""
+        url = f"{self.hosts[host]['public_url']}/v1/chat/completions/{quote(inference_id, safe='')}"
+
+        async def settled() -> dict[str, Any] | None:
+            async with session.get(url) as answer:
+                if answer.status != 200:
+                    return None
+                document: dict[str, Any] = await answer.json()
+                return document if document["status"] not in {"STARTED", 0} else None
+
+        return await until(settled)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    raw: bytes
+    content_type: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.raw)
+        return document
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The JSON of every event of a stream."""
+        lines = [line.removeprefix("data: ") for line in self.raw.decode().split("\n") if line.startswith("data: ")]
+        assert lines[-1] == "[DONE]"
+        return [json.loads(line) for line in lines[:-1]]
+
+
+async def get(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+    async with session.get(url) as answer:
+        assert answer.status == 200, await answer.text()
+        document: dict[str, Any] = await answer.json()
+        return document
+
+
+async def until(ask: Callable[[], Awaitable[Found | None]], patience: float = PATIENCE_SECONDS) -> Found:
+    """The first answer that is not None (or False)."""
+    async with asyncio.timeout(patience):
+        while True:
+            found = await ask()
+            if found:
+                return found
+            await asyncio.sleep(0.2)
