@@ -86,15 +86,28 @@ class Chain(Protocol):
     async def inference(self, inference_id: str) -> Inference | None: ...
 
 
+EXPIRED = -1
+"""Code of an entry whose deadline passed before the chain had it."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of an entry of the outbox."""
 
     key: str
     done: bool
+    """Nothing more will happen: with code 0 the chain has it, otherwise it was refused for good or has expired."""
     code: int = 0
+    """The chain's code of the refusal, or EXPIRED."""
     log: str = ""
+    """Why, in a sentence."""
     height: int = 0
+    """Block in which the chain took it; 0 when it was never in a block."""
+
+    @property
+    def accepted(self) -> bool:
+        """The chain has it."""
+        return self.done and self.code == 0
 
 
 class Outbox(Protocol):
@@ -114,5 +127,5 @@ class Outbox(Protocol):
         ...
 
     async def wait(self, key: str, timeout_s: float) -> Outcome | None:
-        """The outcome as soon as the entry is done, or what is known when the time is over."""
+        """The outcome as soon as the entry is done, or what is known when the time is over. None for an unknown key."""
         ...
