@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
+import socket
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,6 +85,33 @@ class Network:
         document = await get(session, f"{self.hosts[0]['public_url']}/v1/epochs/current/participants")
         return int(document["active_participants"]["epoch_id"])
 
+    @asynccontextmanager
+    async def extra_ml_node(self) -> AsyncIterator[dict[str, Any]]:
+        """One more ML node as a process of its own: what its host tells the Admin API."""
+        management, inference = free_port(), free_port()
+        environment = os.environ | {
+            "MLNODE_HOST": "127.0.0.1",
+            "MLNODE_MANAGEMENT_PORT": str(management),
+            "MLNODE_INFERENCE_PORT": str(inference),
+            "MLNODE_STATE_DIR": str(self.home / "extra-ml-node"),
+        }
+        with (self.home / "logs" / "extra-ml-node.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "pivot.mlnode", env=environment, stdout=log, stderr=log
+            )
+        try:
+            yield {
+                "id": "extra",
+                "host": "127.0.0.1",
+                "inference_port": inference,
+                "poc_port": management,
+                "max_concurrent": 8,
+                "models": {self.model: {"args": []}},
+            }
+        finally:
+            process.terminate()
+            await process.wait()
+
     async def record(self, session: aiohttp.ClientSession, host: int, inference_id: str) -> dict[str, Any]:
         """The chain's record of an answer, once it is settled."""
         url = f"{self.hosts[host]['public_url']}/v1/chat/completions/{quote(inference_id, safe='')}"
@@ -112,6 +143,13 @@ class Answer:
         lines = [line.removeprefix("data: ") for line in self.raw.decode().split("\n") if line.startswith("data: ")]
         assert lines[-1] == "[DONE]"
         return [json.loads(line) for line in lines[:-1]]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 async def get(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:

@@ -50,9 +50,7 @@ class CommittedState:
             raise Refusal(StatusCode.RESOURCE_EXHAUSTED, "too many queries wait for an answer; ask again in a second")
         self._under_way += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._read, handler, request, height
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, handler, request, height)
         finally:
             self._under_way -= 1
 

@@ -36,9 +36,7 @@ class Method:
         return f"/{self.descriptor.containing_service.full_name}/{self.descriptor.name}"
 
 
-def method(
-    descriptor: MethodDescriptor, answer: Callable[[Any, int | None], Awaitable[Answer]]
-) -> Method:
+def method(descriptor: MethodDescriptor, answer: Callable[[Any, int | None], Awaitable[Answer]]) -> Method:
     """A line of the table; request and response types follow from the descriptor."""
     return Method(
         descriptor=descriptor,

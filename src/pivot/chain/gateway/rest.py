@@ -1,0 +1,189 @@
+"""REST: every method under the routes that its proto names (`google.api.http`), in the JSON of the Cosmos SDK's gateway.
+
+Field names as in the proto, 64-bit integers as text, enums by name, bytes in base64, fields without a value shown. Path
+segments may be percent-encoded, so an id with `/` in it fits one segment.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on the path)
+import orjson
+from google.api import annotations_pb2
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from grpc import StatusCode
+
+from pivot.chain.gateway.methods import Method
+from pivot.chain.gateway.refusals import Refusal
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+HEIGHT_HEADER = "x-cosmos-block-height"
+MAX_BODY_BYTES = 2 * 2**20
+MAX_QUERY_FIELDS = 100
+_VARIABLE = re.compile(r"\{([a-zA-Z0-9_.]+)(?:=(\*\*?))?\}")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One HTTP method and path template of one method."""
+
+    verb: str
+    pattern: re.Pattern[str]
+    fields: tuple[str, ...]
+    """Names of the path's variables, in order."""
+    takes_body: bool
+    method: Method
+    literal: int
+    """Length of the template's fixed text: the more specific of two routes that fit wins."""
+
+
+class RestApplication:
+    """An ASGI application over the table of methods."""
+
+    def __init__(self, methods: Sequence[Method]) -> None:
+        found = [route for method in methods for route in _routes(method)]
+        self._routes = sorted(found, key=lambda route: -route.literal)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            request, method, height = await self._read(scope, receive)
+            answer = await method.answer(request, height)
+            headers = {HEIGHT_HEADER: str(answer.height)} if answer.height is not None else {}
+            await _send(send, HTTPStatus.OK, to_json(answer.response), headers)
+        except Refusal as refusal:
+            body = {"code": refusal.number, "message": refusal.message, "details": []}
+            await _send(send, refusal.http_status, orjson.dumps(body), {})
+
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[Message, Method, int | None]:
+        path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace").partition("?")[0]
+        for route in self._routes:
+            match = route.pattern.fullmatch(path) if route.verb == scope["method"] else None
+            if match is not None:
+                break
+        else:
+            raise Refusal(StatusCode.UNIMPLEMENTED, f"there is no {scope['method']} {path[:200]} here")
+        request = route.method.request()
+        if route.takes_body:
+            _parse_body(await _body(receive), request)
+        else:
+            _fill(request, parse_qsl(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True))
+        _fill(request, [(name, unquote(text)) for name, text in zip(route.fields, match.groups(), strict=True)])
+        return request, route.method, _height(scope["headers"])
+
+
+def to_json(message: Message) -> bytes:
+    """A message in the gateway's JSON."""
+    try:
+        document = json_format.MessageToDict(
+            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+    except TypeError as error:  # an Any of a type that this node does not know
+        raise Refusal(StatusCode.INTERNAL, f"the answer cannot be written as JSON: {error}") from error
+    return orjson.dumps(document)
+
+
+def _routes(method: Method) -> Iterable[Route]:
+    rule = method.descriptor.GetOptions().Extensions[annotations_pb2.http]
+    for binding in (rule, *rule.additional_bindings):
+        for verb in ("get", "post"):
+            template: str = getattr(binding, verb)
+            if template:
+                yield _route(verb.upper(), template, bool(binding.body), method)
+
+
+def _route(verb: str, template: str, takes_body: bool, method: Method) -> Route:
+    pattern, last = "", 0
+    for variable in _VARIABLE.finditer(template):
+        pattern += re.escape(template[last : variable.start()])
+        pattern += "(.+)" if variable[2] == "**" else "([^/]+)"
+        last = variable.end()
+    pattern += re.escape(template[last:])
+    names = tuple(variable[1] for variable in _VARIABLE.finditer(template))
+    return Route(verb, re.compile(pattern + "/?"), names, takes_body, method, len(_VARIABLE.sub("", template)))
+
+
+def _height(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    for name, value in headers:
+        if name.lower() == HEIGHT_HEADER.encode():
+            if not value.isdigit():
+                raise Refusal(StatusCode.INVALID_ARGUMENT, f"{HEIGHT_HEADER} must be a block's height")
+            return int(value)
+    return None
+
+
+async def _body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        part = await receive()
+        body += part.get("body", b"")
+        more = part.get("more_body", False)
+        if len(body) > MAX_BODY_BYTES:
+            raise Refusal(StatusCode.INVALID_ARGUMENT, f"a request's body has at most {MAX_BODY_BYTES} bytes")
+    return body
+
+
+def _parse_body(body: bytes, request: Message) -> None:
+    try:
+        json_format.Parse(body or b"{}", request)
+    except (json_format.ParseError, UnicodeDecodeError) as error:
+        raise Refusal(StatusCode.INVALID_ARGUMENT, str(error)[:500]) from error
+
+
+def _fill(request: Message, fields: Sequence[tuple[str, str]]) -> None:
+    """Set the fields that a path or a query string names, `pagination.limit` in the message `pagination`."""
+    if len(fields) > MAX_QUERY_FIELDS:
+        raise Refusal(StatusCode.INVALID_ARGUMENT, f"a query has at most {MAX_QUERY_FIELDS} fields")
+    for name, text in fields:
+        *outer, last = name.removesuffix("[]").split(".")
+        target: Any = request
+        for step in outer:
+            field = _field(target.DESCRIPTOR, step)
+            if field is None or field.message_type is None or field.label == FieldDescriptor.LABEL_REPEATED:
+                raise Refusal(StatusCode.INVALID_ARGUMENT, f"there is no field {name[:80]!r} in this request")
+            target = getattr(target, field.name)
+        _set(target, last, text, name)
+
+
+def _set(target: Message, name: str, text: str, full_name: str) -> None:
+    field = _field(target.DESCRIPTOR, name)
+    if field is None:
+        raise Refusal(StatusCode.INVALID_ARGUMENT, f"there is no field {full_name[:80]!r} in this request")
+    if field.message_type is not None and field.message_type.full_name != "google.protobuf.Timestamp":
+        raise Refusal(StatusCode.INVALID_ARGUMENT, f"the field {full_name[:80]!r} cannot be given in a query")
+    value: Any = text
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        value = {"true": True, "1": True, "": True, "false": False, "0": False}.get(text.lower(), text)
+    elif field.type == FieldDescriptor.TYPE_BYTES:
+        value = text.replace(" ", "+")  # a plus sign that was not percent-encoded
+    elif field.type == FieldDescriptor.TYPE_ENUM and text.lstrip("-").isdigit():
+        value = int(text)
+    try:
+        json_format.ParseDict({field.name: [value] if field.label == FieldDescriptor.LABEL_REPEATED else value}, target)
+    except json_format.ParseError as error:
+        raise Refusal(StatusCode.INVALID_ARGUMENT, f"{full_name}: {str(error)[:300]}") from error
+
+
+def _field(message: Descriptor, name: str) -> FieldDescriptor | None:
+    return message.fields_by_name.get(name) or message.fields_by_camelcase_name.get(name)
+
+
+async def _send(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    listed = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"access-control-allow-origin", b"*"),
+        *((name.encode(), value.encode()) for name, value in headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": listed})
+    await send({"type": "http.response.body", "body": body})
