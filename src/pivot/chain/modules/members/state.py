@@ -1,0 +1,111 @@
+"""Groups of members by epoch and model. Written once when the epoch is formed, parsed once per process."""
+
+from functools import lru_cache
+
+from pivot.chain.modules.epochs.pruning import prune_rows
+from pivot.chain.modules.epochs.state import epoch_key
+from pivot.chain.modules.participants.consensus_keys import consensus_key
+from pivot.chain.modules.participants.state import require_participant
+from pivot.chain.store.journal import State
+from pivot.chain.types import Block, Reader
+from pivot.protocol.generated.inference.inference.types_pb2 import (
+    ActiveParticipants,
+    EpochGroupData,
+    MLNodeInfo,
+    ValidationWeight,
+)
+
+STORE = "inference"
+GROUPS = b"EpochGroupData/value/"
+ACTIVE_PARTICIPANTS = b"ActiveParticipants/value/"
+CACHED_GROUPS = 256
+
+
+def group(state: Reader, epoch: int, model: str = "") -> EpochGroupData | None:
+    """The epoch's members (model ""), or those that serve a model; None if there is no such group.
+
+    The message is shared by all who ask: nobody may change it. The members' nodes are in it.
+    """
+    row = state.get(STORE, epoch_key(GROUPS, epoch, model))
+    return None if row is None else _parsed(row).group
+
+
+def weights(state: Reader, epoch: int, model: str = "") -> tuple[tuple[str, int], ...]:
+    """(address, weight) of the members by address, all weights above 0; empty if there is no such group.
+
+    In a model's group a member's weight is that of the nodes which serve this model (W-16).
+    """
+    row = state.get(STORE, epoch_key(GROUPS, epoch, model))
+    return () if row is None else _parsed(row).weights
+
+
+def is_member(state: Reader, epoch: int, address: str) -> bool:
+    """Whether the address is one of the epoch's members."""
+    row = state.get(STORE, epoch_key(GROUPS, epoch, ""))
+    return row is not None and address in _parsed(row).members
+
+
+def nodes(state: Reader, epoch: int, address: str) -> tuple[MLNodeInfo, ...]:
+    """The nodes, with their weights, that a member has in an epoch; none for others."""
+    row = state.get(STORE, epoch_key(GROUPS, epoch, ""))
+    member = None if row is None else _parsed(row).members.get(address)
+    return () if member is None else tuple(member.ml_nodes)
+
+
+def serving_nodes(state: Reader, epoch: int, address: str) -> tuple[MLNodeInfo, ...]:
+    """The member's nodes that go on answering during the sprint which takes place in this epoch (POC_SLOT)."""
+    return tuple(node for node in nodes(state, epoch, address) if serves_in_sprint(node))
+
+
+def serves_in_sprint(node: MLNodeInfo) -> bool:
+    """Whether the node has the published POC_SLOT: it answers during the next sprint and carries its weight over."""
+    return len(node.timeslot_allocation) > 1 and node.timeslot_allocation[1]
+
+
+def active_participants(state: Reader, epoch: int) -> ActiveParticipants | None:
+    """The published row of an epoch's members; epoch 0 has none."""
+    row = state.get(STORE, epoch_key(ACTIVE_PARTICIPANTS, epoch))
+    return None if row is None else ActiveParticipants.FromString(row)
+
+
+def electorate(state: Reader, epoch: int) -> list[tuple[str, bytes, int]]:
+    """(address, consensus key in force, weight) of an epoch's members: what validators' powers are made of."""
+    return [
+        (address, consensus_key(require_participant(state, address)), weight)
+        for address, weight in weights(state, epoch)
+    ]
+
+
+def put_group(state: State, record: EpochGroupData) -> None:
+    """Write a group."""
+    key = epoch_key(GROUPS, record.epoch_index, record.model_id)
+    state.set(STORE, key, record.SerializeToString(deterministic=True))
+
+
+def put_active_participants(state: State, record: ActiveParticipants) -> None:
+    """Write the published row of an epoch's members."""
+    state.set(STORE, epoch_key(ACTIVE_PARTICIPANTS, record.epoch_id), record.SerializeToString(deterministic=True))
+
+
+def prune(block: Block) -> None:
+    """Delete groups and members of epochs past their time."""
+    prune_rows(block, GROUPS)
+    prune_rows(block, ACTIVE_PARTICIPANTS)
+
+
+class _Group:
+    """A group's row, parsed."""
+
+    __slots__ = ("group", "members", "weights")
+
+    def __init__(self, row: bytes) -> None:
+        self.group = EpochGroupData.FromString(row)
+        self.weights = tuple((member.member_address, member.weight) for member in self.group.validation_weights)
+        self.members: dict[str, ValidationWeight] = {
+            member.member_address: member for member in self.group.validation_weights
+        }
+
+
+@lru_cache(maxsize=CACHED_GROUPS)
+def _parsed(row: bytes) -> _Group:
+    return _Group(row)

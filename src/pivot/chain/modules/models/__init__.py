@@ -1,0 +1,1 @@
+"""The models that the network serves, and what a token of each costs."""

@@ -1,0 +1,109 @@
+"""Rows of participants in the store `inference`.
+
+Participant/value/<address>/                    Participant
+HardwareNodes/value/<address>/                  HardwareNodes
+ConsensusAddress/value/<20 bytes>/              address of the participant whose consensus key it names
+ParticipantStatusRevision/value/                8 bytes, big-endian: how many times a status has changed
+"""
+
+from collections.abc import Iterator
+
+from pivot.chain.errors import NetworkCode, NetworkError
+from pivot.chain.modules.auth.state import public_key
+from pivot.chain.modules.authz.state import grantees
+from pivot.chain.pagination import prefix_end
+from pivot.chain.store.journal import State
+from pivot.chain.types import Reader
+from pivot.protocol.generated.inference.inference.types_pb2 import HardwareNodes, Participant
+
+STORE = "inference"
+PARTICIPANTS = b"Participant/value/"
+HARDWARE = b"HardwareNodes/value/"
+CONSENSUS_ADDRESSES = b"ConsensusAddress/value/"
+STATUS_REVISION = b"ParticipantStatusRevision/value/"
+
+
+def participant(state: Reader, address: str) -> Participant | None:
+    """The participant's record, or None. Running balance and statistics are not in it (module rewards)."""
+    row = state.get(STORE, _key(PARTICIPANTS, address))
+    return None if row is None else Participant.FromString(row)
+
+
+def require_participant(state: Reader, address: str) -> Participant:
+    """The participant's record. Raises NetworkError (PARTICIPANT_NOT_FOUND)."""
+    found = participant(state, address)
+    if found is None:
+        raise NetworkError(NetworkCode.PARTICIPANT_NOT_FOUND, f"{address[:90]!r} is not a participant")
+    return found
+
+
+def put(state: State, record: Participant) -> None:
+    """Write a participant's record. A change of status is counted, so that validators can follow it."""
+    before = participant(state, record.address)
+    if before is not None and before.status != record.status:
+        state.set(STORE, STATUS_REVISION, (status_revision(state) + 1).to_bytes(8, "big"))
+    state.set(STORE, _key(PARTICIPANTS, record.address), record.SerializeToString(deterministic=True))
+
+
+def status_revision(state: Reader) -> int:
+    """How many times a participant's status has changed so far."""
+    return int.from_bytes(state.get(STORE, STATUS_REVISION) or b"")
+
+
+def hosts(state: Reader) -> Iterator[Participant]:
+    """Participants that are registered with a URL and a consensus key, by address."""
+    for _, row in state.iterate(STORE, PARTICIPANTS, prefix_end(PARTICIPANTS)):
+        record = Participant.FromString(row)
+        if is_host(record):
+            yield record
+
+
+def is_host(record: Participant) -> bool:
+    """Whether the participant serves; a consumer has neither URL nor consensus key."""
+    return bool(record.inference_url and record.validator_key)
+
+
+def hardware(state: Reader, address: str) -> HardwareNodes:
+    """A participant's nodes by local id; without nodes, if it has declared none."""
+    row = state.get(STORE, _key(HARDWARE, address))
+    return HardwareNodes(participant=address) if row is None else HardwareNodes.FromString(row)
+
+
+def all_hardware(state: Reader) -> Iterator[HardwareNodes]:
+    """The declarations of all that have nodes, by address."""
+    for _, row in state.iterate(STORE, HARDWARE, prefix_end(HARDWARE)):
+        yield HardwareNodes.FromString(row)
+
+
+def put_hardware(state: State, record: HardwareNodes) -> None:
+    """Write a participant's declaration; one without nodes is deleted."""
+    key = _key(HARDWARE, record.participant)
+    if record.hardware_nodes:
+        state.set(STORE, key, record.SerializeToString(deterministic=True))
+    else:
+        state.delete(STORE, key)
+
+
+def by_consensus_address(state: Reader, address20: bytes) -> str | None:
+    """The participant that holds, has asked for or has lately held the key with this consensus address (20 bytes)."""
+    row = state.get(STORE, consensus_address_key(address20))
+    return None if row is None else row.decode()
+
+
+def consensus_address_key(address20: bytes) -> bytes:
+    """Key of the row that tells whose consensus key has this address (20 bytes)."""
+    return CONSENSUS_ADDRESSES + address20 + b"/"
+
+
+def signing_keys(state: Reader, address: str, message_type_url: str, time_ns: int) -> list[bytes]:
+    """Public keys that may sign for a participant: its own, then those of the accounts it has granted this message to."""
+    own = public_key(state, address)
+    if own is None:
+        record = participant(state, address)
+        own = record.account_public_key if record is not None else b""
+    granted = (public_key(state, grantee) for grantee in grantees(state, address, message_type_url, time_ns))
+    return [key for key in (own, *granted) if key]
+
+
+def _key(prefix: bytes, address: str) -> bytes:
+    return prefix + address.encode() + b"/"

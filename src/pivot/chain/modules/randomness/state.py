@@ -1,0 +1,74 @@
+"""Hash chains by epoch and host, and the value that they fold into."""
+
+from collections.abc import Iterator
+
+from pivot.chain.modules.epochs.pruning import prune_rows
+from pivot.chain.modules.epochs.state import effective, epoch_key
+from pivot.chain.pagination import prefix_end
+from pivot.chain.store.journal import State
+from pivot.chain.types import Block, Reader
+from pivot.protocol.generated.inference.inference.types_pb2 import HashChain
+from pivot.protocol.hash_chain import fold
+
+STORE = "inference"
+CHAINS = b"HashChain/value/"
+FIRST_FOLDED_EPOCH = 3
+"""Epochs before this one are seeded by the genesis: when their sprints begin, no epoch with hash chains is complete."""
+_FROZEN = b"FrozenRandomness/value/"
+
+
+def chain(state: Reader, epoch: int, address: str) -> HashChain | None:
+    """A host's hash chain for an epoch, as far as it is revealed; None if it committed to none."""
+    row = state.get(STORE, epoch_key(CHAINS, epoch, address))
+    return None if row is None else HashChain.FromString(row)
+
+
+def chains(state: Reader, epoch: int) -> Iterator[HashChain]:
+    """All hash chains of an epoch, by address."""
+    prefix = epoch_key(CHAINS, epoch)
+    for _, row in state.iterate(STORE, prefix, prefix_end(prefix)):
+        yield HashChain.FromString(row)
+
+
+def commit_tip(state: State, epoch: int, address: str, tip: bytes) -> None:
+    """Open a host's hash chain for an epoch with its tip (32 bytes)."""
+    put_chain(state, HashChain(participant=address, epoch_index=epoch, last=tip))
+
+
+def frozen(state: Reader) -> bytes:
+    """Randomness of the next epoch (32 bytes): that of the genesis for epochs 1 and 2, then what `freeze` folded."""
+    value = state.get(STORE, _FROZEN)
+    if value is None:
+        raise RuntimeError("the chain has no genesis yet")
+    return value
+
+
+def freeze(block: Block) -> None:
+    """Fix the next epoch's randomness: fold the last element that each host of this epoch has revealed.
+
+    In address order, so that whoever orders a block's transactions decides nothing; an element stands for all before it.
+    """
+    current = effective(block.state)
+    if current.index + 1 < FIRST_FOLDED_EPOCH:
+        return
+    value = fold(current.randomness, b"")
+    for revealed in chains(block.state, current.index):
+        if revealed.revealed:
+            value = fold(value, revealed.last)
+    put_frozen(block.state, value)
+
+
+def put_frozen(state: State, value: bytes) -> None:
+    """Write the next epoch's randomness (32 bytes)."""
+    state.set(STORE, _FROZEN, value)
+
+
+def put_chain(state: State, record: HashChain) -> None:
+    """Write a host's hash chain."""
+    key = epoch_key(CHAINS, record.epoch_index, record.participant)
+    state.set(STORE, key, record.SerializeToString(deterministic=True))
+
+
+def prune(block: Block) -> None:
+    """Delete hash chains of epochs past their time."""
+    prune_rows(block, CHAINS)

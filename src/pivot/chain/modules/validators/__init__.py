@@ -1,0 +1,1 @@
+"""Consensus power: from members' weights to what the engine is told (design, section 4, Consensus power)."""
