@@ -12,6 +12,7 @@ app = typer.Typer(
     help="A decentralised network that serves large language models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(devnet.app, name="devnet")

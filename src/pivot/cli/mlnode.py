@@ -1,10 +1,8 @@
 """`pivot mlnode …`: the ML node."""
 
-import asyncio
-
 import typer
 
-from pivot.mlnode.run import MlNodeSettings, run_mlnode
+from pivot.mlnode.__main__ import main
 
 app = typer.Typer(help="The ML node, configured by MLNODE_… variables.", no_args_is_help=True)
 
@@ -17,4 +15,4 @@ def group() -> None:
 @app.command("run")
 def run_node() -> None:
     """Run the ML node until SIGINT or SIGTERM."""
-    asyncio.run(run_mlnode(MlNodeSettings()))
+    raise typer.Exit(main())
