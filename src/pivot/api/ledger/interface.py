@@ -29,6 +29,11 @@ class ChainUnavailable(LedgerError):
     """The chain node cannot be reached."""
 
 
+GRPC_CODESPACE = "grpc"
+"""Codespace of refused gRPC queries; their codes are gRPC's status numbers."""
+_GRPC_NOT_FOUND = 5
+
+
 class ChainRefused(LedgerError):
     """The chain refused a query or a transaction."""
 
@@ -37,6 +42,11 @@ class ChainRefused(LedgerError):
         self.code = code
         self.codespace = codespace
         self.log = log
+
+    @property
+    def not_found(self) -> bool:
+        """The chain has no such record."""
+        return (self.codespace, self.code) == (GRPC_CODESPACE, _GRPC_NOT_FOUND)
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,8 @@ class Head:
 class Chain(Protocol):
     """Queries at the latest height. Every method raises LedgerError; `None` means that the chain has no such record.
 
-    Answers that cannot change (a finished epoch's group) are remembered; others cost one gRPC call.
+    Answers that cannot change (a formed group) are remembered for good. Parameters, prices, participants, keys and balances
+    may be a block old; `query` and `inference` always ask.
     """
 
     @property
