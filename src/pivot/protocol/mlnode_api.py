@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -176,6 +176,21 @@ class NodeState(_Payload):
     """Answer of `/state`."""
 
     state: Mode
+    error: str | None = None
+    """Why the last activity could not start or ended by itself, in a sentence; absent after a stop on request."""
+
+
+class Done(_Payload):
+    """Answer of routes that have nothing else to say."""
+
+    status: Literal["OK"] = "OK"
+
+
+class Failed(_Payload):
+    """Answer of `/inference/up`, with HTTP status 500, when the engine did not come up."""
+
+    status: Literal["ERROR"] = "ERROR"
+    message: str
 
 
 class PowStatus(_Payload):
@@ -196,15 +211,15 @@ class PowStatus(_Payload):
 class PowEnvelope(_Payload):
     """Answer of the routes that change the proof of compute."""
 
-    status: str = "OK"
+    status: Literal["OK"] = "OK"
     pow_status: PowStatus
 
 
-class TrainStart(_Payload):
-    """Body of `/train/start`."""
+class TrainStatus(_Payload):
+    """Answer of `/train/status`."""
 
-    train_config: dict[str, object] = {}
-    train_env: dict[str, str] = {}
+    status: bool
+    """Whether a training runs."""
 
 
 def decode_base64(text: str) -> bytes:

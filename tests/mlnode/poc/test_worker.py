@@ -90,7 +90,11 @@ async def test_the_process_runs_at_low_priority_with_one_thread(worker: Worker) 
     await worker.compute(HOST, list(range(64)))
     assert worker.pid
     assert os.getpriority(os.PRIO_PROCESS, worker.pid) - os.getpriority(os.PRIO_PROCESS, 0) == 10
-    assert len(list(Path(f"/proc/{worker.pid}/task").iterdir())) == 1
+    assert len(threads(worker.pid)) == 1
+
+
+def threads(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/task").iterdir())
 
 
 def test_batches_suit_the_preset() -> None:

@@ -11,7 +11,7 @@ from pivot.mlnode.poc.generation import Generation
 from pivot.mlnode.poc.sender import Sender
 from pivot.mlnode.poc.verification import Verification
 from pivot.mlnode.poc.worker import Worker
-from pivot.protocol.mlnode_api import PowInit, PowState, PowStatus, ValidatedBatch, ValidateRequest
+from pivot.protocol.mlnode_api import PowInit, PowState, PowStatus, ValidateRequest
 from pivot.protocol.sprint import SPRINT_PRESETS, SprintPreset
 
 FLUSH_S = 1.0
@@ -61,14 +61,6 @@ class PowSession:
         if not self._verification:
             raise NotValidating("the node is not validating; call /api/v1/pow/init/validate first")
         self._verification.submit(request)
-
-    def is_waiting(self, batch_id: str) -> bool:
-        """Whether a batch is accepted but not yet done."""
-        return self._verification is not None and self._verification.is_waiting(batch_id)
-
-    def result(self, batch_id: str) -> ValidatedBatch | None:
-        """The result of a batch; None when it is not done, or unknown."""
-        return self._verification.result(batch_id) if self._verification else None
 
     async def stop(self) -> None:
         """End everything, giving computed leaves a moment to be sent."""

@@ -49,14 +49,6 @@ class Verification:
         self._waiting.append(request)
         self._grown.set()
 
-    def is_waiting(self, batch_id: str) -> bool:
-        """Whether a batch is accepted but not yet done."""
-        return any(request.batch_id == batch_id for request in self._waiting)
-
-    def result(self, batch_id: str) -> ValidatedBatch | None:
-        """The result of a batch; None when it is not done, or unknown."""
-        return self._results.get(batch_id)
-
     async def stop(self) -> None:
         """Drop what is not done."""
         tasks = {self._working, *self._posting}

@@ -1,0 +1,35 @@
+"""`python -m pivot.mlnode`: the ML node, configured by MLNODE_… variables."""
+
+import asyncio
+import sys
+
+from pydantic import ValidationError
+
+from pivot.mlnode.listening import CannotListen
+from pivot.mlnode.run import run_mlnode
+from pivot.mlnode.settings import MlNodeSettings
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+def main() -> int:
+    """Run the node. Returns the exit code: 0 after a stop, 1 for a failure, 2 for bad settings."""
+    try:
+        settings = MlNodeSettings()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "_".join(("MLNODE", *map(str, fault["loc"]))).upper()
+            sys.stderr.write(f"{name}: {fault['msg']}\n")
+        return EXIT_USAGE
+    try:
+        asyncio.run(run_mlnode(settings))
+    except CannotListen as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""The embedded engine as the ML node sees it: which command serves which request."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+
+from pivot.mlnode.engines.base import EngineFailed
+from pivot.mlnode.engines.process import ProcessEngine
+from pivot.protocol.mlnode_api import InferenceUp
+
+ENGINE_MODULE = "pivot.mlnode.engines.embedded"
+DTYPES = ("auto", "float16", "bfloat16", "float32", "half", "float")
+"""Taken for what they ask of others: this engine computes in fp32 whatever the dtype."""
+ARGUMENTS = ("--max-model-len", "--max-num-seqs")
+"""What a request may set, named and meant as in vLLM."""
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def embedded_engine(session: aiohttp.ClientSession, models: Path, host: str, port: int) -> ProcessEngine:
+    """The embedded engine on a port, with the models of a folder."""
+
+    def command_for(request: InferenceUp) -> Sequence[str]:
+        if request.dtype not in DTYPES:
+            raise EngineFailed(f"dtype {request.dtype!r} is none of {', '.join(DTYPES)}")
+        place = ["--model", str(model_folder(models, request.model)), "--served-name", request.model]
+        address = ["--host", host, "--port", str(port)]
+        return [sys.executable, "-m", ENGINE_MODULE, *place, *address, *known_arguments(request.additional_args)]
+
+    return ProcessEngine(session, command_for, host, port)
+
+
+def model_folder(models: Path, model: str) -> Path:
+    """Folder of a model id such as `pivot/tiny-chat`: named after what follows the slash. Raises EngineFailed."""
+    name = model.rpartition("/")[2]
+    folder = models / name
+    if not _FOLDER_NAME.fullmatch(name) or not (folder / "config.json").is_file():
+        raise EngineFailed(
+            f"model {model!r} is not on this node: {models} has no folder of that name with a config.json"
+        )
+    return folder
+
+
+def known_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments, when all of them are ARGUMENTS with positive numbers. Raises EngineFailed naming what is not."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    for name in ARGUMENTS:
+        parser.add_argument(name, type=int)
+    try:
+        known, unknown = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise EngineFailed(f"bad argument for the embedded engine: {error}") from error
+    if unknown:
+        raise EngineFailed(f"the embedded engine does not know {unknown[0]!r}; it knows {', '.join(ARGUMENTS)}")
+    given = {name: value for name, value in vars(known).items() if value is not None}
+    for name, value in given.items():
+        if value < 1:
+            raise EngineFailed(f"bad argument for the embedded engine: {name} must be positive, not {value}")
+    return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]

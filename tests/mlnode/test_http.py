@@ -1,0 +1,225 @@
+"""The management API over real HTTP: every route, every refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pivot.mlnode.http import MAX_BODY_BYTES, management_app
+from pivot.mlnode.poc.session import PowSession
+from pivot.mlnode.service import Service
+from pivot.protocol.mlnode_api import MAX_VALIDATE_LEAVES
+from tests.mlnode.fakes import FakeApiNode, FakeEngine, client, served, sprint, until
+
+UP = {"model": "pivot/tiny-chat", "dtype": "float16", "additional_args": []}
+Call = Callable[..., Awaitable[tuple[int, Any]]]
+
+
+@pytest.fixture
+async def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+async def service(session: aiohttp.ClientSession, engine: FakeEngine) -> AsyncIterator[Service]:
+    service = Service(PowSession(session), engine)
+    yield service
+    await service.stop()
+
+
+@pytest.fixture
+async def call(service: Service) -> AsyncIterator[Call]:
+    """Calls a route below /api/v1. Returns status and body."""
+    async with served(management_app(service)) as url, client(url) as http:
+
+        async def call(method: str, path: str, body: object = None, **options: Any) -> tuple[int, Any]:
+            async with http.request(method, f"/api/v1{path}", json=body, **options) as response:
+                return response.status, await response.json()
+
+        yield call
+
+
+def leaves(count: int, batch_id: str = "b1") -> dict[str, object]:
+    content = base64.b64encode(bytes(32 * count)).decode()
+    return {"batch_id": batch_id, "host_address": "gonka1other", "nonces": list(range(count)), "fingerprints": content}
+
+
+async def test_state_and_stop(call: Call) -> None:
+    assert await call("GET", "/state") == (200, {"state": "STOPPED"})
+    assert await call("POST", "/stop") == (200, {"status": "OK"})
+
+
+async def test_inference_goes_up_and_down(call: Call, engine: FakeEngine) -> None:
+    assert await call("POST", "/inference/up", UP) == (200, {"status": "OK"})
+    assert await call("GET", "/state") == (200, {"state": "INFERENCE"})
+    assert engine.starts[0].model == "pivot/tiny-chat"
+    assert await call("POST", "/inference/down") == (200, {"status": "OK"})
+    assert await call("POST", "/inference/down") == (200, {"status": "OK"})
+    assert await call("GET", "/state") == (200, {"state": "STOPPED"})
+
+
+async def test_m10_a_failed_start_is_a_500_and_the_node_lives_on(call: Call) -> None:
+    failed = {"status": "ERROR", "message": "no such model: 'bad'"}
+    for _ in range(3):
+        assert await call("POST", "/inference/up", UP | {"model": "bad"}) == (500, failed)
+    assert await call("GET", "/state") == (200, {"state": "STOPPED", "error": "no such model: 'bad'"})
+    assert await call("POST", "/inference/up", UP) == (200, {"status": "OK"})
+
+
+async def test_m9_the_node_answers_while_it_starts_an_engine_and_a_stop_interrupts(
+    call: Call, engine: FakeEngine
+) -> None:
+    engine.may_start.clear()
+    starting = asyncio.create_task(call("POST", "/inference/up", UP))
+    await until(lambda: engine.starts)
+    assert await call("GET", "/state") == (200, {"state": "INFERENCE"})
+    assert await call("POST", "/stop") == (200, {"status": "OK"})
+    assert await starting == (409, {"detail": "Starting INFERENCE was interrupted by a stop."})
+
+
+async def test_a_sprint_from_generating_to_validating_to_stopped(call: Call, api: FakeApiNode) -> None:
+    status, body = await call("POST", "/pow/init/generate", sprint(api.url).model_dump())
+    assert (status, body["status"], body["pow_status"]["epoch"]) == (200, "OK", 7)
+    assert body["pow_status"]["status"] in {"LOADING", "GENERATING"}
+    await until(lambda: api.leaves)
+    assert (await call("GET", "/pow/status"))[1]["status"] == "GENERATING"
+    assert await call("POST", "/pow/validate", leaves(1)) == (
+        400,
+        {"detail": "the node is not validating; call /api/v1/pow/init/validate first"},
+    )
+    status, body = await call("POST", "/pow/init/validate", sprint(api.url).model_dump())
+    assert (status, body["pow_status"]["status"]) == (200, "VALIDATING")
+    assert await call("POST", "/pow/validate", leaves(3)) == (200, None)
+    await until(lambda: api.validated)
+    assert len(api.validated[0].distances) == 3
+    assert await call("POST", "/pow/stop") == (200, {"status": "OK", "pow_status": {"status": "NOT_LOADED"}})
+    assert await call("GET", "/pow/status") == (200, {"status": "NOT_LOADED"})
+
+
+async def test_while_another_mode_runs_everything_else_is_409_whatever_its_body(call: Call, engine: FakeEngine) -> None:
+    await call("POST", "/inference/up", UP)
+    words = "Cannot run POW because MLNode is currently in INFERENCE mode. Please stop INFERENCE first."
+    for method, path in (
+        ("POST", "/pow/init/generate"),
+        ("POST", "/pow/init/validate"),
+        ("POST", "/pow/validate"),
+        ("POST", "/pow/stop"),
+        ("GET", "/pow/status"),
+    ):
+        assert await call(method, path, {"not": "valid"}) == (409, {"detail": words})
+    words = "Cannot run TRAIN because MLNode is currently in INFERENCE mode. Please stop INFERENCE first."
+    assert await call("POST", "/train/start", {}) == (409, {"detail": words})
+    assert engine.alive
+
+
+async def test_a_start_that_lost_the_race_is_409(call: Call, engine: FakeEngine) -> None:
+    engine.may_start.clear()
+    up = asyncio.create_task(call("POST", "/inference/up", UP))
+    await until(lambda: engine.starts)
+    status, _ = await call("POST", "/pow/init/generate", sprint().model_dump())
+    assert status == 409
+    engine.may_start.set()
+    assert (await up)[0] == 200
+
+
+async def test_training_is_not_offered(call: Call) -> None:
+    assert await call("POST", "/train/start", {}) == (501, {"detail": "Training is not offered by this node."})
+    assert await call("POST", "/train/stop") == (400, {"detail": "Training is not running"})
+    assert await call("GET", "/train/status") == (200, {"status": False})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("preset", "huge", "unknown preset 'huge'; known are devnet, mainnet, small"),
+        ("sprint_seed", "ff", "sprint_seed must be 64 hex digits"),
+        ("url", "ftp://x", "url must start with http:// or https://"),
+        ("node_id", -1, "greater than or equal to 0"),
+        ("node_id", 2**23, "less than or equal to 8388607"),
+        ("epoch", "x", "valid integer"),
+    ],
+)
+async def test_a_bad_sprint_is_refused_by_field(call: Call, field: str, value: object, sentence: str) -> None:
+    status, body = await call("POST", "/pow/init/generate", sprint().model_dump() | {field: value})
+    assert status == 422
+    assert body["detail"][0]["loc"] == ["body", field]
+    assert sentence in body["detail"][0]["msg"]
+    assert await call("GET", "/state") == (200, {"state": "STOPPED"})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"fingerprints": "AAAA"}, "fingerprints must hold 32 bytes for each nonce"),
+        ({"fingerprints": "*"}, "not base64"),
+        ({"nonces": [1, 1, 2]}, "a nonce occurs twice"),
+        ({"nonces": [1.5, 1, 2]}, "valid integer"),
+        ({"nonces": [2**63, 1, 2]}, "less than or equal to"),
+        ({"nonces": []}, "at least 1 item"),
+    ],
+)
+async def test_m7_malformed_leaves_are_refused_by_field(call: Call, change: dict[str, object], sentence: str) -> None:
+    status, body = await call("POST", "/pow/validate", leaves(3) | change)
+    assert status == 422
+    assert sentence in body["detail"][0]["msg"]
+
+
+async def test_malformed_json_is_refused_without_an_echo(call: Call) -> None:
+    options = {"data": b'{"token": "secret', "headers": {"Content-Type": "application/json"}}
+    status, body = await call("POST", "/pow/init/generate", **options)
+    assert status == 422
+    assert body["detail"][0]["type"] == "json_invalid"
+    assert "secret" not in str(body)
+
+
+async def test_a_refusal_does_not_echo_the_token(call: Call) -> None:
+    body = sprint(token="secret").model_dump() | {"epoch": -1}
+    assert "secret" not in str(await call("POST", "/pow/init/generate", body))
+
+
+async def test_the_largest_request_fits_and_larger_ones_are_refused(call: Call, api: FakeApiNode) -> None:
+    assert (await call("POST", "/pow/validate", leaves(MAX_VALIDATE_LEAVES)))[0] == 400  # read, and not validating
+    assert (await call("POST", "/pow/validate", leaves(MAX_VALIDATE_LEAVES + 1)))[0] == 422
+    options = {"data": io.BytesIO(bytes(MAX_BODY_BYTES + 1)), "headers": {"Content-Type": "application/json"}}
+    status, body = await call("POST", "/pow/validate", **options)
+    assert (status, body) == (413, {"detail": f"The body is larger than {MAX_BODY_BYTES} bytes."})
+
+
+async def test_an_oversized_body_without_a_length_is_refused(call: Call) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 2**16
+
+    options = {"data": parts(), "headers": {"Content-Type": "application/json"}}
+    assert (await call("POST", "/pow/validate", **options))[0] == 413
+
+
+async def test_unknown_paths_and_methods(call: Call) -> None:
+    assert await call("GET", "/pow/nothing") == (404, {"detail": "Not Found"})
+    assert await call("GET", "/stop") == (405, {"detail": "Method Not Allowed"})
+
+
+async def test_the_token_is_demanded_on_every_management_route(service: Service) -> None:
+    async with served(management_app(service, token="s3cret")) as url, client(url) as http:
+        for path in ("/api/v1/state", "/api/v1/pow/status", "/api/v1/nothing"):
+            for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "s3cret"}):
+                async with http.get(path, headers=given) as response:
+                    assert response.status == 401
+                    assert response.headers["WWW-Authenticate"] == "Bearer"
+                    assert "bearer token" in (await response.json())["detail"]
+        async with http.get("/api/v1/state", headers={"Authorization": "Bearer s3cret"}) as response:
+            assert response.status == 200
+
+
+async def test_health_and_the_openapi_page_serve_people(service: Service) -> None:
+    async with served(management_app(service, token="s3cret")) as url, client(url) as http:
+        async with http.get("/health") as response:
+            assert (response.status, await response.json()) == (200, {"status": "OK"})
+        async with http.get("/openapi.json") as response:
+            assert "/api/v1/inference/up" in (await response.json())["paths"]

@@ -1,0 +1,135 @@
+"""The node as a process: what it says, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from tests.mlnode.fakes import FakeApiNode, sprint
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def node(**settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A running node. Yields its process and address."""
+    port = free_port()
+    environment = {
+        "MLNODE_MANAGEMENT_PORT": str(port),
+        "MLNODE_INFERENCE_PORT": str(free_port()),
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "pivot.mlnode",
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | environment | settings,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with aiohttp.ClientSession() as session:
+            while process.returncode is None:
+                try:
+                    async with session.get(f"{url}/health"):
+                        break
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.02)
+        yield process, url
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def post(url: str, body: object) -> dict[str, object]:
+    async with aiohttp.ClientSession() as session, session.post(url, json=body) as response:
+        answer: dict[str, object] = await response.json()
+        return answer
+
+
+def children(pid: int) -> set[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as file:  # noqa: PTH123
+        return {int(child) for child in file.read().split()}
+
+
+async def gone(pids: set[int]) -> None:
+    while any(state(pid) != "Z" for pid in pids):
+        await asyncio.sleep(0.01)
+
+
+def state(pid: int) -> str:
+    """The kernel's letter for what a process is doing; Z also when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "Z"
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_node_and_its_worker_and_logs_are_json(
+    api: FakeApiNode, ending: signal.Signals
+) -> None:
+    async with node() as (process, url):
+        await post(f"{url}/api/v1/pow/init/generate", sprint(api.url).model_dump())
+        while not api.leaves:
+            await asyncio.sleep(0.01)
+        workers = children(process.pid)
+        assert workers
+        process.send_signal(ending)
+        assert process.stderr
+        output = await process.stderr.read()
+        assert await process.wait() == 0
+        await gone(workers)
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert any(line["event"] == "in mode POW" and line["logger"] == "pivot.mlnode.service" for line in lines)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_a_worker_does_not_outlive_a_killed_node(api: FakeApiNode) -> None:
+    async with node() as (process, url):
+        await post(f"{url}/api/v1/pow/init/generate", sprint(api.url).model_dump())
+        while not api.leaves:
+            await asyncio.sleep(0.01)
+        workers = children(process.pid)
+        assert workers
+        process.kill()
+        await gone(workers)
+
+
+async def test_a_public_address_without_a_token_is_a_usage_error() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "pivot.mlnode",
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"MLNODE_HOST": "0.0.0.0"},
+    )
+    _, output = await process.communicate()
+    assert process.returncode == 2
+    assert b"MLNODE_TOKEN" in output
+
+
+async def test_a_taken_management_port_is_a_failure_with_a_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        async with node(MLNODE_MANAGEMENT_PORT=str(taken.getsockname()[1])) as (process, _):
+            assert process.stderr
+            output = await process.stderr.read()
+            assert await process.wait() == 1
+    assert b"Address already in use" in output

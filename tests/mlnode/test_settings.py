@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pivot.mlnode.settings import MlNodeSettings, is_public
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLNODE_HOST", "127.0.0.1")
+    monkeypatch.setenv("MLNODE_MANAGEMENT_PORT", "18080")
+    monkeypatch.setenv("MLNODE_INFERENCE_PORT", "15000")
+    monkeypatch.setenv("MLNODE_MODELS_DIR", "/models")
+    settings = MlNodeSettings()
+    assert (settings.management_port, settings.inference_port) == (18080, 15000)
+    assert settings.models_dir == Path("/models")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "8.8.8.8"])
+def test_a_public_address_needs_a_token(host: str) -> None:
+    with pytest.raises(ValidationError, match="MLNODE_TOKEN"):
+        MlNodeSettings(host=host)
+    assert MlNodeSettings(host=host, token="s3cret").host == host
+    assert MlNodeSettings(host=host, allow_open=True).host == host
+
+
+def test_loopback_and_private_addresses_need_none() -> None:
+    assert not any(map(is_public, ["127.0.0.1", "::1", "localhost", "10.1.2.3", "192.168.1.1"]))
+
+
+def test_a_name_that_is_no_address_is_refused() -> None:
+    with pytest.raises(ValidationError, match="is no address of this machine"):
+        MlNodeSettings(host="nowhere.invalid")
+
+
+def test_a_port_out_of_range_is_refused() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 65535"):
+        MlNodeSettings(management_port=70_000)
