@@ -45,6 +45,7 @@ class FakeEngine:
         self.asked: list[str] = []
         self.answers: dict[str, Callable[[dict[str, Any]], Any]] = {"status": lambda _: self._status()}
         self.sockets: list[web.WebSocketResponse] = []
+        self.subscriptions = 0
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -70,16 +71,15 @@ class FakeEngine:
 
     async def drop(self) -> None:
         """Cut every websocket."""
-        for socket in self.sockets:
+        for socket in list(self.sockets):
             await socket.close()
-        self.sockets.clear()
 
     async def add_blocks(self, count: int = 1) -> None:
         for _ in range(count):
             self.height += 1
             if not self.mute:
                 value = {"type": "tendermint/event/NewBlockHeader", "value": {"header": header(self.height)}}
-                for socket in self.sockets:
+                for socket in list(self.sockets):
                     await socket.send_json({"jsonrpc": "2.0", "id": 1, "result": {"query": "…", "data": value}})
 
     def _status(self) -> dict[str, Any]:
@@ -124,7 +124,10 @@ class FakeEngine:
                     continue
                 assert orjson.loads(message.data)["params"]["query"] == "tm.event='NewBlockHeader'"
                 self.sockets.append(socket)
+                self.subscriptions += 1
                 await socket.send_json({"jsonrpc": "2.0", "id": 1, "result": {}})
+        if socket in self.sockets:
+            self.sockets.remove(socket)
         return socket
 
 
