@@ -17,7 +17,11 @@ def step(chain_id: str, epoch: int, address: str, element: bytes) -> bytes:
 
 
 def element(chain_id: str, epoch: int, address: str, secret: bytes, index: int) -> bytes:
-    """Element `index`, 0 to 23, of the chain over `secret`; index −1 is the tip."""
+    """Element `index`, 0 to 23, of the chain over `secret` (32 bytes); index −1 is the tip. Raises ValueError."""
+    if not -1 <= index < SEGMENTS:
+        raise ValueError(f"a hash chain has the elements 0 to {SEGMENTS - 1}, not {index}")
+    if len(secret) != ELEMENT_LENGTH:
+        raise ValueError(f"the secret of a hash chain has {ELEMENT_LENGTH} bytes, not {len(secret)}")
     value = secret
     for _ in range(SEGMENTS - 1 - index):
         value = step(chain_id, epoch, address, value)

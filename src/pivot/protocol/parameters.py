@@ -7,11 +7,15 @@ from typing import Any
 import yaml
 from google.protobuf import json_format
 
-from pivot.protocol.generated.inference.inference.params_pb2 import Params
+from pivot.protocol.generated.inference.inference.params_pb2 import EpochParams, Params
+from pivot.protocol.sprint import MAX_CHECKED_LEAVES, SPRINT_PRESETS
 
 PRESETS = ("test", "devnet", "mainnet")
 LONGEST_GENERATION_SECONDS = 600
 """An inference may take this long; no preset lets it expire earlier."""
+LONGEST_EPOCH_BLOCKS = 2**31
+LEAST_EPOCHS_KEPT = 2
+MOST_EPOCHS_KEPT = 1_000
 
 
 class InvalidParameters(ValueError):
@@ -41,7 +45,32 @@ def timeout_commit(preset: str) -> str:
 
 def check_params(params: Params) -> None:
     """Refuse parameters that contradict each other. Raises InvalidParameters."""
-    epoch = params.epoch_params
+    _check_calendar(params.epoch_params)
+    if params.validation_params.expiration_blocks <= 0:
+        raise InvalidParameters("validation_params.expiration_blocks must be above 0")
+    if min(params.validation_params.timestamp_expiration, params.validation_params.timestamp_advance) < 0:
+        raise InvalidParameters("validation_params.timestamp_expiration and timestamp_advance must not be below 0")
+    poc = params.poc_params
+    if poc.preset not in SPRINT_PRESETS:
+        raise InvalidParameters(f"poc_params.preset {poc.preset!r} is none of {', '.join(SPRINT_PRESETS)}")
+    if poc.max_rate < 0:
+        raise InvalidParameters("poc_params.max_rate must not be below 0")
+    if not 0 < poc.sample_size <= MAX_CHECKED_LEAVES:
+        raise InvalidParameters(f"poc_params.sample_size must be between 1 and {MAX_CHECKED_LEAVES}")
+    if poc.committee_size <= 0:
+        raise InvalidParameters("poc_params.committee_size must be above 0")
+    if not 0 < params.consensus_power_params.unproven_percent <= 100:
+        raise InvalidParameters("consensus_power_params.unproven_percent must be between 1 and 100")
+    if params.consensus_power_params.proof_window <= 0:
+        raise InvalidParameters("consensus_power_params.proof_window must be above 0")
+    if params.reward_params.decay_rate_e18 > 0:
+        raise InvalidParameters("reward_params.decay_rate_e18 must not be above 0")
+    if params.pricing_params.base_per_token_price == 0:
+        raise InvalidParameters("pricing_params.base_per_token_price must be above 0")
+
+
+def _check_calendar(epoch: EpochParams) -> None:
+    """Refuse lengths of blocks that do not fit into one another. Raises InvalidParameters."""
     for name in (
         "epoch_length",
         "epoch_shift",
@@ -51,8 +80,8 @@ def check_params(params: Params) -> None:
         "set_new_validators_delay",
         "randomness_freeze",
     ):
-        if getattr(epoch, name) <= 0:
-            raise InvalidParameters(f"epoch_params.{name} must be above 0")
+        if not 0 < getattr(epoch, name) <= LONGEST_EPOCH_BLOCKS:
+            raise InvalidParameters(f"epoch_params.{name} must be between 1 and {LONGEST_EPOCH_BLOCKS}")
     if epoch.poc_validation_delay < epoch.poc_exchange_duration:
         raise InvalidParameters("epoch_params.poc_validation_delay must not be below poc_exchange_duration")
     if epoch.poc_validation_duration < 2:
@@ -67,13 +96,10 @@ def check_params(params: Params) -> None:
         raise InvalidParameters("epoch_params.epoch_length must be longer than the sprint, its checks and the freeze")
     if not 0 <= epoch.previous_epoch_grace < epoch.epoch_length:
         raise InvalidParameters("epoch_params.previous_epoch_grace must be shorter than an epoch")
-    if params.validation_params.expiration_blocks <= 0:
-        raise InvalidParameters("validation_params.expiration_blocks must be above 0")
-    if params.poc_params.sample_size <= 0 or params.poc_params.committee_size <= 0:
-        raise InvalidParameters("poc_params.sample_size and committee_size must be above 0")
-    if not 0 < params.consensus_power_params.unproven_percent <= 100:
-        raise InvalidParameters("consensus_power_params.unproven_percent must be between 1 and 100")
-    if params.consensus_power_params.proof_window <= 0:
-        raise InvalidParameters("consensus_power_params.proof_window must be above 0")
-    if params.reward_params.decay_rate_e18 > 0:
-        raise InvalidParameters("reward_params.decay_rate_e18 must not be above 0")
+    if not 0 <= epoch.inference_validation_cutoff < epoch.epoch_length:
+        raise InvalidParameters("epoch_params.inference_validation_cutoff must be shorter than an epoch")
+    if not LEAST_EPOCHS_KEPT <= epoch.inference_pruning_epoch_threshold <= MOST_EPOCHS_KEPT:
+        raise InvalidParameters(
+            "epoch_params.inference_pruning_epoch_threshold must be between "
+            f"{LEAST_EPOCHS_KEPT} and {MOST_EPOCHS_KEPT}: claims and late starts need the epoch before"
+        )

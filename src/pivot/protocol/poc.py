@@ -1,6 +1,8 @@
 """The rules by which checkers' votes become weight (design, section 6)."""
 
 from collections.abc import Sequence
+from fractions import Fraction
+from itertools import accumulate
 
 from pivot.primitives.hashes import tagged_hash
 from pivot.protocol.generated.inference.inference.types_pb2 import PocVerdict, PocVote
@@ -31,16 +33,12 @@ def credit(count: int, previous_weight: int, total_weight: int, votes: Sequence[
         return min(previous_weight, count)
     if valid_weight <= invalid_weight:
         return 0
-    mismatched, checked = _weighted_median_share(valid, valid_weight)
-    return count - count * mismatched // checked
+    share = _weighted_median_share(valid, valid_weight)
+    return count - count * share.numerator // share.denominator
 
 
-def _weighted_median_share(votes: Sequence[tuple[int, PocVote]], total: int) -> tuple[int, int]:
-    """The mismatched share, as (mismatched, checked), at half of the weight, shares in rising order."""
-    shares = sorted(votes, key=lambda pair: (pair[1].mismatched * 10**9 // max(pair[1].checked, 1), pair[1].checked))
-    below = 0
-    for weight, vote in shares:
-        below += weight
-        if below * 2 >= total:
-            return vote.mismatched, max(vote.checked, 1)
-    return 0, 1
+def _weighted_median_share(votes: Sequence[tuple[int, PocVote]], total: int) -> Fraction:
+    """The mismatched share at half of the weight, shares in rising order: the lower one where two meet."""
+    shares = sorted((Fraction(vote.mismatched, max(vote.checked, 1)), weight) for weight, vote in votes)
+    reached = accumulate(weight for _, weight in shares)
+    return next(share for (share, _), below in zip(shares, reached, strict=True) if below * 2 >= total)
