@@ -7,6 +7,9 @@ signature can be taken for another.
 from pivot.primitives.hashes import sha256
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
 
+WARM_KEY_GRANT = "/inference.inference.MsgStartInference"
+"""Whoever holds a host's authz grant for this message may sign starts, acceptances and finishes in the host's name."""
+
 
 def developer_sign_bytes(body_hash: str, timestamp_ns: int, transfer_address: str) -> bytes:
     """What a developer signs: `hex(SHA-256(body)) ‖ time stamp ‖ transfer agent`. The signature is the inference's id."""
