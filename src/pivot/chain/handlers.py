@@ -5,14 +5,16 @@ A message handler is `handle(block, message) -> response`; a query handler is `a
 its REST routes (the `google.api.http` options in its proto).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.types import Block, View
 from pivot.protocol.messages import type_url
 
@@ -31,6 +33,8 @@ class MessageHandler:
     """Free of fees for members of the current or upcoming epoch and their grantees."""
     urgent: bool = False
     """Goes first in a proposal: commits, votes, claims."""
+    inner: Callable[[Any], Sequence[Message]] | None = None
+    """The messages that this one carries for others to be responsible for (MsgExec); their duties and urgency count."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,13 @@ class MessageTable:
     def all(self) -> Mapping[str, MessageHandler]:
         return self._handlers
 
+    def unpack(self, packed: AnyMessage) -> tuple[MessageHandler, Message]:
+        """The handler of a packed message, and the message. Raises SdkError (UNKNOWN_REQUEST, TX_DECODE)."""
+        handler = self._handlers.get(packed.type_url)
+        if handler is None:
+            raise SdkError(SdkCode.UNKNOWN_REQUEST, f"there is no message {packed.type_url[:200]!r}")
+        return handler, decode(handler.type, packed.value)
+
 
 class QueryTable:
     """gRPC path to handler."""
@@ -76,6 +87,25 @@ class QueryTable:
 
     def all(self) -> Mapping[str, QueryHandler]:
         return self._handlers
+
+
+Decoded = TypeVar("Decoded", bound=Message)
+
+
+def decode(kind: type[Decoded], raw: bytes) -> Decoded:
+    """The message that `raw` encodes. Raises SdkError (TX_DECODE), also for fields that the type does not have.
+
+    Python's protobuf keeps such fields silently; a signer would sign something that nobody sees.
+    """
+    try:
+        message = kind.FromString(raw)
+    except DecodeError:
+        raise SdkError(SdkCode.TX_DECODE, f"{kind.DESCRIPTOR.full_name} cannot be decoded") from None
+    size = message.ByteSize()
+    message.DiscardUnknownFields()  # type: ignore[attr-defined]  # its stub lacks the method
+    if message.ByteSize() != size:
+        raise SdkError(SdkCode.TX_DECODE, f"{kind.DESCRIPTOR.full_name} has a field that this chain does not know")
+    return message
 
 
 def query(service: ServiceDescriptor, method: str, answer: Callable[[View, Any], Message]) -> QueryHandler:

@@ -1,6 +1,7 @@
 """What a module sees of the block that is being made."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -64,6 +65,17 @@ class Block:
     def emit(self, event: str, **attributes: object) -> None:
         """Add an event to the transaction (or to the block, outside one)."""
         self.events.append(Event(event, tuple((name, str(value)) for name, value in attributes.items())))
+
+    @contextmanager
+    def frame(self) -> Iterator[None]:
+        """Rows and events that are written inside vanish if the body raises; otherwise they stay."""
+        emitted = len(self.events)
+        try:
+            with self.state.frame():
+                yield
+        except BaseException:
+            del self.events[emitted:]
+            raise
 
 
 @dataclass(frozen=True)

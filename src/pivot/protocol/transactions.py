@@ -55,9 +55,19 @@ def unordered(
     body = TxBody(
         messages=[pack(message) for message in messages],
         unordered=True,
-        timeout_timestamp=Timestamp(seconds=timeout_ns // NANOSECONDS, nanos=timeout_ns % NANOSECONDS),
+        timeout_timestamp=timestamp(timeout_ns),
     )
     return _signed(key, body, chain_id, account_number, 0, gas_limit, fee)
+
+
+def timestamp(time_ns: int) -> Timestamp:
+    """Unix nanoseconds as a protobuf time."""
+    return Timestamp(seconds=time_ns // NANOSECONDS, nanos=time_ns % NANOSECONDS)
+
+
+def nanoseconds(time: Timestamp) -> int:
+    """A protobuf time as Unix nanoseconds."""
+    return time.seconds * NANOSECONDS + time.nanos
 
 
 def transaction_hash(raw: bytes) -> str:

@@ -1,0 +1,157 @@
+"""What the engine asks, in order (ABCI 2.0).
+
+A block is made in a journal and written by Commit alone, so it can be made again, and a crash at any moment leaves whole
+blocks. CheckTx works on a journal of its own over the last committed state, in which only the transactions' being let in
+leaves traces; it starts anew after every block. Queries read the committed state, in any thread.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+from tendermint.abci import types_pb2 as abci
+from tendermint.crypto.keys_pb2 import PublicKey
+
+from pivot.chain.ante import process_ante, signature_checks
+from pivot.chain.block import process_block
+from pivot.chain.errors import Rejection
+from pivot.chain.genesis import load_genesis
+from pivot.chain.modules.params import state as params
+from pivot.chain.proposal import choose
+from pivot.chain.queries import answer_query
+from pivot.chain.registry import MESSAGES
+from pivot.chain.results import abci_events, wanted
+from pivot.chain.signatures import CheckMany, SignatureCheck, Signatures, check_each
+from pivot.chain.store.interface import Store
+from pivot.chain.store.journal import State
+from pivot.chain.transaction import Transaction, decode_transaction
+from pivot.chain.types import Block, CommitVote, ValidatorUpdate
+from pivot.protocol.transactions import nanoseconds
+
+NAME = "pivot"
+FIRST_HEIGHT = 1
+BLOCK_ID_FLAG_COMMIT = 2
+
+
+class Application:
+    """The state machine behind the engine. One thread calls it; others may call `query` meanwhile, but for rows."""
+
+    def __init__(self, store: Store, check_signatures: CheckMany = check_each) -> None:
+        self._store = store
+        self._signatures = Signatures(check_signatures)
+        self._genesis: Mapping[str, Mapping[bytes, bytes | None]] = {}
+        self._chain_id = ""
+        self._checking = self._begin_checking()
+
+    def info(self, _: abci.RequestInfo) -> abci.ResponseInfo:
+        """The last committed block; the engine replays what it has beyond it."""
+        return abci.ResponseInfo(
+            data=NAME,
+            version=version(NAME),
+            last_block_height=self._store.height,
+            last_block_app_hash=self._store.app_hash if self._store.height else b"",
+        )
+
+    def init_chain(self, request: abci.RequestInitChain) -> abci.ResponseInitChain:
+        """Make the first state. It becomes durable together with block 1."""
+        if request.initial_height != FIRST_HEIGHT:
+            raise ValueError(
+                f"the genesis begins at height {request.initial_height}; this chain begins at {FIRST_HEIGHT}"
+            )
+        block = Block(self._store.begin(), request.chain_id, 0, nanoseconds(request.time), b"")
+        load_genesis(block, request.app_state_bytes, request.consensus_params)
+        self._genesis = block.state.changes()
+        self._checking = self._begin_checking()
+        return abci.ResponseInitChain(
+            app_hash=self._store.stage(FIRST_HEIGHT, self._genesis),
+            validators=_validator_updates(block.validator_updates),
+        )
+
+    def check_tx(self, request: abci.RequestCheckTx) -> abci.ResponseCheckTx:
+        """Whether a transaction would be let into the next block, behind those that were let in before it."""
+        try:
+            transaction = decode_transaction(request.tx, MESSAGES)
+            process_ante(self._checking, transaction, self._signatures)
+        except Rejection as refusal:
+            return abci.ResponseCheckTx(code=refusal.code, codespace=refusal.codespace, log=refusal.log)
+        finally:
+            self._checking.events.clear()
+        return abci.ResponseCheckTx(gas_wanted=wanted(transaction), gas_used=transaction.gas)
+
+    def prepare_proposal(self, request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
+        """The transactions of a proposal: what is urgent first, then by arrival."""
+        known = [(raw, decoded) for raw in request.txs if isinstance(decoded := _decoded(raw), Transaction)]
+        return abci.ResponsePrepareProposal(txs=choose(known, request.max_tx_bytes))
+
+    def process_proposal(self, request: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
+        """Accept a proposal all of whose transactions can be decoded."""
+        sound = all(isinstance(_decoded(raw), Transaction) for raw in request.txs)
+        verdict = abci.ResponseProcessProposal.ACCEPT if sound else abci.ResponseProcessProposal.REJECT
+        return abci.ResponseProcessProposal(status=verdict)
+
+    def finalize_block(self, request: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
+        """Make a block. Nothing is durable yet; the same height may come again."""
+        block = self._begin(request)
+        transactions = [_decoded(raw) for raw in request.txs]
+        self._signatures.verify_ahead(_checks(block, transactions))
+        results = process_block(block, transactions, self._signatures)
+        return abci.ResponseFinalizeBlock(
+            events=abci_events(block.events),
+            tx_results=results,
+            validator_updates=_validator_updates(block.validator_updates),
+            app_hash=self._store.stage(request.height, block.state.changes()),
+        )
+
+    def commit(self, _: abci.RequestCommit) -> abci.ResponseCommit:
+        """Make the finalized block durable, as a whole."""
+        self._store.commit()
+        self._genesis = {}
+        self._checking = self._begin_checking()
+        return abci.ResponseCommit()
+
+    def query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
+        """An answer from the last committed state, with a proof if it is asked for one."""
+        return answer_query(self._store, request)
+
+    def _begin(self, request: abci.RequestFinalizeBlock) -> Block:
+        state = self._begin_state()
+        votes = tuple(
+            CommitVote(vote.validator.address, vote.validator.power, vote.block_id_flag == BLOCK_ID_FLAG_COMMIT)
+            for vote in request.decided_last_commit.votes
+        )
+        chain_id = params.chain_id(state)
+        return Block(state, chain_id, request.height, nanoseconds(request.time), request.hash, votes)
+
+    def _begin_checking(self) -> Block:
+        state = self._begin_state()
+        return Block(state, params.chain_id(state), self._store.height + 1, params.block_time(state), b"")
+
+    def _begin_state(self) -> State:
+        """A journal over the committed state, with the first state in it until that is committed."""
+        state = self._store.begin()
+        for store, rows in self._genesis.items():
+            for key, value in rows.items():
+                if value is not None:
+                    state.set(store, key, value)
+        return state
+
+
+def _decoded(raw: bytes) -> Transaction | Rejection:
+    try:
+        return decode_transaction(raw, MESSAGES)
+    except Rejection as refusal:
+        return refusal
+
+
+def _checks(block: Block, transactions: Sequence[Transaction | Rejection]) -> list[SignatureCheck]:
+    return [
+        check
+        for transaction in transactions
+        if isinstance(transaction, Transaction)
+        for check in signature_checks(block.state, block.chain_id, transaction)
+    ]
+
+
+def _validator_updates(updates: Sequence[ValidatorUpdate]) -> list[abci.ValidatorUpdate]:
+    return [
+        abci.ValidatorUpdate(pub_key=PublicKey(ed25519=update.public_key), power=update.power) for update in updates
+    ]

@@ -1,0 +1,84 @@
+"""One block, top to bottom, in the order in which the protocol happens."""
+
+from collections.abc import Sequence
+
+from google.protobuf.message import Message
+from tendermint.abci.types_pb2 import ExecTxResult
+
+from pivot.chain.ante import process_ante
+from pivot.chain.errors import Rejection
+from pivot.chain.modules.auth import state as auth
+from pivot.chain.modules.authz import state as authz
+from pivot.chain.modules.params import state as params
+from pivot.chain.results import accepted, rejected
+from pivot.chain.signatures import Signatures
+from pivot.chain.transaction import Transaction
+from pivot.chain.types import Block, Event
+from pivot.protocol.messages import signers, type_url
+
+
+def process_block(
+    block: Block, transactions: Sequence[Transaction | Rejection], signatures: Signatures
+) -> list[ExecTxResult]:
+    """Make the block: its state, events and validator updates. Returns one result per transaction.
+
+    A transaction that could not be decoded comes as the Rejection that says why.
+    """
+    begin_block(block)
+    results = [process_transaction(block, transaction, signatures) for transaction in transactions]
+    end_block(block)
+    return results
+
+
+def begin_block(block: Block) -> None:
+    """What happens before the first transaction."""
+    params.note_block_time(block.state, block.time)
+    auth.forget_expired_nonces(block.state, block.time)
+    authz.forget_expired(block.state, block.time)
+
+
+def end_block(block: Block) -> None:
+    """What happens after the last transaction."""
+
+
+def process_transaction(block: Block, transaction: Transaction | Rejection, signatures: Signatures) -> ExecTxResult:
+    """Let one transaction in and run its messages, all or none. Its fee and its place are used up either way."""
+    if isinstance(transaction, Rejection):
+        return rejected(transaction)
+    of_block, block.events = block.events, []
+    try:
+        process_ante(block, transaction, signatures)
+        let_in = len(block.events)
+        try:
+            responses = process_messages(block, transaction)
+        except Rejection as refusal:
+            return rejected(refusal, transaction, block.events[:let_in])
+        return accepted(transaction, responses, block.events)
+    except Rejection as refusal:
+        return rejected(refusal, transaction)
+    finally:
+        block.events = of_block
+
+
+def process_messages(block: Block, transaction: Transaction) -> list[Message]:
+    """Run a transaction's messages in one frame. Raises the Rejection of the first that is refused."""
+    responses = []
+    with block.frame():
+        for position, call in enumerate(transaction.calls):
+            emitted = len(block.events)
+            block.events.append(_message_event(call.message))
+            try:
+                responses.append(call.handler.handle(block, call.message))
+            except Rejection as refusal:
+                refusal.log = f"failed to execute message; message index: {position}: {refusal.log}"
+                raise
+            index = (("msg_index", str(position)),)
+            block.events[emitted:] = [Event(e.type, e.attributes + index) for e in block.events[emitted:]]
+    return responses
+
+
+def _message_event(message: Message) -> Event:
+    """What clients search transactions by: the message's type, its first signer, its module."""
+    url = type_url(message)
+    module = url.split(".")[1]
+    return Event("message", (("action", url), ("sender", signers(message)[0]), ("module", module)))

@@ -1,0 +1,140 @@
+"""Rows of the store `acc`.
+
+0x01 ‖ address                          BaseAccount, as published
+0x02 ‖ time-out (8 bytes, ns) ‖ address  an unordered transaction that may not come again before its time-out
+globalAccountNumber                     8 bytes, big-endian: the next account's number
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cosmos.auth.v1beta1.auth_pb2 import BaseAccount
+from cosmos.crypto.secp256k1.keys_pb2 import PubKey
+
+from pivot.chain.errors import SdkCode, SdkError
+from pivot.chain.pagination import prefix_end
+from pivot.chain.store.journal import State
+from pivot.chain.types import Reader
+from pivot.primitives.addresses import InvalidAddress, from_public_key, to_bytes
+from pivot.primitives.keys import is_public_key
+from pivot.protocol.messages import pack
+
+STORE = "acc"
+ACCOUNT_PREFIX = b"\x01"
+NONCE_PREFIX = b"\x02"
+NEXT_NUMBER_KEY = b"globalAccountNumber"
+NUMBER_BYTES = 8
+PRESENT = b"\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account. `public_key` is empty until its first transaction or registration."""
+
+    address: str
+    number: int
+    sequence: int = 0
+    public_key: bytes = b""
+
+
+def account(state: Reader, address: str) -> Account | None:
+    """The account of an address, or None. Raises InvalidAddress."""
+    row = state.get(STORE, _key(address))
+    return None if row is None else decode_account(row)
+
+
+def accounts(state: Reader) -> Iterator[Account]:
+    """All accounts, by address bytes."""
+    for _, row in state.iterate(STORE, ACCOUNT_PREFIX, prefix_end(ACCOUNT_PREFIX)):
+        yield decode_account(row)
+
+
+def ensure_account(state: State, address: str) -> Account:
+    """The account of an address; made with the next number if there is none. Raises InvalidAddress."""
+    found = account(state, address)
+    if found is None:
+        number = int.from_bytes(state.get(STORE, NEXT_NUMBER_KEY) or b"")
+        state.set(STORE, NEXT_NUMBER_KEY, (number + 1).to_bytes(NUMBER_BYTES))
+        found = Account(address, number)
+        put(state, found)
+    return found
+
+
+def put(state: State, changed: Account) -> None:
+    """Write an account."""
+    state.set(STORE, _key(changed.address), encode_account(changed))
+
+
+def public_key(state: Reader, address: str) -> bytes | None:
+    """The compressed key (33 bytes) of an account, or None while it is not known."""
+    found = account(state, address)
+    return (found.public_key or None) if found else None
+
+
+def check_address(name: str, address: str) -> None:
+    """Raises SdkError (INVALID_ADDRESS), naming the field that holds what is no address."""
+    try:
+        to_bytes(address)
+    except InvalidAddress as error:
+        raise SdkError(SdkCode.INVALID_ADDRESS, f"{name}: {error}") from None
+
+
+def check_public_key(address: str, key: bytes) -> None:
+    """An address belongs to one key only (design, decision 1). Raises SdkError (INVALID_PUBLIC_KEY)."""
+    if not is_public_key(key):
+        raise SdkError(SdkCode.INVALID_PUBLIC_KEY, f"the public key of {address} is not a compressed secp256k1 key")
+    if from_public_key(key) != address:
+        raise SdkError(SdkCode.INVALID_PUBLIC_KEY, f"the public key does not hash to the address {address}")
+
+
+def set_public_key(state: State, address: str, key: bytes) -> None:
+    """Remember the key of an account, which is made if there is none. Raises SdkError (INVALID_PUBLIC_KEY)."""
+    check_public_key(address, key)
+    found = ensure_account(state, address)
+    if found.public_key != key:
+        put(state, Account(address, found.number, found.sequence, key))
+
+
+def has_nonce(state: Reader, address: str, timeout_ns: int) -> bool:
+    """Whether this account has already made an unordered transaction with this time-out."""
+    return state.get(STORE, _nonce_key(address, timeout_ns)) is not None
+
+
+def note_nonce(state: State, address: str, timeout_ns: int) -> None:
+    """Remember an unordered transaction until its time-out."""
+    state.set(STORE, _nonce_key(address, timeout_ns), PRESENT)
+
+
+def forget_expired_nonces(state: State, time_ns: int) -> None:
+    """Forget the unordered transactions whose time-out is not after `time_ns`: they cannot come again."""
+    end = NONCE_PREFIX + (time_ns + 1).to_bytes(NUMBER_BYTES)
+    for key, _ in state.iterate(STORE, NONCE_PREFIX, end):
+        state.delete(STORE, key)
+
+
+def decode_account(row: bytes) -> Account:
+    """An account of its row."""
+    published = BaseAccount.FromString(row)
+    key = PubKey.FromString(published.pub_key.value).key if published.HasField("pub_key") else b""
+    return Account(published.address, published.account_number, published.sequence, key)
+
+
+def encode_account(described: Account) -> bytes:
+    """The row of an account: the published BaseAccount."""
+    return published_account(described).SerializeToString(deterministic=True)
+
+
+def published_account(described: Account) -> BaseAccount:
+    """An account as clients of Cosmos chains read it."""
+    published = BaseAccount(address=described.address, account_number=described.number, sequence=described.sequence)
+    if described.public_key:
+        published.pub_key.CopyFrom(pack(PubKey(key=described.public_key)))
+    return published
+
+
+def _key(address: str) -> bytes:
+    return ACCOUNT_PREFIX + to_bytes(address)
+
+
+def _nonce_key(address: str, timeout_ns: int) -> bytes:
+    return NONCE_PREFIX + timeout_ns.to_bytes(NUMBER_BYTES) + to_bytes(address)

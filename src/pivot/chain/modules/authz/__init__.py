@@ -1,0 +1,1 @@
+"""Permissions: one account lets another act for it, by type of message, for a time."""

@@ -1,0 +1,84 @@
+"""MsgSend and MsgMultiSend."""
+
+from collections.abc import Iterable, Sequence
+
+from cosmos.bank.v1beta1.tx_pb2 import MsgMultiSend, MsgMultiSendResponse, MsgSend, MsgSendResponse
+from cosmos.base.v1beta1.coin_pb2 import Coin
+
+from pivot.chain.errors import SdkCode, SdkError
+from pivot.chain.handlers import MessageHandler
+from pivot.chain.modules.auth.state import check_address
+from pivot.chain.modules.bank.state import MODULE_ACCOUNTS, send
+from pivot.chain.types import Block
+from pivot.primitives.coins import BASE_DENOM, InvalidCoin, parse_amount
+
+GAS_OF_A_TRANSFER = 20_000
+MAX_OUTPUTS = 500
+"""Receivers of one MsgMultiSend."""
+
+_CLOSED = frozenset(MODULE_ACCOUNTS.values())
+"""Accounts whose coins are bookkept by modules: a gift would break their books."""
+
+
+def coin_amount(coins: Sequence[Coin]) -> int:
+    """The one coin of a message, in ngonka. Raises SdkError (INVALID_COINS)."""
+    if len(coins) != 1:
+        raise SdkError(SdkCode.INVALID_COINS, f"a transfer has exactly one coin, in {BASE_DENOM}, not {len(coins)}")
+    if coins[0].denom != BASE_DENOM:
+        raise SdkError(SdkCode.INVALID_COINS, f"the network has no coin {coins[0].denom[:40]!r}, only {BASE_DENOM}")
+    try:
+        return parse_amount(coins[0].amount)
+    except InvalidCoin as error:
+        raise SdkError(SdkCode.INVALID_COINS, str(error)) from None
+
+
+def _check_open(target: str) -> None:
+    if target in _CLOSED:
+        raise SdkError(SdkCode.UNAUTHORIZED, f"{target} is not allowed to receive funds: unauthorized")
+
+
+def _check_send(message: MsgSend) -> None:
+    check_address("from_address", message.from_address)
+    check_address("to_address", message.to_address)
+    coin_amount(message.amount)
+
+
+def _send(block: Block, message: MsgSend) -> MsgSendResponse:
+    _check_open(message.to_address)
+    send(block, message.from_address, message.to_address, coin_amount(message.amount))
+    return MsgSendResponse()
+
+
+def _check_multi_send(message: MsgMultiSend) -> None:
+    if len(message.inputs) != 1:
+        raise SdkError(SdkCode.INVALID_REQUEST, f"inputs: one sender is needed, there are {len(message.inputs)}")
+    if not 0 < len(message.outputs) <= MAX_OUTPUTS:
+        raise SdkError(SdkCode.INVALID_REQUEST, f"outputs: 1 to {MAX_OUTPUTS} receivers, not {len(message.outputs)}")
+    check_address("inputs.address", message.inputs[0].address)
+    for output in message.outputs:
+        check_address("outputs.address", output.address)
+    if coin_amount(message.inputs[0].coins) != _total(output.coins for output in message.outputs):
+        raise SdkError(SdkCode.INVALID_COINS, "the coins of the outputs do not add up to those of the input")
+
+
+def _total(each: Iterable[Sequence[Coin]]) -> int:
+    return sum(coin_amount(coins) for coins in each)
+
+
+def _multi_send(block: Block, message: MsgMultiSend) -> MsgMultiSendResponse:
+    source = message.inputs[0].address
+    for output in message.outputs:
+        _check_open(output.address)
+        send(block, source, output.address, coin_amount(output.coins))
+    return MsgMultiSendResponse()
+
+
+MESSAGES: list[MessageHandler] = [
+    MessageHandler(MsgSend, _send, gas=lambda _: GAS_OF_A_TRANSFER, check=_check_send),
+    MessageHandler(
+        MsgMultiSend,
+        _multi_send,
+        gas=lambda message: GAS_OF_A_TRANSFER * len(message.outputs),
+        check=_check_multi_send,
+    ),
+]

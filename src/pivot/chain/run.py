@@ -1,0 +1,64 @@
+"""The application's process: the state on disk behind the engine's socket."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from pivot.chain.application import Application
+from pivot.chain.server.connections import Server
+from pivot.chain.server.verification import SignatureThreads
+from pivot.chain.store.database import Database
+from pivot.chain.store.errors import StoreError
+from pivot.chain.types import STORES
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+MOST_SIGNATURE_THREADS = 4
+
+_log = structlog.get_logger("chain")
+
+
+def run(home: Path, socket: Path) -> int:
+    """Serve the state in `home` on `socket` until SIGTERM or SIGINT. Returns the exit status."""
+    log_json_lines()
+    try:
+        with Database.open(home, STORES) as database:
+            return uvloop.run(_serve(database, socket))
+    except StoreError as error:
+        _log.error("the state cannot be opened", home=str(home), error=str(error))
+        return EXIT_FAILED
+
+
+def log_json_lines() -> None:
+    """Send the log to stderr, one JSON object a line."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+async def _serve(database: Database, socket: Path) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    threads = SignatureThreads(min(os.cpu_count() or 1, MOST_SIGNATURE_THREADS))
+    _log.info("serving", socket=str(socket), height=database.height, app_hash=database.app_hash.hex())
+    try:
+        ended_well = await Server(Application(database, threads.check)).serve(socket, stop)
+    finally:
+        threads.close()
+    _log.info("stopped", height=database.height)
+    return EXIT_OK if ended_well else EXIT_FAILED

@@ -1,0 +1,1 @@
+"""The engine's door: ABCI 2.0 over a unix socket."""

@@ -1,0 +1,96 @@
+"""The ABCI socket: the engine's four connections on one event loop.
+
+A connection's requests are answered one after the other, in order; answers go out when the engine asks for them (Flush).
+Queries, which only read, run in a thread of their own, so that a long one does not keep the next block waiting.
+"""
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+from tendermint.abci import types_pb2 as abci
+
+from pivot.chain.application import Application
+from pivot.chain.server.dispatch import answers, exception, wrap
+from pivot.chain.server.frames import FrameReader, encode_frame
+
+READ_BYTES = 2**18
+ROWS = "store/"
+
+_log = structlog.get_logger("chain")
+
+
+class Server:
+    """Serves one application. The first failure that is no refusal ends it: a state machine that errs must stop."""
+
+    def __init__(self, application: Application) -> None:
+        self._answers = answers(application)
+        self._queries = ThreadPoolExecutor(1, thread_name_prefix="query")
+        self._failed: asyncio.Future[None] | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def serve(self, path: Path, stop: asyncio.Event) -> bool:
+        """Serve on this socket until `stop` is set. False when a failure ended it before; it stands in the log."""
+        _remove_socket(path)
+        self._failed = asyncio.get_running_loop().create_future()
+        listener = await asyncio.start_unix_server(self._connected, path)
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({stopped, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            listener.close()
+            for connection in list(self._connections):
+                connection.cancel()
+            await asyncio.gather(*self._connections, return_exceptions=True)
+            self._queries.shutdown()
+            _remove_socket(path)
+        return not self._failed.done()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+        try:
+            await self._converse(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        except Exception as error:  # noqa: BLE001  whatever it is, it is a bug, and ends the process
+            _log.exception("the application stops", error=str(error))
+            writer.write(encode_frame(exception(f"{type(error).__name__}: {error}")))
+            if self._failed is not None and not self._failed.done():
+                self._failed.set_result(None)
+        finally:
+            with contextlib.suppress(ConnectionError):
+                writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        frames = FrameReader()
+        waiting: list[bytes] = []
+        while data := await reader.read(READ_BYTES):
+            for frame in frames.feed(data):
+                kind, answer = await self._answer(abci.Request.FromString(frame))
+                waiting.append(encode_frame(wrap(kind, answer)))
+                if kind == "flush":
+                    writer.write(b"".join(waiting))
+                    waiting.clear()
+                    await writer.drain()
+
+    async def _answer(self, request: abci.Request) -> tuple[str, object]:
+        kind = request.WhichOneof("value")
+        if kind is None:
+            raise ValueError("the engine asks something that this version of ABCI does not know")
+        question = getattr(request, kind)
+        if kind == "query" and not question.path.strip("/").startswith(ROWS):
+            loop = asyncio.get_running_loop()
+            return kind, await loop.run_in_executor(self._queries, self._answers[kind], question)
+        return kind, self._answers[kind](question)
+
+
+def _remove_socket(path: Path) -> None:
+    """Make room for a socket, or take away what a killed process has left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)

@@ -1,0 +1,229 @@
+"""A transaction as it arrives: decoded, bounded, and checked as far as that needs no state.
+
+Fields that a type does not have are refused everywhere, and the outer TxRaw must be encoded canonically, so one signed
+content has one hash.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cosmos.crypto.secp256k1.keys_pb2 import PubKey
+from cosmos.tx.signing.v1beta1.signing_pb2 import SignMode
+from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, Fee, SignerInfo, TxBody, TxRaw
+from google.protobuf.message import Message
+
+from pivot.chain.errors import SdkCode, SdkError
+from pivot.chain.handlers import MessageHandler, MessageTable, decode
+from pivot.chain.modules.auth.state import check_address
+from pivot.primitives.coins import BASE_DENOM, MAX_AMOUNT
+from pivot.protocol.messages import signers, type_url
+from pivot.protocol.transactions import NANOSECONDS, nanoseconds
+
+MAX_TRANSACTION_BYTES = 2**20
+"""As the engine's own limit."""
+MAX_MEMO_CHARACTERS = 256
+MAX_MESSAGES = 256
+MAX_SIGNERS = 7
+MAX_SECONDS = 2**33
+"""Of a time-out: the year 2242. Unix nanoseconds then still fit 64 bits."""
+GAS_PER_BYTE = 10
+GAS_PER_SIGNATURE = 1_000
+
+PUBLIC_KEY_TYPE = type_url(PubKey)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One message and what handles it."""
+
+    handler: MessageHandler
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """One signer of a transaction. `public_key` is empty if the transaction does not carry it."""
+
+    address: str
+    public_key: bytes
+    sequence: int
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A decoded transaction. Nothing in it is changed any more."""
+
+    raw: bytes
+    body: bytes
+    auth_info: bytes
+    calls: tuple[Call, ...]
+    acts: tuple[Call, ...]
+    """The calls, with those that carry others' messages replaced by these."""
+    signers: tuple[Signer, ...]
+    fee: int
+    """Offered, ngonka."""
+    gas: int
+    """What it takes: a fixed table, known before it runs."""
+    gas_limit: int
+    """0: whatever it takes."""
+    timeout_height: int
+    """0: none."""
+    timeout_ns: int
+    """Unix nanoseconds; 0: none."""
+    unordered: bool
+
+    @property
+    def is_duty(self) -> bool:
+        """Whether all that it does are duties of members."""
+        return all(act.handler.duty for act in self.acts)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it goes first in a proposal."""
+        return all(act.handler.urgent for act in self.acts)
+
+
+def decode_transaction(raw: bytes, messages: MessageTable, *, simulated: bool = False) -> Transaction:
+    """Decode and check a transaction. A simulated one needs no signature and no signing mode.
+
+    Raises SdkError, and what the messages' own stateless checks raise.
+    """
+    if len(raw) > MAX_TRANSACTION_BYTES:
+        raise SdkError(SdkCode.TX_TOO_LARGE, f"the transaction has {len(raw)} bytes, at most {MAX_TRANSACTION_BYTES}")
+    outer = decode(TxRaw, raw)
+    if outer.SerializeToString(deterministic=True) != raw:
+        raise SdkError(SdkCode.TX_DECODE, "the transaction is not encoded canonically")
+    body, auth = decode(TxBody, outer.body_bytes), decode(AuthInfo, outer.auth_info_bytes)
+    _check_body(body)
+    calls = _calls(body, messages)
+    acts = tuple(act for call in calls for act in _acts(call, messages))
+    who = _signers(calls, auth.signer_infos, outer.signatures, simulated=simulated)
+    _check_order(body, who)
+    gas = GAS_PER_BYTE * len(raw) + GAS_PER_SIGNATURE * len(who)
+    gas += sum(call.handler.gas(call.message) for call in calls)
+    return Transaction(
+        raw=raw,
+        body=outer.body_bytes,
+        auth_info=outer.auth_info_bytes,
+        calls=calls,
+        acts=acts,
+        signers=who,
+        fee=_fee(auth, who),
+        gas=gas,
+        gas_limit=auth.fee.gas_limit,
+        timeout_height=body.timeout_height,
+        timeout_ns=nanoseconds(body.timeout_timestamp),
+        unordered=body.unordered,
+    )
+
+
+def _check_body(body: TxBody) -> None:
+    if len(body.memo) > MAX_MEMO_CHARACTERS:
+        raise SdkError(SdkCode.MEMO_TOO_LARGE, f"memo: {len(body.memo)} characters, at most {MAX_MEMO_CHARACTERS}")
+    if not 0 < len(body.messages) <= MAX_MESSAGES:
+        raise SdkError(SdkCode.INVALID_REQUEST, f"messages: 1 to {MAX_MESSAGES} are needed, not {len(body.messages)}")
+    if body.extension_options or body.non_critical_extension_options:
+        raise SdkError(SdkCode.UNKNOWN_REQUEST, "extension_options: this chain knows none")
+    timeout = body.timeout_timestamp
+    if not (0 <= timeout.seconds < MAX_SECONDS and 0 <= timeout.nanos < NANOSECONDS):
+        raise SdkError(SdkCode.INVALID_REQUEST, "timeout_timestamp: not a time between 1970 and 2242")
+
+
+def _check_order(body: TxBody, who: Sequence[Signer]) -> None:
+    """An unordered transaction has a time-out and no sequences."""
+    if not body.unordered:
+        return
+    if not (body.timeout_timestamp.seconds or body.timeout_timestamp.nanos):
+        raise SdkError(SdkCode.INVALID_REQUEST, "unordered transaction must have timeout_timestamp set")
+    if any(signer.sequence for signer in who):
+        raise SdkError(SdkCode.INVALID_REQUEST, "sequence must be 0 in an unordered transaction")
+
+
+def _calls(body: TxBody, messages: MessageTable) -> tuple[Call, ...]:
+    calls = []
+    for packed in body.messages:
+        handler, message = messages.unpack(packed)
+        handler.check(message)
+        calls.append(Call(handler, message))
+    return tuple(calls)
+
+
+def _acts(call: Call, messages: MessageTable) -> Sequence[Call]:
+    if call.handler.inner is None:
+        return [call]
+    acts = []
+    for message in call.handler.inner(call.message):
+        handler = messages.find(type_url(message))
+        if handler is not None:
+            acts.append(Call(handler, message))
+    return acts
+
+
+def _signers(
+    calls: Sequence[Call], infos: Sequence[SignerInfo], signatures: Sequence[bytes], *, simulated: bool
+) -> tuple[Signer, ...]:
+    needed = list(dict.fromkeys(address for call in calls for address in signers(call.message)))
+    if not 0 < len(needed) <= MAX_SIGNERS:
+        raise SdkError(
+            SdkCode.UNAUTHORIZED, f"the transaction needs {len(needed)} signers, 1 to {MAX_SIGNERS} are allowed"
+        )
+    if len(infos) != len(needed) or (len(signatures) != len(needed) and not simulated):
+        raise SdkError(
+            SdkCode.NO_SIGNATURES if not signatures else SdkCode.UNAUTHORIZED,
+            f"wrong number of signers; expected {len(needed)}, got {len(infos)} with {len(signatures)} signatures",
+        )
+    given = signatures if not simulated else [b""] * len(needed)
+    return tuple(
+        _signer(address, info, signature, simulated=simulated)
+        for address, info, signature in zip(needed, infos, given, strict=True)
+    )
+
+
+def _signer(address: str, info: SignerInfo, signature: bytes, *, simulated: bool) -> Signer:
+    check_address("signer", address)
+    if not simulated:
+        _check_mode(info)
+    return Signer(address, _public_key(info), info.sequence, signature)
+
+
+def _check_mode(info: SignerInfo) -> None:
+    mode = info.mode_info.single.mode
+    if info.mode_info.WhichOneof("sum") != "single":
+        raise SdkError(SdkCode.UNAUTHORIZED, "mode_info: this chain takes single signatures, no multisignatures")
+    if mode == SignMode.SIGN_MODE_LEGACY_AMINO_JSON:
+        raise SdkError(
+            SdkCode.UNAUTHORIZED, "mode_info: SIGN_MODE_LEGACY_AMINO_JSON is not taken, use SIGN_MODE_DIRECT"
+        )
+    if mode != SignMode.SIGN_MODE_DIRECT:
+        raise SdkError(SdkCode.UNAUTHORIZED, f"mode_info: signing mode {mode} is not taken, use SIGN_MODE_DIRECT")
+
+
+def _public_key(info: SignerInfo) -> bytes:
+    if not info.HasField("public_key"):
+        return b""
+    if info.public_key.type_url != PUBLIC_KEY_TYPE:
+        raise SdkError(
+            SdkCode.INVALID_PUBLIC_KEY,
+            f"public_key: accounts have {PUBLIC_KEY_TYPE}, not {info.public_key.type_url[:200]!r}",
+        )
+    return decode(PubKey, info.public_key.value).key
+
+
+def _fee(auth: AuthInfo, who: Sequence[Signer]) -> int:
+    fee: Fee = auth.fee
+    if auth.HasField("tip"):
+        raise SdkError(SdkCode.INVALID_REQUEST, "tip: this chain takes no tips")
+    if fee.granter:
+        raise SdkError(SdkCode.INVALID_REQUEST, "fee.granter: this chain has no fee grants")
+    if fee.payer and fee.payer != who[0].address:
+        raise SdkError(SdkCode.INVALID_REQUEST, "fee.payer: the first signer pays")
+    if not fee.amount:
+        return 0
+    coin = fee.amount[0]
+    if len(fee.amount) > 1 or coin.denom != BASE_DENOM:
+        raise SdkError(SdkCode.INVALID_COINS, f"fee.amount: one coin in {BASE_DENOM} is taken, or none")
+    text = coin.amount
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(MAX_AMOUNT)) or int(text) > MAX_AMOUNT:
+        raise SdkError(SdkCode.INVALID_COINS, f"fee.amount: {text[:40]!r} is not a whole number up to {MAX_AMOUNT}")
+    return int(text)
