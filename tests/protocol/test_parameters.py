@@ -31,7 +31,7 @@ def test_callers_cannot_change_a_preset_for_others() -> None:
 
 
 def test_an_unknown_preset_is_refused_by_name() -> None:
-    with pytest.raises(InvalidParameters, match="'moon'.*test, devnet, mainnet"):
+    with pytest.raises(InvalidParameters, match=r"'moon'.*test, devnet, mainnet"):
         preset_params("moon")
 
 

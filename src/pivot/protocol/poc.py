@@ -42,3 +42,11 @@ def _weighted_median_share(votes: Sequence[tuple[int, PocVote]], total: int) -> 
     shares = sorted((Fraction(vote.mismatched, max(vote.checked, 1)), weight) for weight, vote in votes)
     reached = accumulate(weight for _, weight in shares)
     return next(share for (share, _), below in zip(shares, reached, strict=True) if below * 2 >= total)
+
+
+def split(total: int, shares: Sequence[int]) -> list[int]:
+    """`total` in proportion to `shares` (not all 0), in whole numbers: rounded down, the remainder to the first."""
+    whole = sum(shares)
+    parts = [total * share // whole for share in shares]
+    parts[0] += total - sum(parts)
+    return parts

@@ -7,7 +7,7 @@ PRUNED_PER_BLOCK = 500
 """Rows that one prefix may lose per block."""
 
 
-def prune_epochs(block: Block) -> None:
+def prune(block: Block) -> None:
     """Delete the records of epochs that are past their time."""
     prune_rows(block, EPOCHS)
 

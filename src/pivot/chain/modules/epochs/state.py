@@ -1,8 +1,8 @@
 """Records of epochs, and which of them is in force."""
 
 from pivot.chain.errors import NetworkCode, NetworkError
-from pivot.chain.modules.participants.consensus_keys import apply_rotations
 from pivot.chain.modules.params.state import params
+from pivot.chain.modules.participants.consensus_keys import apply_rotations
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
 from pivot.protocol.epochs import boundaries

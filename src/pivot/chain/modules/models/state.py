@@ -9,12 +9,12 @@ from pivot.protocol.generated.inference.inference.types_pb2 import Model
 STORE = "inference"
 MODELS = b"Model/value/"
 MAX_MODEL_ID = 256
-"""Characters of a model's id."""
+"""Bytes of a model's id."""
 
 
 def model(state: Reader, model_id: str) -> Model | None:
     """The model's registration, or None."""
-    if len(model_id) > MAX_MODEL_ID:
+    if len(model_id.encode()) > MAX_MODEL_ID:
         return None
     row = state.get(STORE, _key(model_id))
     return None if row is None else Model.FromString(row)

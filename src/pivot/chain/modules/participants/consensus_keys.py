@@ -4,7 +4,7 @@ A key belongs to one participant from the moment it asks for it. A new key takes
 old one stays its owner's for as long as evidence against it can come, so that a double signer is still found.
 
     PendingConsensusKey/value/<address>/                       the participant has asked for another key
-    RetiredConsensusKey/value/<height, 8 bytes>/<20 bytes>/    a key that was in force until this height
+    RetiredConsensusKey/value/<height, 8 bytes>/<20 bytes>/    a key that is not in use since this height
 """
 
 import base64
@@ -12,15 +12,14 @@ from itertools import islice
 
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.participants.state import (
+    HEIGHT_BYTES,
     STORE,
     by_consensus_address,
     consensus_address_key,
-    participant,
     put,
     require_participant,
 )
 from pivot.chain.pagination import prefix_end
-from pivot.chain.store.journal import State
 from pivot.chain.types import Block
 from pivot.primitives.addresses import consensus_address
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant
@@ -33,6 +32,7 @@ FORGOTTEN_PER_BLOCK = 100
 _PENDING = b"PendingConsensusKey/value/"
 _RETIRED = b"RetiredConsensusKey/value/"
 _MARK = b"\x01"
+_IN_USE = 0
 
 
 def consensus_key(record: Participant) -> bytes:
@@ -40,60 +40,60 @@ def consensus_key(record: Participant) -> bytes:
     return base64.b64decode(record.validator_key)
 
 
-def claim_key(state: State, record: Participant, key: bytes) -> None:
+def claim_key(block: Block, record: Participant, key: bytes) -> None:
     """Make `key` (32 bytes) the participant's: its first one at once, a new one from the next switch.
 
-    Changes `record`, which the caller writes. Raises NetworkError (CONSENSUS_KEY_TAKEN).
+    Asking for the key in force takes back a rotation. Changes `record`, which the caller writes.
+    Raises NetworkError (CONSENSUS_KEY_TAKEN).
     """
-    owner = by_consensus_address(state, consensus_address(key))
+    owner = by_consensus_address(block.state, consensus_address(key))
     if owner not in (None, record.address):
         raise NetworkError(NetworkCode.CONSENSUS_KEY_TAKEN, f"validator_key belongs to {owner}")
     encoded = base64.b64encode(key).decode()
-    if encoded == record.next_validator_key:
-        return
-    if record.next_validator_key:
-        _drop_request(state, record)
-    state.set(STORE, consensus_address_key(consensus_address(key)), record.address.encode())
+    if record.next_validator_key not in ("", encoded):
+        _retire(block, record.address, record.next_validator_key)
+    block.state.delete(STORE, _pending_key(record.address))
+    record.ClearField("next_validator_key")
+    _write_owner(block, key, _IN_USE, record.address)
     if not record.validator_key:
         record.validator_key = encoded
     elif record.validator_key != encoded:
         record.next_validator_key = encoded
-        state.set(STORE, _pending_key(record.address), _MARK)
+        block.state.set(STORE, _pending_key(record.address), _MARK)
 
 
 def apply_rotations(block: Block) -> None:
     """At a switch: every key that was asked for takes force, and the one before it retires."""
     for row, _ in block.state.iterate(STORE, _PENDING, prefix_end(_PENDING)):
         record = require_participant(block.state, row[len(_PENDING) : -1].decode())
-        retired = consensus_address(consensus_key(record))
         block.state.delete(STORE, row)
-        block.state.set(STORE, _retired_key(block.height, retired), _MARK)
+        _retire(block, record.address, record.validator_key)
         record.validator_key = record.next_validator_key
         record.ClearField("next_validator_key")
         put(block.state, record)
         block.emit("consensus_key_rotated", participant=record.address, validator_key=record.validator_key)
 
 
-def forget_retired_keys(block: Block) -> None:
+def prune(block: Block) -> None:
     """Free keys that retired longer ago than evidence can reach; called in every block, it goes on where it stopped."""
-    end = _RETIRED + max(block.height - EVIDENCE_AGE_BLOCKS, 0).to_bytes(8, "big")
+    end = _RETIRED + max(block.height - EVIDENCE_AGE_BLOCKS, 0).to_bytes(HEIGHT_BYTES)
     for row, _ in islice(block.state.iterate(STORE, _RETIRED, end), FORGOTTEN_PER_BLOCK):
         block.state.delete(STORE, row)
-        address20 = row[-21:-1]
-        owner = by_consensus_address(block.state, address20)
-        if owner is not None and not _uses(participant(block.state, owner), address20):
+        height, address20 = _split_retired_key(row)
+        owner = block.state.get(STORE, consensus_address_key(address20))
+        if owner is not None and owner[:HEIGHT_BYTES] == height:  # otherwise it came into use again meanwhile
             block.state.delete(STORE, consensus_address_key(address20))
 
 
-def _drop_request(state: State, record: Participant) -> None:
-    """Take back a rotation that has not taken force."""
-    ...
+def _retire(block: Block, owner: str, encoded: str) -> None:
+    key = base64.b64decode(encoded)
+    _write_owner(block, key, block.height, owner)
+    block.state.set(STORE, _retired_key(block.height, consensus_address(key)), _MARK)
 
 
-def _uses(record: Participant | None, address20: bytes) -> bool:
-    """Whether the key with this consensus address is the participant's in force or its next one."""
-    keys = () if record is None else (record.validator_key, record.next_validator_key)
-    return any(consensus_address(base64.b64decode(key)) == address20 for key in keys if key)
+def _write_owner(block: Block, key: bytes, retired_at: int, owner: str) -> None:
+    row = consensus_address_key(consensus_address(key))
+    block.state.set(STORE, row, retired_at.to_bytes(HEIGHT_BYTES) + owner.encode())
 
 
 def _pending_key(address: str) -> bytes:
@@ -101,4 +101,10 @@ def _pending_key(address: str) -> bytes:
 
 
 def _retired_key(height: int, address20: bytes) -> bytes:
-    return _RETIRED + height.to_bytes(8, "big") + b"/" + address20 + b"/"
+    return _RETIRED + height.to_bytes(HEIGHT_BYTES) + b"/" + address20 + b"/"
+
+
+def _split_retired_key(row: bytes) -> tuple[bytes, bytes]:
+    """(height as it stands in the key, consensus address)."""
+    start = len(_RETIRED)
+    return row[start : start + HEIGHT_BYTES], row[start + HEIGHT_BYTES + 1 : -1]

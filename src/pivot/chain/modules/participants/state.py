@@ -21,6 +21,8 @@ PARTICIPANTS = b"Participant/value/"
 HARDWARE = b"HardwareNodes/value/"
 CONSENSUS_ADDRESSES = b"ConsensusAddress/value/"
 STATUS_REVISION = b"ParticipantStatusRevision/value/"
+HEIGHT_BYTES = 8
+REVISION_BYTES = 8
 
 
 def participant(state: Reader, address: str) -> Participant | None:
@@ -41,7 +43,7 @@ def put(state: State, record: Participant) -> None:
     """Write a participant's record. A change of status is counted, so that validators can follow it."""
     before = participant(state, record.address)
     if before is not None and before.status != record.status:
-        state.set(STORE, STATUS_REVISION, (status_revision(state) + 1).to_bytes(8, "big"))
+        state.set(STORE, STATUS_REVISION, (status_revision(state) + 1).to_bytes(REVISION_BYTES))
     state.set(STORE, _key(PARTICIPANTS, record.address), record.SerializeToString(deterministic=True))
 
 
@@ -87,7 +89,7 @@ def put_hardware(state: State, record: HardwareNodes) -> None:
 def by_consensus_address(state: Reader, address20: bytes) -> str | None:
     """The participant that holds, has asked for or has lately held the key with this consensus address (20 bytes)."""
     row = state.get(STORE, consensus_address_key(address20))
-    return None if row is None else row.decode()
+    return None if row is None else row[HEIGHT_BYTES:].decode()
 
 
 def consensus_address_key(address20: bytes) -> bytes:

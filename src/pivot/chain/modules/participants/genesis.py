@@ -1,0 +1,33 @@
+"""The participants with whom the network begins."""
+
+from pivot.chain.modules.auth.state import set_public_key
+from pivot.chain.modules.participants.consensus_keys import claim_key, consensus_key
+from pivot.chain.modules.participants.state import is_host, participant, put, put_hardware
+from pivot.chain.types import Block
+from pivot.primitives.addresses import CONSENSUS_KEY_LENGTH, require
+from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
+from pivot.protocol.generated.inference.inference.types_pb2 import Participant
+
+
+def load(block: Block, document: GenesisState) -> None:
+    """Write the genesis' participants and their hardware.
+
+    Raises ValueError (an address, a participant or a key that cannot be), SdkError and NetworkError as registration does.
+    """
+    for entry in document.participants:
+        record = Participant()
+        record.CopyFrom(entry.participant)
+        address = require(record.address)
+        if not is_host(record) or len(consensus_key(record)) != CONSENSUS_KEY_LENGTH:
+            raise ValueError(f"the genesis names {address} without inference_url or a consensus key of 32 bytes")
+        if participant(block.state, address) is not None:
+            raise ValueError(f"the genesis names {address} twice")
+        if record.account_public_key:
+            set_public_key(block.state, address, record.account_public_key)
+        key = consensus_key(record)
+        record.index = address
+        record.ClearField("validator_key")
+        claim_key(block, record, key)
+        put(block.state, record)
+        entry.hardware_nodes.participant = address
+        put_hardware(block.state, entry.hardware_nodes)
