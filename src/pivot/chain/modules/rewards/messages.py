@@ -1,0 +1,58 @@
+"""MsgClaimRewards: a host takes what it is owed for the last epoch, until the next switch."""
+
+from pivot.chain.errors import NetworkCode, NetworkError
+from pivot.chain.handlers import MessageHandler
+from pivot.chain.modules.bank.messages import check_address
+from pivot.chain.modules.bank.state import ESCROW, send
+from pivot.chain.modules.epochs.state import effective_index
+from pivot.chain.modules.rewards.state import (
+    forget_settle_amount,
+    put_summary,
+    settle_amount,
+    settlement,
+    summary,
+)
+from pivot.chain.types import Block
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards, MsgClaimRewardsResponse
+
+GAS_OF_A_CLAIM = 20_000
+
+
+def check_claim(claim: MsgClaimRewards) -> None:
+    """Raises SdkError (INVALID_ADDRESS)."""
+    check_address("creator", claim.creator)
+
+
+def process_claim(block: Block, claim: MsgClaimRewards) -> MsgClaimRewardsResponse:
+    """Pay a host its work and its reward of the epoch that ended last, once.
+
+    The checking duties that a claim will depend on are not part of the network yet: nothing but the time limits it.
+    Raises NetworkError (NOTHING_TO_CLAIM).
+    """
+    claimable = effective_index(block.state) - 1
+    if claim.epoch_index != claimable:
+        raise NetworkError(
+            NetworkCode.NOTHING_TO_CLAIM,
+            f"epoch {claim.epoch_index} cannot be claimed: claims are open for epoch {claimable}, which ended last",
+        )
+    due = settle_amount(block.state, claimable, claim.creator)
+    if due is None:
+        under_way = settlement(block.state)
+        reason = "its settlement is still under way" if under_way is not None else "nothing is owed, or it is paid"
+        raise NetworkError(NetworkCode.NOTHING_TO_CLAIM, f"{claim.creator} has no claim in epoch {claimable}: {reason}")
+    amount = due.work_coins + due.reward_coins
+    send(block, ESCROW, claim.creator, amount)
+    forget_settle_amount(block.state, due)
+    record = summary(block.state, claimable, claim.creator)
+    if record is not None:
+        record.claimed = True
+        put_summary(block.state, record)
+    block.emit("rewards_claimed", participant=claim.creator, epoch_index=claimable, amount=amount)
+    return MsgClaimRewardsResponse(amount=amount, result="Rewards claimed successfully")
+
+
+MESSAGES: list[MessageHandler] = [
+    MessageHandler(
+        MsgClaimRewards, process_claim, gas=lambda _: GAS_OF_A_CLAIM, check=check_claim, duty=True, urgent=True
+    )
+]
