@@ -39,7 +39,8 @@ def database_url(url: str, home: Path) -> str:
 
 
 def connect(url: str) -> Database:
-    """A database by its SQLAlchemy URL. SQLite runs in WAL mode and waits for its lock instead of failing at once."""
+    """A database by its SQLAlchemy URL. SQLite runs in WAL mode, waits for its lock instead of failing at once,
+    and has every transaction on disk when it is committed."""
     engine = create_async_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -48,6 +49,6 @@ def connect(url: str) -> Database:
 
 def _prepare_sqlite(connection: object, _: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]  # the driver's own connection
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

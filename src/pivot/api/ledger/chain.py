@@ -50,7 +50,7 @@ class GrpcChain:
 
     async def close(self) -> None:
         await self._brief.close()
-        await self._channel.close()
+        await self._channel.close(None)
 
     async def query(self, path: str, request: Message, response: type[Answer]) -> Answer:
         call = self._calls.get(path)

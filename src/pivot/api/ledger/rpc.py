@@ -95,8 +95,9 @@ class Rpc:
             ) from error
         if not isinstance(document, dict) or ("error" not in document and "result" not in document):
             raise ChainUnavailable(f"what answers at {self.url} is no chain node")
-        if error := document.get("error"):
-            raise ChainRefused(int(error.get("code", 0)), RPC_CODESPACE, str(error.get("data") or error.get("message")))
+        if refusal := document.get("error"):
+            log = str(refusal.get("data") or refusal.get("message"))
+            raise ChainRefused(int(refusal.get("code", 0)), RPC_CODESPACE, log)
         return document["result"]
 
     async def status(self) -> Status:
