@@ -1,14 +1,90 @@
-"""From commits and votes to weight."""
+"""From commits and votes to weight (design, section 6: Commit, sample, vote)."""
 
+from collections.abc import Mapping
+
+from pivot.chain.errors import NetworkCode, NetworkError
+from pivot.chain.modules.epochs.state import epoch as epoch_record
 from pivot.chain.modules.members.formation import Work
+from pivot.chain.modules.members.state import serving_nodes, weights
+from pivot.chain.modules.participants.state import hardware
+from pivot.chain.modules.poc.state import all_votes, commits
 from pivot.chain.types import Reader
+from pivot.protocol import draw
+from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, MLNodeInfo, PocCommit, PocVote
+from pivot.protocol.poc import credit, split
+
+LONE_CHECKER_WEIGHT = 1
+"""Of a host that checks itself because there are no members at all."""
 
 
-def checkers(state: Reader, epoch: int, host: str) -> list[str]:
-    """Addresses of those who check a host's commit in the sprint of `epoch`, sorted."""
-    raise NotImplementedError
+def checkers(state: Reader, upcoming: Epoch, host: str) -> list[str]:
+    """Addresses of those who check a host's commit in the sprint of `upcoming`, sorted.
+
+    They are members of the epoch in force; those of epoch 1 are the genesis' participants.
+    """
+    size = upcoming.params.poc_params.committee_size
+    return draw.checkers(weights(state, upcoming.index - 1), host, upcoming.index, size, upcoming.randomness)
 
 
 def earned(state: Reader, epoch: int) -> list[Work]:
-    """What each host brings into `epoch`, by address: call it at the end of the validation window."""
-    raise NotImplementedError
+    """What each host brings into `epoch`, by address, at the end of its validation window. Raises EPOCH_NOT_FOUND.
+
+    A commit's credit is shared out over its nodes in proportion to their counts; nodes that served through the sprint keep
+    their last weight as long as they are declared.
+    """
+    upcoming = epoch_record(state, epoch)
+    if upcoming is None:
+        raise NetworkError(NetworkCode.EPOCH_NOT_FOUND, f"the sprint of epoch {epoch} has not begun")
+    members = dict(weights(state, epoch - 1))
+    cast = _votes_by_host(state, epoch)
+    committed = {each.participant: each for each in commits(state, epoch)}
+    work = []
+    for address in sorted({*committed, *members}):
+        preserved = _preserved(state, epoch - 1, address)
+        found = committed.get(address)
+        if found is None:
+            if preserved:
+                work.append(Work(address, preserved))
+            continue
+        drawn = checkers(state, upcoming, address)
+        previous = members.get(address, 0) - sum(node.poc_weight for node in serving_nodes(state, epoch - 1, address))
+        given = _credit(found, previous, {each: members.get(each, LONE_CHECKER_WEIGHT) for each in drawn}, cast)
+        work.append(Work(address, (*preserved, *_credited(found, given)), given, found.hash_chain_tip))
+    return work
+
+
+def _votes_by_host(state: Reader, epoch: int) -> dict[str, dict[str, PocVote]]:
+    """Revealed votes: host, then checker."""
+    cast: dict[str, dict[str, PocVote]] = {}
+    for each in all_votes(state, epoch):
+        for vote in each.votes:
+            cast.setdefault(vote.participant, {})[each.checker] = vote
+    return cast
+
+
+def _credit(
+    found: PocCommit, previous: int, drawn: Mapping[str, int], cast: Mapping[str, Mapping[str, PocVote]]
+) -> int:
+    votes = cast.get(found.participant, {})
+    pairs = [(weight, votes[checker]) for checker, weight in drawn.items() if checker in votes]
+    return credit(sum(node.count for node in found.nodes), previous, sum(drawn.values()), pairs)
+
+
+def _credited(found: PocCommit, given: int) -> tuple[MLNodeInfo, ...]:
+    if not given:
+        return ()
+    parts = split(given, [node.count for node in found.nodes])
+    return tuple(
+        MLNodeInfo(node_id=node.node_id, node_number=node.node_number, poc_weight=part)
+        for node, part in zip(found.nodes, parts, strict=True)
+        if part
+    )
+
+
+def _preserved(state: Reader, epoch: int, address: str) -> tuple[MLNodeInfo, ...]:
+    """The nodes that answered during the sprint, with the weight that they had. One that is gone weighs nothing."""
+    serving = serving_nodes(state, epoch, address)
+    if not serving:
+        return ()
+    declared = {(node.local_id, node.node_number) for node in hardware(state, address).hardware_nodes}
+    return tuple(node for node in serving if (node.node_id, node.node_number) in declared)

@@ -1,9 +1,14 @@
-"""Hash chains by epoch and host, and the value that they fold into."""
+"""Hash chains by epoch and host, and the value that they fold into.
+
+HashChain/value/<epoch, 8 bytes>/<address>/     HashChain
+FrozenRandomness/value/                         32 bytes: randomness of the next epoch
+"""
 
 from collections.abc import Iterator
 
 from pivot.chain.modules.epochs.pruning import prune_rows
 from pivot.chain.modules.epochs.state import effective, epoch_key
+from pivot.chain.modules.params.state import genesis_hash
 from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
@@ -14,7 +19,7 @@ STORE = "inference"
 CHAINS = b"HashChain/value/"
 FIRST_FOLDED_EPOCH = 3
 """Epochs before this one are seeded by the genesis: when their sprints begin, no epoch with hash chains is complete."""
-_FROZEN = b"FrozenRandomness/value/"
+FROZEN = b"FrozenRandomness/value/"
 
 
 def chain(state: Reader, epoch: int, address: str) -> HashChain | None:
@@ -36,11 +41,8 @@ def commit_tip(state: State, epoch: int, address: str, tip: bytes) -> None:
 
 
 def frozen(state: Reader) -> bytes:
-    """Randomness of the next epoch (32 bytes): that of the genesis for epochs 1 and 2, then what `freeze` folded."""
-    value = state.get(STORE, _FROZEN)
-    if value is None:
-        raise RuntimeError("the chain has no genesis yet")
-    return value
+    """Randomness of the next epoch (32 bytes): the hash of the genesis for epochs 1 and 2, then what `freeze` folded."""
+    return state.get(STORE, FROZEN) or genesis_hash(state)
 
 
 def freeze(block: Block) -> None:
@@ -55,12 +57,7 @@ def freeze(block: Block) -> None:
     for revealed in chains(block.state, current.index):
         if revealed.revealed:
             value = fold(value, revealed.last)
-    put_frozen(block.state, value)
-
-
-def put_frozen(state: State, value: bytes) -> None:
-    """Write the next epoch's randomness (32 bytes)."""
-    state.set(STORE, _FROZEN, value)
+    block.state.set(STORE, FROZEN, value)
 
 
 def put_chain(state: State, record: HashChain) -> None:

@@ -1,0 +1,59 @@
+"""From weights to consensus power (design, section 4, Consensus power). Pure integer arithmetic.
+
+Keys that have never signed half of one window hold at most a share of the total together, so that hosts whose engine is not
+running cannot stop the chain. Proven keys keep their weight as power, unless the total is too much for the engine.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_TOTAL_POWER = 2**50
+"""Of all validators; the engine stops at 2^60."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A member as the consensus may see it."""
+
+    key: bytes
+    weight: int
+    """Above 0."""
+    proven: bool
+
+
+def powers(candidates: Sequence[Candidate], unproven_percent: int) -> dict[bytes, int]:
+    """Power by consensus key, each above 0, in total at most 2^50.
+
+    Unproven keys together have at most `unproven_percent` of the total, unless there are no others. Everything is scaled up
+    where the smallest unproven key would round to nothing, since a key that never enters could never prove itself; dust
+    that has no power at a total of 2^50 is left out.
+    """
+    limited = _limited(
+        [each for each in candidates if each.proven], [each for each in candidates if not each.proven], unproven_percent
+    )
+    total = sum(limited.values())
+    if total > MAX_TOTAL_POWER:
+        limited = _shrunk(candidates, limited, total)
+    return {key: power for key, power in limited.items() if power}
+
+
+def _limited(proven: Sequence[Candidate], unproven: Sequence[Candidate], percent: int) -> dict[bytes, int]:
+    """Powers before the total is looked at."""
+    trusted, others = sum(each.weight for each in proven), sum(each.weight for each in unproven)
+    if not trusted or others * (100 - percent) <= trusted * percent:
+        return {each.key: each.weight for each in (*proven, *unproven)}
+    # Unproven keys share trusted × percent / (100 − percent); each weight becomes weight × share / others, rounded down.
+    share, whole = trusted * percent, others * (100 - percent)
+    scale = -(-whole // (share * min(each.weight for each in unproven)))
+    return {each.key: each.weight * scale for each in proven} | {
+        each.key: each.weight * scale * share // whole for each in unproven
+    }
+
+
+def _shrunk(candidates: Sequence[Candidate], large: dict[bytes, int], total: int) -> dict[bytes, int]:
+    """The same powers at a total of 2^50 at most: proven keys rounded up, others down, so the share still holds."""
+    room = MAX_TOTAL_POWER - len(candidates)
+    return {
+        each.key: -(-large[each.key] * room // total) if each.proven else large[each.key] * room // total
+        for each in candidates
+    }
