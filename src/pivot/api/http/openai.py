@@ -1,0 +1,224 @@
+"""`POST /v1/chat/completions`: the hot path, on the raw request.
+
+A request with a transfer agent's start in its headers is one for this host as executor; any other comes from a developer,
+for whom this host is the transfer agent.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+
+from pivot.api.http.errors import (
+    ApiError,
+    BadRequest,
+    BodyTooLarge,
+    TooManyRequests,
+    Unavailable,
+    error_headers,
+    error_object,
+)
+from pivot.api.http.presence import Presence
+from pivot.api.inference import hop, sse
+from pivot.api.inference.access import Headers, credentials
+from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Part, Parts
+from pivot.api.inference.request import parse
+from pivot.api.inference.service import InferenceService
+from pivot.api.ledger.interface import LedgerError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+BODY_SECONDS = 30.0
+"""A body must be here after this long."""
+MAX_TRANSFERS = 512
+MAX_EXECUTIONS = 512
+"""Requests under way in each role. Two limits, because hosts that wait for each other must not share one."""
+_STREAM_HEADERS = [
+    (b"content-type", EVENT_STREAM.encode()),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # proxies of the nginx family hold streams back otherwise
+]
+
+log = structlog.get_logger(__name__)
+
+
+class ChatEndpoint:
+    """ASGI application of the one route."""
+
+    def __init__(
+        self, service: InferenceService, *, max_transfers: int = MAX_TRANSFERS, max_executions: int = MAX_EXECUTIONS
+    ) -> None:
+        self._service = service
+        self._transfers_left = max_transfers
+        self._executions_left = max_executions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = _Answer(send)
+        try:
+            headers: Headers = dict(scope["headers"])
+            if hop.is_executor_request(headers):
+                await self._execute(headers, receive, answer)
+            else:
+                await self._transfer(headers, receive, answer)
+        except ApiError as refusal:
+            await answer.refuse(refusal)
+        except LedgerError as error:
+            await answer.refuse(Unavailable(f"this node's chain does not answer: {error}"))
+        except ConnectionError as error:
+            await answer.break_off(str(error))
+        except Exception:
+            log.exception("request_failed")
+            if answer.begun:
+                raise
+            await answer.refuse(ApiError("this node failed; its log says why"))
+
+    async def _transfer(self, headers: Headers, receive: Receive, answer: "_Answer") -> None:
+        if self._transfers_left <= 0:
+            raise TooManyRequests("this node is busy; try again, or another one of /v1/epochs/current/participants")
+        self._transfers_left -= 1
+        try:
+            credentials(headers)  # nobody gets a body of theirs read without any
+            body = await _read_body(headers, receive, self._service.max_request_bytes)
+            request = parse(body)
+            moment = self._service.market.moment
+            order = self._service.access.identify(headers, request, moment)
+            async with Presence(receive):
+                async with aclosing(self._service.transfer.answer(request, order)) as parts:
+                    async for part in parts:
+                        await answer.give(part)
+                await answer.end()
+        finally:
+            self._transfers_left += 1
+
+    async def _execute(self, headers: Headers, receive: Receive, answer: "_Answer") -> None:
+        if self._executions_left <= 0:
+            raise TooManyRequests("this host executes as many requests as it may")
+        self._executions_left -= 1
+        try:
+            start = hop.read_start(headers)
+            request = parse(await _read_body(headers, receive, self._service.max_request_bytes))
+            execution = self._service.execution
+            await execution.check(request, start)
+            async with Presence(receive):
+                async with aclosing(execution.answer(request, start, hop.read_patience(headers))) as parts:
+                    await _give_to_transfer_agent(parts, answer)
+                await answer.end()
+        finally:
+            self._executions_left += 1
+
+
+async def _give_to_transfer_agent(parts: Parts, answer: "_Answer") -> None:
+    """The parts as the hop carries them: acceptance, heartbeats, head, bytes."""
+    accepted = await anext(parts)
+    if not isinstance(accepted, Accepted):
+        raise TypeError(f"an execution began with {accepted!r}")
+    await answer.accept(accepted)
+    try:
+        head = await _with_heartbeats(anext(parts), answer)
+    except ApiError as lost:
+        body = lost.body()
+        await answer.write(hop.head_line(Head(lost.status, JSON, len(body))) + body)
+        return
+    if not isinstance(head, Head):
+        raise TypeError(f"an execution went on with {head!r}")
+    await answer.write(hop.head_line(head))
+    async for piece in parts:
+        await answer.give(piece)
+
+
+async def _with_heartbeats(part: Awaitable[Part], answer: "_Answer") -> Part:
+    awaited = asyncio.ensure_future(part)
+    try:
+        while not (await asyncio.wait({awaited}, timeout=hop.HEARTBEAT_SECONDS))[0]:
+            await answer.write(hop.HEARTBEAT)
+        return awaited.result()
+    finally:
+        if not awaited.done():
+            awaited.cancel()
+            await asyncio.gather(awaited, return_exceptions=True)
+
+
+async def _read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises BodyTooLarge, BadRequest."""
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > limit:
+        raise BodyTooLarge(f"the body has {int(declared)} bytes, at most {limit} are taken")
+    pieces: list[bytes] = []
+    length = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise BadRequest("the connection was closed before the body was whole")
+                piece = message.get("body", b"")
+                length += len(piece)
+                if length > limit:
+                    raise BodyTooLarge(f"the body has more than {limit} bytes")
+                pieces.append(piece)
+                if not message.get("more_body", False):
+                    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    except TimeoutError:
+        raise BadRequest(f"the body was not whole after {BODY_SECONDS:.0f} s") from None
+
+
+class _Answer:
+    """The response to one request."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+        self._content_type = ""
+
+    async def give(self, part: Part) -> None:
+        """Pass a head or bytes on."""
+        if isinstance(part, bytes):
+            await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        elif isinstance(part, Head):
+            self._content_type = part.content_type
+            headers = (
+                _STREAM_HEADERS
+                if part.content_type == EVENT_STREAM
+                else [(b"content-type", part.content_type.encode())]
+            )
+            if part.length is not None:
+                headers = [*headers, (b"content-length", str(part.length).encode())]
+            await self._begin(part.status, headers)
+
+    async def accept(self, accepted: Accepted) -> None:
+        """Tell the transfer agent that this host takes the request."""
+        signature = (hop.ACCEPTANCE_HEADER.lower().encode(), accepted.signature.encode())
+        await self._begin(HTTPStatus.OK, [(b"content-type", hop.ANSWER_TYPE.encode()), signature])
+
+    async def write(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def refuse(self, refusal: ApiError) -> None:
+        """The whole response is an error."""
+        if self.begun:
+            await self.break_off(refusal.message)
+            return
+        body = refusal.body()
+        await self._begin(refusal.status, [*error_headers(refusal), (b"content-length", str(len(body)).encode())])
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def break_off(self, reason: str) -> None:
+        """An answer that has begun cannot be finished: a stream says so in an event, anything else is cut off."""
+        if self._content_type != EVENT_STREAM:
+            raise ConnectionError(reason)
+        error = error_object(reason, "server_error", None, "answer_broke_off")
+        await self.write(sse.event(orjson.dumps(error)))
+        await self.end()
+
+    async def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.begun = True
+        await self._send({"type": "http.response.start", "status": int(status), "headers": headers})

@@ -1,0 +1,33 @@
+"""Stops work whose client has gone away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Self, cast
+
+
+class Presence:
+    """While the context is open, the task that runs it is cancelled as soon as the client closes its connection.
+
+    The context then ends quietly: nobody is left to hear of it. A cancellation by anyone else passes through.
+    """
+
+    def __init__(self, receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:
+        self._receive = receive
+        self._gone = False
+
+    async def __aenter__(self) -> Self:
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._watch = asyncio.ensure_future(self._wait())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        self._watch.cancel()
+        if self._gone and kind is not None and issubclass(kind, asyncio.CancelledError):
+            return self._task.uncancel() == 0
+        return False
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._task.cancel()

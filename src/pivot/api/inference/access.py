@@ -1,0 +1,157 @@
+"""Who asks, and whether the request is really theirs.
+
+Two ways in: an API key of this node, for which its gateway account signs and pays; or the developer's own signature in the
+published form of gonka-openai 0.2.6 (docs/protocol/requests.md). The signature is the inference's id.
+"""
+
+import base64
+import hmac
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pivot.api.http.errors import BadRequest, OutsideTimeWindow, Unauthorized
+from pivot.api.identity import Identity
+from pivot.api.inference.request import Request
+from pivot.api.phases import Moment
+from pivot.primitives import keys
+from pivot.primitives.addresses import InvalidAddress
+from pivot.primitives.keys import InvalidSignature
+from pivot.protocol.generated.inference.inference.types_pb2 import Epoch
+from pivot.protocol.signing import developer_sign_bytes
+
+NANOSECONDS = 10**9
+MAX_TIMESTAMP_DIGITS = 19
+DEFAULT_WINDOW_SECONDS = 10
+"""What the published network takes a parameter of 0 for."""
+BEARER = "bearer "
+
+Headers = Mapping[bytes, bytes]
+"""Of an HTTP request, names in lower case."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request with the signature of the account that pays for it."""
+
+    requested_by: str
+    public_key: bytes
+    signature: bytes
+    timestamp_ns: int
+
+    @property
+    def inference_id(self) -> str:
+        """The signature in base64."""
+        return base64.b64encode(self.signature).decode()
+
+
+class Access:
+    """Turns a request into an order, or refuses it."""
+
+    def __init__(
+        self, identity: Identity, api_keys: Sequence[str], wall_clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._identity = identity
+        self._api_keys = [key.encode() for key in api_keys]
+        self._wall_clock_ns = wall_clock_ns
+        self._last_stamp = 0
+
+    def identify(self, headers: Headers, request: Request, moment: Moment) -> Order:
+        """The order of a request to this node as transfer agent. Raises Unauthorized, BadRequest, OutsideTimeWindow."""
+        authorization = credentials(headers)
+        if authorization.lower().startswith(BEARER):
+            self._require_api_key(authorization[len(BEARER) :].strip())
+            return self._gateway_order(request, moment)
+        return self._signed_order(headers, authorization, request, moment)
+
+    def _require_api_key(self, key: str) -> None:
+        given = key.encode()
+        matches = [hmac.compare_digest(given, known) for known in self._api_keys]  # all of them, whatever matches
+        if not any(matches):
+            raise Unauthorized("this is not an API key of this node")
+
+    def _gateway_order(self, request: Request, moment: Moment) -> Order:
+        """Signed by the gateway account. Its stamps rise strictly, so no two signatures are the same."""
+        _, advance_ns = time_window(moment.effective)
+        now_ns = min(self._wall_clock_ns(), moment.head.time_ns + advance_ns // 2)  # blocks may lag behind the clock
+        self._last_stamp = max(self._last_stamp + 1, now_ns)
+        gateway = self._identity.gateway
+        signed = developer_sign_bytes(request.body_hash, self._last_stamp, self._identity.address)
+        return Order(gateway.address, gateway.public_key, gateway.sign(signed), self._last_stamp)
+
+    def _signed_order(self, headers: Headers, authorization: str, request: Request, moment: Moment) -> Order:
+        address = _text(headers, b"x-requester-address")
+        if not address:
+            raise Unauthorized("X-Requester-Address is required with a signature")
+        timestamp_ns = _timestamp(_text(headers, b"x-timestamp"))
+        try:
+            signature = keys.decode_signature(authorization)
+            signed = developer_sign_bytes(request.body_hash, timestamp_ns, self._identity.address)
+            public_key = _recover(address, signed, signature)
+            if public_key is None:
+                raise Unauthorized(self._why_not(address, signature, timestamp_ns, request))
+        except (InvalidSignature, InvalidAddress) as error:
+            raise Unauthorized(f"Unable to validate request against PubKey: {error}") from None
+        require_in_window(timestamp_ns, moment)
+        return Order(address, public_key, signature, timestamp_ns)
+
+    def _why_not(self, address: str, signature: bytes, timestamp_ns: int, request: Request) -> str:
+        tail = f"{timestamp_ns}{self._identity.address}".encode()
+        if _recover(address, request.body, signature) or _recover(address, request.body + tail, signature):
+            return (
+                "this signature covers the raw body, an older form that is no longer taken: "
+                "sign hex(SHA-256(body)) + timestamp + transfer address, as gonka-openai 0.2.6 does"
+            )
+        return (
+            f"Unable to validate request against PubKey: the signature was not made by {address} over this body, "
+            f"X-Timestamp {timestamp_ns} and the transfer address {self._identity.address}"
+        )
+
+
+def credentials(headers: Headers) -> str:
+    """The Authorization header. Raises Unauthorized."""
+    authorization = _text(headers, b"authorization")
+    if not authorization:
+        raise Unauthorized("Authorization is required")
+    return authorization
+
+
+def time_window(epoch: Epoch) -> tuple[int, int]:
+    """How far a time stamp may lie behind and ahead of the latest block's time, in nanoseconds."""
+    params = epoch.params.validation_params
+    behind = params.timestamp_expiration or DEFAULT_WINDOW_SECONDS
+    ahead = params.timestamp_advance or DEFAULT_WINDOW_SECONDS
+    return behind * NANOSECONDS, ahead * NANOSECONDS
+
+
+def require_in_window(timestamp_ns: int, moment: Moment) -> None:
+    """Raises OutsideTimeWindow, with the published sentences."""
+    behind_ns, ahead_ns = time_window(moment.effective)
+    age_ns = moment.head.time_ns - timestamp_ns
+    if age_ns > behind_ns:
+        raise OutsideTimeWindow(
+            f"Request timestamp is too old: {age_ns // NANOSECONDS} s behind the latest block, "
+            f"at most {behind_ns // NANOSECONDS} are allowed"
+        )
+    if -age_ns > ahead_ns:
+        raise OutsideTimeWindow(
+            f"Request timestamp is in the future: {-age_ns // NANOSECONDS} s ahead of the latest block, "
+            f"at most {ahead_ns // NANOSECONDS} are allowed"
+        )
+
+
+def _recover(address: str, message: bytes, signature: bytes) -> bytes | None:
+    try:
+        return keys.recover(address, message, signature)
+    except InvalidSignature:
+        return None
+
+
+def _timestamp(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_TIMESTAMP_DIGITS:
+        raise BadRequest("X-Timestamp must be the time in nanoseconds since 1970", param="X-Timestamp")
+    return int(text)
+
+
+def _text(headers: Headers, name: bytes) -> str:
+    return headers.get(name, b"").decode("latin-1").strip()

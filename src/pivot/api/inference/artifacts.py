@@ -1,0 +1,80 @@
+"""Artifacts: what this host must show when one of its answers is checked, kept until the epoch after the next one."""
+
+from typing import Any, cast
+
+import orjson
+import zstandard
+from sqlalchemy import Table, delete, select
+
+from pivot.api.database import Database
+from pivot.api.group_writer import GroupWriter
+from pivot.api.inference.tables import Artifact
+from pivot.api.inference.transcript import Transcript
+from pivot.primitives.hashes import sha256
+
+VERSION = 1
+EPOCHS_KEPT = 2
+"""An artifact of epoch e is kept through epoch e + 2."""
+COMPRESSION_LEVEL = 3
+MAX_DOCUMENT_BYTES = 256 * 2**20
+
+
+def document(transcript: Transcript, max_tokens: int, seed: int) -> bytes:
+    """The artifact of an answer as canonical JSON: keys sorted, no spaces. Its SHA-256 is in the signed finish."""
+    request = transcript.request
+    contents: dict[str, Any] = {
+        "version": VERSION,
+        "inference_id": transcript.inference_id,
+        "request": request.body.decode(),
+        "model": request.model,
+        "max_tokens": max_tokens,
+        "seed": seed,
+        "sampling": {name: request.document[name] for name in SAMPLING if request.document.get(name) is not None},
+        "prompt_token_ids": transcript.prompt_token_ids,
+        "token_ids": transcript.token_ids,
+        "logprobs": [[each.token, each.logprob, each.top] for each in transcript.positions],
+        "content": transcript.content,
+        "finish_reason": transcript.finish_reason,
+        "prompt_token_count": transcript.prompt_token_count,
+        "completion_token_count": transcript.completion_token_count,
+    }
+    return orjson.dumps(contents, option=orjson.OPT_SORT_KEYS)
+
+
+SAMPLING = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "logit_bias",
+    "stop",
+    "min_tokens",
+    "ignore_eos",
+)
+
+
+async def keep(writer: GroupWriter, inference_id: str, epoch: int, contents: bytes) -> str:
+    """Write an artifact to disk. Returns its hash."""
+    artifact_hash = sha256(contents).hex()
+    compressed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(contents)
+    row = {"inference_id": inference_id, "epoch": epoch, "hash": artifact_hash, "compressed": compressed}
+    await writer.add(cast(Table, Artifact.__table__), row)
+    return artifact_hash
+
+
+async def find(database: Database, inference_id: str) -> bytes | None:
+    """The document of an artifact that is still kept."""
+    async with database.session() as session:
+        compressed = await session.scalar(select(Artifact.compressed).where(Artifact.inference_id == inference_id))
+    if compressed is None:
+        return None
+    return zstandard.ZstdDecompressor().decompress(compressed, max_output_size=MAX_DOCUMENT_BYTES)
+
+
+async def forget_before(database: Database, epoch: int) -> None:
+    """Drop the artifacts of epochs before `epoch`."""
+    async with database.session() as session:
+        await session.execute(delete(Artifact).where(Artifact.epoch < epoch))

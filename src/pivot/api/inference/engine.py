@@ -1,0 +1,157 @@
+"""A request to an ML node's inference port, and its answer.
+
+The node's engine is any OpenAI-compatible server that knows vLLM's additions (`return_token_ids`, `top_logprobs`).
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import orjson
+
+from pivot.api.http.errors import error_object
+from pivot.api.inference.parts import EVENT_STREAM
+from pivot.api.inference.request import CHAT_PATH, MAX_TOP_LOGPROBS, Request
+from pivot.primitives.hashes import sha256
+from pivot.protocol.parameters import LONGEST_GENERATION_SECONDS
+
+CONNECT_SECONDS = 2.0
+PROBE_AFTER_SECONDS = 2.0
+"""A node that has not begun to answer after this long is asked whether it lives, again and again."""
+PROBE_SECONDS = 2.0
+STALL_SECONDS = 120.0
+"""A stream without a byte for this long is over."""
+CLIENT_ERRORS = frozenset({400, 413, 422})
+"""What an engine says when the request itself is at fault; every other error is the node's."""
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+_WHOLE_TIMEOUT = aiohttp.ClientTimeout(total=LONGEST_GENERATION_SECONDS, sock_connect=CONNECT_SECONDS)
+_STREAM_TIMEOUT = aiohttp.ClientTimeout(
+    total=LONGEST_GENERATION_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS
+)
+_PROBE_TIMEOUT = aiohttp.ClientTimeout(total=PROBE_SECONDS)
+
+
+class EngineFailed(Exception):
+    """The engine answered with an error that is not the request's fault. Another node may do better."""
+
+
+class NodeLost(ConnectionError):
+    """The node cannot be reached, hangs, or broke off. The fleet sets it aside."""
+
+
+@dataclass
+class EngineAnswer:
+    """An answer of which at least the first bytes are here."""
+
+    response: aiohttp.ClientResponse
+    first: bytes
+
+    @property
+    def status(self) -> int:
+        return self.response.status
+
+    @property
+    def is_stream(self) -> bool:
+        return self.response.content_type == EVENT_STREAM
+
+    async def more(self) -> bytes:
+        """The next bytes of a stream, empty at its end. Raises NodeLost."""
+        try:
+            return await self.response.content.readany()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise NodeLost(f"the node broke off: {error or type(error).__name__}") from error
+
+
+def seed_of(inference_id: str) -> int:
+    """The seed of a request that names none. It follows from the developer's signature, so no host can choose it."""
+    return int.from_bytes(sha256(inference_id.encode())[:4]) >> 1
+
+
+def engine_body(request: Request, max_tokens: int, seed: int) -> bytes:
+    """The body for the engine: as the developer sent it, with what checking and accounting need (design, section 7)."""
+    document = dict(request.document)
+    document["logprobs"] = True
+    document["top_logprobs"] = MAX_TOP_LOGPROBS
+    document["return_token_ids"] = True
+    document["max_tokens"] = document["max_completion_tokens"] = max_tokens
+    document["seed"] = seed
+    if request.stream:
+        document["stream_options"] = {**(document.get("stream_options") or {}), "include_usage": True}
+    return orjson.dumps(document)
+
+
+def client_error(raw: bytes) -> bytes:
+    """An engine's complaint about the request as an OpenAI error object; engines have written it in several ways."""
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        document = {"message": raw.decode(errors="replace")}
+    inner = document.get("error", document) if isinstance(document, dict) else {"message": str(document)}
+    if isinstance(inner, str):
+        inner = {"message": inner}
+    message = str(inner.get("message") or inner.get("detail") or "the engine refused the request")
+    return orjson.dumps(error_object(message, "invalid_request_error", inner.get("param"), "refused_by_engine"))
+
+
+@asynccontextmanager
+async def ask(
+    http: aiohttp.ClientSession, inference_url: str, body: bytes, *, stream: bool
+) -> AsyncGenerator[EngineAnswer, None]:
+    """The engine's answer, as soon as its first bytes are here. Raises NodeLost, or EngineFailed for a 5xx and the like.
+
+    Leaving the context early closes the connection, which stops the engine's work.
+    """
+    answer = await _answer(http, inference_url, body, stream=stream)
+    try:
+        if answer.status != 200 and answer.status not in CLIENT_ERRORS:
+            raise EngineFailed(
+                f"the engine answered with {answer.status}: {answer.first[:300].decode(errors='replace')}"
+            )
+        yield answer
+    finally:
+        if not answer.response.content.at_eof():
+            answer.response.close()
+
+
+async def _answer(http: aiohttp.ClientSession, inference_url: str, body: bytes, *, stream: bool) -> EngineAnswer:
+    asked = asyncio.ensure_future(_post(http, inference_url, body, stream=stream))
+    try:
+        while not (await asyncio.wait({asked}, timeout=PROBE_AFTER_SECONDS))[0]:
+            await _require_alive(http, inference_url)
+        return asked.result()
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        _abandon(asked)
+        raise NodeLost(f"no answer from {inference_url}: {error or type(error).__name__}") from error
+    except BaseException:
+        _abandon(asked)
+        raise
+
+
+def _abandon(asked: asyncio.Future[EngineAnswer]) -> None:
+    """Nobody waits for this answer any more, should it still come."""
+    asked.cancel()
+    asked.add_done_callback(
+        lambda done: None if done.cancelled() or done.exception() else done.result().response.close()
+    )
+
+
+async def _post(http: aiohttp.ClientSession, inference_url: str, body: bytes, *, stream: bool) -> EngineAnswer:
+    timeout = _STREAM_TIMEOUT if stream else _WHOLE_TIMEOUT
+    response = await http.post(
+        inference_url + CHAT_PATH, data=body, headers=_HEADERS, timeout=timeout, allow_redirects=False
+    )
+    try:
+        is_stream = response.status == 200 and response.content_type == EVENT_STREAM
+        return EngineAnswer(response, await (response.content.readany() if is_stream else response.read()))
+    except BaseException:
+        response.close()
+        raise
+
+
+async def _require_alive(http: aiohttp.ClientSession, inference_url: str) -> None:
+    """A hung process takes connections but does not answer `/health`."""
+    async with http.get(f"{inference_url}/health", timeout=_PROBE_TIMEOUT, allow_redirects=False) as answer:
+        if answer.status != 200:
+            raise NodeLost(f"{inference_url}/health says {answer.status}")

@@ -1,0 +1,253 @@
+"""The executor's side: check what a transfer agent sent, lend a node, answer, and settle what was answered."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from http import HTTPStatus
+
+import aiohttp
+import orjson
+import structlog
+
+from pivot.api.fleet.interface import Fleet, NoNodeAvailable
+from pivot.api.group_writer import GroupWriter
+from pivot.api.http.errors import BadRequest, Forbidden, InsufficientBalance, Unauthorized, Unavailable, error_object
+from pivot.api.identity import Identity
+from pivot.api.inference import artifacts, engine, sse
+from pivot.api.inference.access import require_in_window
+from pivot.api.inference.market import Market
+from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Parts
+from pivot.api.inference.request import Request, max_tokens, prompt_bound
+from pivot.api.inference.transcript import Transcript
+from pivot.api.inference.used_signatures import Role, UsedSignatures
+from pivot.api.ledger.interface import Outbox
+from pivot.primitives import keys
+from pivot.primitives.addresses import from_public_key
+from pivot.primitives.keys import InvalidSignature
+from pivot.protocol import pricing, signing
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
+
+NODES_TO_TRY = 2
+"""Nodes that are asked before the transfer agent is sent to the next host."""
+LONG_ANSWER_TOKENS = 512
+"""Above this many tokens an artifact is made in a thread, so that other requests do not wait for it."""
+
+log = structlog.get_logger(__name__)
+
+
+class Execution:
+    """Answers requests for which this host was drawn."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        market: Market,
+        used: UsedSignatures,
+        writer: GroupWriter,
+        outbox: Outbox,
+        fleet: Fleet,
+        http: aiohttp.ClientSession,
+    ) -> None:
+        self._identity = identity
+        self._market = market
+        self._used = used
+        self._writer = writer
+        self._outbox = outbox
+        self._fleet = fleet
+        self._http = http
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def check(self, request: Request, start: MsgStartInference) -> None:
+        """Refuse a start that the chain would refuse, or that is not for this host (weakness A-18).
+
+        Raises BadRequest, Unauthorized, Forbidden, InsufficientBalance, SignatureReused, Unavailable.
+        """
+        moment = await self._market.reach(start.epoch_id)
+        if start.assigned_to != self._identity.address:
+            raise Forbidden(f"this start is for {start.assigned_to}, this host is {self._identity.address}")
+        _require_same(request, start)
+        signature = _require_developer(start)
+        self._used.require_unused(signature, Role.EXECUTOR)
+        require_in_window(start.request_timestamp, moment)
+        current, grace = moment.effective.index, moment.effective.params.epoch_params.previous_epoch_grace
+        in_grace = (
+            start.epoch_id == current - 1
+            and moment.head.height <= moment.effective.boundaries.set_new_validators + grace
+        )
+        if start.epoch_id != current and not in_grace:
+            raise Forbidden(f"epoch {start.epoch_id} is over or has not begun; the current one is {current}")
+        await self._require_transfer_agent(start)
+        terms = await self._market.terms(request.model, start.epoch_id)
+        drawn = terms.candidates(start.inference_id)
+        if start.attempt >= len(drawn) or drawn[start.attempt] != self._identity.address:
+            raise Forbidden(f"this host is not drawn as executor {start.attempt} of {start.inference_id}")
+        if start.max_tokens != max_tokens(request, terms.context_window):
+            raise BadRequest("the start's max_tokens is not that of the body", param="max_tokens")
+        await self._require_funds(start, terms.price)
+
+    async def answer(self, request: Request, start: MsgStartInference, patience_s: float) -> Parts:
+        """The answer's parts. Waits up to `patience_s` seconds for a node.
+
+        Raises SignatureReused and Unavailable before the acceptance, Unavailable also between it and the head. After the
+        head, a node that breaks off ends a stream with an error event, and any other answer with a ConnectionError.
+        """
+        transcript = Transcript(request, start.inference_id)
+        asked_seed = request.document.get("seed")
+        seed = engine.seed_of(start.inference_id) if asked_seed is None else asked_seed
+        body = engine.engine_body(request, start.max_tokens, seed)
+        acceptance = ""
+        begun = False
+        try:
+            for _ in range(NODES_TO_TRY):
+                try:
+                    async with self._fleet.lend(request.model, wait_s=patience_s) as lease:
+                        if not acceptance:
+                            marked = self._use_signature(start)
+                            acceptance = self._acceptance(start)
+                            yield Accepted(acceptance)
+                            await marked
+                        async with engine.ask(self._http, lease.inference_url, body, stream=request.stream) as reply:
+                            async with aclosing(_relayed(reply, transcript)) as relayed:
+                                async for part in relayed:
+                                    begun = True
+                                    yield part
+                            return
+                except NoNodeAvailable as error:
+                    raise Unavailable(f"no node of this host is free for {request.model!r}: {error}") from None
+                except (ConnectionError, engine.EngineFailed) as error:
+                    log.warning("node_failed", node=lease.node_id, reason=str(error), begun=begun)
+                    if begun:  # only a stream can break after its head: any other answer is sent when it is whole
+                        yield sse.event(orjson.dumps(error_object(str(error), "server_error", None, "node_failed")))
+                        return
+            raise Unavailable(f"no node of this host could answer for {request.model!r}")
+        finally:
+            if begun and transcript.answered:
+                self._settle_later(transcript, start, acceptance, seed)
+
+    async def close(self) -> None:
+        """Wait until everything that was answered is recorded."""
+        while self._settling:
+            await asyncio.gather(*self._settling, return_exceptions=True)
+
+    async def _require_transfer_agent(self, start: MsgStartInference) -> None:
+        if start.transferred_by == self._identity.address:
+            transfer_keys = [self._identity.account.public_key]
+        else:
+            transfer_keys = await self._market.transfer_keys(start.transferred_by)
+        signature = _signature(start.transfer_signature)
+        signed = signing.start_sign_bytes(start)
+        if not any(keys.verify(key, signed, signature) for key in transfer_keys):
+            raise Unauthorized("Unable to validate request against TransferSignature")
+        if not await self._market.is_member(start.transferred_by, start.epoch_id):
+            raise Forbidden(f"the transfer agent {start.transferred_by} is no member of epoch {start.epoch_id}")
+
+    async def _require_funds(self, start: MsgStartInference, price: int) -> None:
+        """The developer, together with the transfer agent's gateway account, holds what the answer may cost."""
+        escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, price)
+        held = await self._market.balance(start.requested_by)
+        if held < escrow:
+            host = await self._market.host(start.transferred_by)
+            if host is not None and host.gateway_address:
+                held += await self._market.balance(host.gateway_address)
+        if held < escrow:
+            raise InsufficientBalance(
+                f"{start.requested_by} cannot pay {escrow} ngonka, and neither can its transfer agent"
+            )
+
+    def _use_signature(self, start: MsgStartInference) -> asyncio.Future[None]:
+        return self._used.use(_signature(start.inference_id), Role.EXECUTOR, start.request_timestamp)
+
+    def _acceptance(self, start: MsgStartInference) -> str:
+        signed = signing.acceptance_sign_bytes(start.inference_id, start.attempt, start.epoch_id)
+        return self._identity.account.sign_base64(signed)
+
+    def _settle_later(self, transcript: Transcript, start: MsgStartInference, acceptance: str, seed: int) -> None:
+        """Settlement goes on when the developer has gone away, and nobody waits for it."""
+        task = asyncio.ensure_future(self._settle(transcript, start, acceptance, seed))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, transcript: Transcript, start: MsgStartInference, acceptance: str, seed: int) -> None:
+        """Keep the artifact, then put the finish into the outbox, which takes it to the chain."""
+        try:
+            if transcript.completion_token_count > LONG_ANSWER_TOKENS:
+                contents = await asyncio.to_thread(artifacts.document, transcript, start.max_tokens, seed)
+            else:
+                contents = artifacts.document(transcript, start.max_tokens, seed)
+            artifact_hash = await artifacts.keep(self._writer, start.inference_id, start.epoch_id, contents)
+            finish = MsgFinishInference(
+                creator=self._identity.address,
+                inference_id=start.inference_id,
+                response_hash=transcript.response_hash,
+                prompt_token_count=transcript.prompt_token_count,
+                completion_token_count=transcript.completion_token_count,
+                executed_by=self._identity.address,
+                start=start,
+                artifact_hash=artifact_hash,
+            )
+            finish.start.acceptance_signature = acceptance
+            finish.executor_signature = self._identity.account.sign_base64(signing.finish_sign_bytes(finish))
+            await self._outbox.put(f"finish:{start.inference_id}", finish)
+        except Exception:
+            log.exception("settlement_failed", inference_id=start.inference_id)
+
+
+async def _relayed(reply: engine.EngineAnswer, transcript: Transcript) -> AsyncGenerator[Head | bytes, None]:
+    """Head and bytes for the developer, noted on the way. Raises NodeLost, or EngineFailed for what cannot be read."""
+    try:
+        if reply.status != HTTPStatus.OK:
+            refusal = engine.client_error(reply.first)
+            yield Head(reply.status, JSON, len(refusal))
+            yield refusal
+        elif reply.is_stream:
+            yield Head(reply.status, EVENT_STREAM)
+            done, events, piece = False, sse.Events(), reply.first
+            while piece:
+                told = []
+                for data in events.feed(piece):
+                    done = data == sse.DONE
+                    for_developer = data if done else transcript.event(data)
+                    if for_developer is not None:
+                        told.append(sse.event(for_developer))
+                if told:
+                    yield b"".join(told)
+                piece = await reply.more()
+            if not done:
+                raise engine.NodeLost("the stream ended before its last event")
+        else:
+            answer = transcript.whole(reply.first)
+            yield Head(reply.status, JSON, len(answer))
+            yield answer
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise engine.EngineFailed(f"the engine's answer cannot be read: {error!r}") from error
+
+
+def _require_same(request: Request, start: MsgStartInference) -> None:
+    """The start speaks of this body."""
+    if start.prompt_hash != request.body_hash:
+        raise BadRequest("the start's prompt_hash is not that of the body", param="prompt_hash")
+    if start.model != request.model:
+        raise BadRequest("the start's model is not that of the body", param="model")
+    if start.prompt_token_count < prompt_bound(request):
+        raise BadRequest("the start's prompt_token_count is below the bound of the body", param="prompt_token_count")
+
+
+def _require_developer(start: MsgStartInference) -> bytes:
+    """The developer's signature, which is the inference's id, covers the body and this transfer agent."""
+    signature = _signature(start.inference_id)
+    if from_public_key(start.developer_public_key) != start.requested_by:
+        raise Unauthorized("developer_public_key does not hash to requested_by")
+    signed = signing.developer_sign_bytes(start.prompt_hash, start.request_timestamp, start.transferred_by)
+    if not keys.verify(start.developer_public_key, signed, signature):
+        raise Unauthorized(
+            "Unable to validate request against PubKey: the inference's id is not the developer's signature"
+        )
+    return signature
+
+
+def _signature(text: str) -> bytes:
+    try:
+        return keys.decode_signature(text)
+    except InvalidSignature as error:
+        raise Unauthorized(str(error)) from None

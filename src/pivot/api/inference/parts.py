@@ -1,0 +1,42 @@
+"""An answer, as it passes from the executor through the transfer agent to the developer: a sequence of parts.
+
+First `Accepted`, then one `Head`, then bytes. The executor in this process and one at the other end of a connection give
+the same sequence, so the transfer agent does not care which it is.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+EVENT_STREAM = "text/event-stream"
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The executor has a node for the request and answers for it from now on."""
+
+    signature: str
+    """base64, over `acceptance_sign_bytes`."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Status and kind of the answer. After it nobody else can answer any more."""
+
+    status: int
+    content_type: str
+    length: int | None = None
+    """Bytes that follow; None for a stream."""
+
+
+Part = Accepted | Head | bytes
+Parts = AsyncGenerator[Part, None]
+
+
+class CandidateFailed(Exception):
+    """A drawn host did not take the request, or lost it before its first byte: the next one is asked."""
+
+    def __init__(self, reason: str, *, busy: bool = False) -> None:
+        super().__init__(reason)
+        self.busy = busy
+        """The host is well, but has no node free for it now: it may be asked again and given more time."""

@@ -1,0 +1,91 @@
+"""The request path of an API node: transfer agent and executor, and what both keep."""
+
+import aiohttp
+
+from pivot.api.database import Database
+from pivot.api.each_moment import EachMoment
+from pivot.api.fleet.interface import Fleet
+from pivot.api.group_writer import GroupWriter
+from pivot.api.identity import Identity
+from pivot.api.inference import artifacts
+from pivot.api.inference.access import Access, time_window
+from pivot.api.inference.execution import Execution
+from pivot.api.inference.market import Market
+from pivot.api.inference.peers import Peers
+from pivot.api.inference.transfer import Transfer
+from pivot.api.inference.used_signatures import UsedSignatures
+from pivot.api.ledger.interface import Chain, Outbox
+from pivot.api.phases import Moment, Phases
+from pivot.api.settings import ApiSettings
+
+TIDY_EVERY_BLOCKS = 50
+"""How often what is no longer needed is dropped from the database."""
+
+
+class InferenceService:
+    """Owns transfer and execution, from `start` to `close`."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        identity: Identity,
+        database: Database,
+        chain: Chain,
+        outbox: Outbox,
+        fleet: Fleet,
+        phases: Phases,
+        http: aiohttp.ClientSession,
+    ) -> None:
+        self._database = database
+        self._phases = phases
+        self._writer = GroupWriter(database)
+        self._used = UsedSignatures(database, self._writer)
+        self.max_request_bytes = settings.api.max_request_bytes
+        self.market = Market(chain, phases)
+        self.access = Access(identity, settings.api.api_keys)
+        self.execution = Execution(
+            identity=identity,
+            market=self.market,
+            used=self._used,
+            writer=self._writer,
+            outbox=outbox,
+            fleet=fleet,
+            http=http,
+        )
+        self._peers = Peers(allow_private=settings.api.allow_private_urls)
+        self.transfer = Transfer(
+            identity=identity,
+            market=self.market,
+            used=self._used,
+            outbox=outbox,
+            execution=self.execution,
+            peers=self._peers,
+        )
+        self._tidying = EachMoment("request path's tidying", phases, self._tidy)
+        self._tidied_height = 0
+
+    async def start(self) -> None:
+        """Load what must outlive a restart, and follow the blocks."""
+        await self._used.load()
+        self._phases.listen(self._note)
+        self._tidying.start()
+
+    async def close(self) -> None:
+        """Record everything that was answered, then let go."""
+        await self._tidying.close()
+        await self.transfer.close()
+        await self.execution.close()
+        await self.market.close()
+        await self._writer.close()
+        await self._peers.close()
+
+    async def _note(self, moment: Moment) -> None:
+        self.market.note(moment)
+
+    async def _tidy(self, moment: Moment) -> None:
+        """Drop signatures that can no longer be valid, and artifacts that nobody may ask for any more."""
+        if moment.head.height >= self._tidied_height + TIDY_EVERY_BLOCKS:
+            behind_ns, _ = time_window(moment.effective)
+            await self._used.forget_before(moment.head.time_ns - 2 * behind_ns)
+            await artifacts.forget_before(self._database, moment.effective.index - artifacts.EPOCHS_KEPT)
+            self._tidied_height = moment.head.height

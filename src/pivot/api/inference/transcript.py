@@ -1,0 +1,116 @@
+"""What an engine answered, read once on its way to the developer.
+
+Every event of a stream is parsed a single time: what the checkers need is noted, what the developer did not ask for is taken
+out, and the engine's id gives way to the inference's id.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from pivot.api.inference.request import Request
+from pivot.primitives.hashes import sha256
+
+
+@dataclass(frozen=True)
+class Position:
+    """A token of the answer, and what else stood high at its place."""
+
+    token: str
+    logprob: float
+    top: list[tuple[str, float]]
+
+
+@dataclass
+class Transcript:
+    """The answer so far."""
+
+    request: Request
+    inference_id: str
+    prompt_token_ids: list[int] = field(default_factory=list)
+    token_ids: list[int] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)
+    finish_reason: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    _content: list[str] = field(default_factory=list)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is anything to settle."""
+        return bool(self.usage or self.token_ids or self.positions)
+
+    @property
+    def content(self) -> str:
+        """The text of the answer, without tool calls."""
+        return "".join(self._content)
+
+    @property
+    def response_hash(self) -> str:
+        """Lower-case hex of SHA-256 of the text."""
+        return sha256(self.content.encode()).hex()
+
+    @property
+    def prompt_token_count(self) -> int:
+        """As the engine counted, or as many as it named if it did not come to its count."""
+        return int(self.usage.get("prompt_tokens") or len(self.prompt_token_ids))
+
+    @property
+    def completion_token_count(self) -> int:
+        return int(self.usage.get("completion_tokens") or max(len(self.token_ids), len(self.positions)))
+
+    def event(self, data: bytes) -> bytes | None:
+        """Note the JSON of one event of a stream; the JSON for the developer, or None if there is nothing for them in it.
+
+        The last usage counts, so `continuous_usage_stats` cannot make an answer cheap (weakness A-28).
+        """
+        document = orjson.loads(data)
+        if "error" in document:
+            return data
+        self._note(document, "delta")
+        if not document["choices"] and not self.request.wants_usage:
+            return None
+        if not self.request.wants_usage:
+            document.pop("usage", None)
+        return orjson.dumps(document)
+
+    def whole(self, data: bytes) -> bytes:
+        """Note a whole answer; the JSON for the developer."""
+        document = orjson.loads(data)
+        self._note(document, "message")
+        return orjson.dumps(document)
+
+    def _note(self, document: dict[str, Any], content_field: str) -> None:
+        document["id"] = self.inference_id
+        usage = document.get("usage")
+        if usage:
+            self.usage = usage
+        prompt_token_ids = document.get("prompt_token_ids")
+        if prompt_token_ids:
+            self.prompt_token_ids = prompt_token_ids
+        if not self.request.wants_token_ids:
+            document.pop("prompt_token_ids", None)
+        for choice in document["choices"]:
+            self._note_choice(choice, content_field)
+
+    def _note_choice(self, choice: dict[str, Any], content_field: str) -> None:
+        content = choice[content_field].get("content")
+        if content:
+            self._content.append(content)
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        token_ids = choice.get("token_ids")
+        if token_ids:
+            self.token_ids += token_ids
+        if not self.request.wants_token_ids:
+            choice.pop("token_ids", None)
+        logprobs = choice.get("logprobs")
+        if logprobs:
+            entries = logprobs.get("content") or []
+            for entry in entries:
+                top = [(each["token"], each["logprob"]) for each in entry["top_logprobs"]]
+                self.positions.append(Position(entry["token"], entry["logprob"], top))
+            if self.request.wants_logprobs:
+                for entry in entries:
+                    entry["top_logprobs"] = entry["top_logprobs"][: self.request.top_logprobs]
+            else:
+                choice["logprobs"] = None

@@ -1,0 +1,163 @@
+"""The transfer agent's side: draw the executors, ask them one after the other, pass the first answer on (weakness A-17)."""
+
+import asyncio
+import base64
+from contextlib import aclosing
+from http import HTTPStatus
+
+import structlog
+
+from pivot.api.http.errors import ApiError, InsufficientBalance, Unavailable
+from pivot.api.identity import Identity
+from pivot.api.inference import hop
+from pivot.api.inference.access import Order
+from pivot.api.inference.execution import Execution
+from pivot.api.inference.market import Market, Terms
+from pivot.api.inference.parts import Accepted, CandidateFailed, Head, Parts
+from pivot.api.inference.peers import BUSY, Peers
+from pivot.api.inference.request import Request, max_tokens, prompt_bound
+from pivot.api.inference.used_signatures import Role, UsedSignatures
+from pivot.api.ledger.interface import LedgerError, Outbox
+from pivot.protocol import pricing, signing
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
+from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
+
+SHORT_PATIENCE_SECONDS = 2.0
+"""First every drawn host is given this long to find a free node; then those that were only busy are asked once more."""
+LOST_STATUSES = frozenset({500, 502, 503, 504, 429})
+
+log = structlog.get_logger(__name__)
+
+
+class Transfer:
+    """Passes developers' requests to the hosts that the network draws for them."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        market: Market,
+        used: UsedSignatures,
+        outbox: Outbox,
+        execution: Execution,
+        peers: Peers,
+    ) -> None:
+        self._identity = identity
+        self._market = market
+        self._used = used
+        self._outbox = outbox
+        self._execution = execution
+        self._peers = peers
+        self._putting: set[asyncio.Task[None]] = set()
+
+    async def answer(self, request: Request, order: Order) -> Parts:
+        """Head and bytes of the answer.
+
+        Raises UnknownModel, InsufficientBalance, SignatureReused, Unavailable; after the head ConnectionError.
+        """
+        terms = await self._market.terms(request.model)
+        start = self._start(request, order, terms)
+        await self._require_funds(start, terms.price)
+        marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
+        candidates = list(enumerate(terms.candidates(order.inference_id)))
+        failures: dict[str, str] = {}
+        for patience_s in (SHORT_PATIENCE_SECONDS, hop.LONGEST_PATIENCE_SECONDS):
+            busy = []
+            for attempt, address in candidates:
+                try:
+                    async with aclosing(self._asked(request, start, attempt, address, patience_s)) as parts:
+                        head = await anext(parts)
+                        await marked
+                        yield head
+                        async for part in parts:
+                            yield part
+                        return
+                except CandidateFailed as failure:
+                    log.info("candidate_failed", host=address, attempt=attempt, reason=str(failure))
+                    failures[address] = str(failure)
+                    if failure.busy:
+                        busy.append((attempt, address))
+            candidates = busy
+        tried = "; ".join(f"{address}: {reason}" for address, reason in failures.items())
+        raise Unavailable(f"none of the hosts drawn for {request.model!r} could answer ({tried})")
+
+    async def close(self) -> None:
+        """Wait until every start is in the outbox."""
+        while self._putting:
+            await asyncio.gather(*self._putting, return_exceptions=True)
+
+    def _start(self, request: Request, order: Order, terms: Terms) -> MsgStartInference:
+        return MsgStartInference(
+            creator=self._identity.address,
+            inference_id=order.inference_id,
+            prompt_hash=request.body_hash,
+            model=request.model,
+            requested_by=order.requested_by,
+            max_tokens=max_tokens(request, terms.context_window),
+            prompt_token_count=prompt_bound(request),
+            request_timestamp=order.timestamp_ns,
+            epoch_id=terms.epoch,
+            transferred_by=self._identity.address,
+            developer_public_key=order.public_key,
+        )
+
+    async def _require_funds(self, start: MsgStartInference, price: int) -> None:
+        """The account that signed the request holds what it may cost. The gateway pays for API keys, for nobody else."""
+        escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, price)
+        held = await self._market.balance(start.requested_by)
+        if held < escrow:
+            whose = "this node's gateway account " if start.requested_by == self._identity.gateway.address else ""
+            raise InsufficientBalance(
+                f"Insufficient balance: {whose}{start.requested_by} holds {held} ngonka, "
+                f"this request sets {escrow} aside; send coins to that address or lower max_tokens"
+            )
+
+    async def _asked(
+        self, request: Request, start: MsgStartInference, attempt: int, address: str, patience_s: float
+    ) -> Parts:
+        """Head and bytes of one candidate. Raises CandidateFailed before the head."""
+        start.assigned_to, start.attempt = address, attempt
+        signed = signing.start_sign_bytes(start)
+        start.transfer_signature = base64.b64encode(self._identity.account.sign(signed)).decode()
+        acceptance = ""
+        try:
+            async with aclosing(await self._parts_of(request, start, patience_s)) as parts:
+                async for part in parts:
+                    if isinstance(part, Accepted):
+                        acceptance = part.signature
+                        continue
+                    if isinstance(part, Head):
+                        if part.status in LOST_STATUSES:
+                            reason = b"".join([rest async for rest in parts if isinstance(rest, bytes)])
+                            raise CandidateFailed(f"{part.status}: {reason[:300].decode(errors='replace')}")
+                        if part.status == HTTPStatus.OK:
+                            self._put_later(start, acceptance)
+                    yield part
+        except ApiError as refusal:
+            raise CandidateFailed(refusal.message, busy=not acceptance and refusal.status in BUSY) from None
+
+    async def _parts_of(self, request: Request, start: MsgStartInference, patience_s: float) -> Parts:
+        if start.assigned_to == self._identity.address:
+            return self._execution.answer(request, start, patience_s)
+        try:
+            host = await self._market.host(start.assigned_to)
+        except LedgerError as error:
+            raise CandidateFailed(f"its URL is not known: {error}") from error
+        if host is None or host.status == ParticipantStatus.INVALID:
+            raise CandidateFailed("it has become invalid")
+        return self._peers.answer(host.inference_url, request, start, patience_s)
+
+    def _put_later(self, start: MsgStartInference, acceptance: str) -> None:
+        """The start goes to the chain while the answer goes to the developer."""
+        accepted = MsgStartInference()
+        accepted.CopyFrom(start)
+        accepted.acceptance_signature = acceptance
+        task = asyncio.ensure_future(self._put(accepted))
+        self._putting.add(task)
+        task.add_done_callback(self._putting.discard)
+
+    async def _put(self, start: MsgStartInference) -> None:
+        try:
+            await self._outbox.put(f"start:{start.inference_id}", start)
+        except Exception:
+            log.exception("start_not_recorded", inference_id=start.inference_id)

@@ -1,0 +1,130 @@
+"""An ML node's inference port, as vLLM shows it, with faults that tests switch on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+WORDS = ("An", " epoch", " is", " a", " round", ".")
+PROMPT_TOKEN_IDS = [1, 2, 3, 4]
+
+
+def entry(word: str, number: int) -> dict[str, Any]:
+    top = [{"token": word if rank == 0 else f"~{rank}", "logprob": -0.1 - rank, "bytes": None} for rank in range(5)]
+    return {"token": word, "logprob": -0.1, "bytes": list(word.encode()), "top_logprobs": top}
+
+
+@dataclass
+class FakeEngine:
+    """Answers every question with the same words."""
+
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    hangs: bool = False
+    fails_with: int | None = None
+    refuses_with: Any = None
+    breaks_after: int | None = None
+    pause_s: float = 0.0
+    content: bool = True
+    cancelled: int = 0
+    garbage: bytes | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls) -> AsyncIterator["FakeEngine"]:
+        engine = cls()
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", engine._chat)
+        app.router.add_get("/health", engine._health)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        engine.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
+        yield engine
+        await runner.cleanup()
+
+    async def _health(self, _: web.Request) -> web.Response:
+        if self.hangs:
+            await asyncio.sleep(60)
+        return web.Response()
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        self.bodies.append(body)
+        try:
+            if self.hangs:
+                await asyncio.sleep(60)
+            if self.fails_with:
+                return web.json_response({"error": "out of memory"}, status=self.fails_with)
+            if self.refuses_with is not None:
+                return web.json_response(self.refuses_with, status=400)
+            if self.garbage is not None:
+                return web.Response(body=self.garbage, content_type="application/json")
+            words = WORDS[: body["max_tokens"]]
+            return await (self._stream(request, body, words) if body.get("stream") else self._whole(body, words))
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    async def _whole(self, body: dict[str, Any], words: tuple[str, ...]) -> web.Response:
+        await asyncio.sleep(self.pause_s)
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": "".join(words) if self.content else None},
+            "logprobs": {"content": [entry(word, number) for number, word in enumerate(words)]},
+            "finish_reason": "stop" if self.content else "tool_calls",
+            "token_ids": [100 + number for number in range(len(words))],
+        }
+        document = {
+            "id": "chatcmpl-engine",
+            "object": "chat.completion",
+            "created": 1,
+            "model": body["model"],
+            "choices": [choice],
+            "usage": usage(len(words)),
+            "prompt_token_ids": PROMPT_TOKEN_IDS,
+        }
+        return web.json_response(document)
+
+    async def _stream(self, request: web.Request, body: dict[str, Any], words: tuple[str, ...]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        base = {"id": "chatcmpl-engine", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+        first = {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
+        await self._event(response, {**base, "choices": [first], "prompt_token_ids": PROMPT_TOKEN_IDS})
+        for number, word in enumerate(words):
+            if self.breaks_after == number:
+                request.transport.abort()  # type: ignore[union-attr]
+                return response
+            await asyncio.sleep(self.pause_s)
+            choice = {
+                "index": 0,
+                "delta": {"content": word},
+                "logprobs": {"content": [entry(word, number)]},
+                "finish_reason": "stop" if number == len(words) - 1 else None,
+                "token_ids": [100 + number],
+            }
+            chunk: dict[str, Any] = {**base, "choices": [choice]}
+            if body["stream_options"].get("continuous_usage_stats"):
+                chunk["usage"] = usage(number + 1)
+            await self._event(response, chunk)
+        if body["stream_options"].get("include_usage"):
+            await self._event(response, {**base, "choices": [], "usage": usage(len(words))})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def _event(self, response: web.StreamResponse, document: dict[str, Any]) -> None:
+        data = b"data: " + orjson.dumps(document) + b"\n\n"
+        half = len(data) // 2
+        await response.write(data[:half])  # events do not arrive in whole pieces
+        await response.write(data[half:])
+
+
+def usage(completion: int) -> dict[str, int]:
+    prompt = len(PROMPT_TOKEN_IDS)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
