@@ -2,8 +2,8 @@
 
     /package.Service/Method   a line of the query table; request and response are its protobuf messages
     /store/<name>/key         one row, with its proof against the app hash if `prove` is set
-    /app/simulate             a transaction (TxRaw) is tried out and forgotten; the response is a
-                              cosmos.tx.v1beta1.SimulateResponse: gas_info, and in result the events and the messages'
+    /cosmos.tx.v1beta1.Service/Simulate
+                              a transaction is tried out and forgotten: gas_info, and in result the events and the messages'
                               responses. It needs no good signature, fee or gas limit; sequence and time-out must be right.
     /app/version              text
 
@@ -13,6 +13,8 @@ one height; everything else may be asked in any thread.
 
 from importlib.metadata import version
 
+from cosmos.tx.v1beta1.service_pb2 import SimulateRequest
+from cosmos.tx.v1beta1.tx_pb2 import Tx, TxRaw
 from tendermint.abci.types_pb2 import RequestQuery, ResponseQuery
 
 from pivot.chain.ante import process_simulated_ante
@@ -41,8 +43,8 @@ def _answer(store: Store, request: RequestQuery) -> ResponseQuery:
     match path.split("/"):
         case ["store", name, "key"]:
             return _row(store, name, request)
-        case ["app", "simulate"]:
-            return _simulate(store, request.data)
+        case ["cosmos.tx.v1beta1.Service", "Simulate"]:
+            return _simulate(store, decode(SimulateRequest, request.data))
         case ["app", "version"]:
             return ResponseQuery(value=version("pivot").encode(), height=store.height)
     handler = QUERIES.find(f"/{path}")
@@ -78,8 +80,8 @@ def _require_height(request: RequestQuery, height: int) -> None:
         )
 
 
-def _simulate(store: Store, raw: bytes) -> ResponseQuery:
-    transaction = decode_transaction(raw, MESSAGES, simulated=True)
+def _simulate(store: Store, request: SimulateRequest) -> ResponseQuery:
+    transaction = decode_transaction(request.tx_bytes or _encoded(request.tx), MESSAGES, simulated=True)
     state = store.begin()
     height = store.height
     block = Block(state, params.chain_id(state), height + 1, params.block_time(state), b"")
@@ -87,3 +89,13 @@ def _simulate(store: Store, raw: bytes) -> ResponseQuery:
     responses = process_messages(block, transaction)
     answer = simulated(transaction, responses, block.events)
     return ResponseQuery(value=answer.SerializeToString(deterministic=True), height=height)
+
+
+def _encoded(transaction: Tx) -> bytes:
+    """A transaction that came in parts, as older clients send it."""
+    raw = TxRaw(
+        body_bytes=transaction.body.SerializeToString(),
+        auth_info_bytes=transaction.auth_info.SerializeToString(),
+        signatures=transaction.signatures,
+    )
+    return bytes(raw.SerializeToString(deterministic=True))

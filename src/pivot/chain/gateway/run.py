@@ -17,6 +17,7 @@ from pivot.chain.gateway.engine import Engine
 from pivot.chain.gateway.rest import RestApplication
 from pivot.chain.gateway.rpc import grpc_server
 from pivot.chain.gateway.transactions import transaction_methods
+from pivot.chain.modules.params import state as params
 from pivot.chain.registry import QUERIES
 from pivot.chain.store.database import ReadOnlyDatabase
 from pivot.chain.store.errors import NoStore
@@ -94,4 +95,4 @@ async def _opened(database: Path, stop: asyncio.Event) -> ReadOnlyDatabase | Non
 @contextmanager
 def _view(database: ReadOnlyDatabase) -> Iterator[View]:
     with database.view() as snapshot:
-        yield view_of(snapshot)
+        yield params.view_of(snapshot)
