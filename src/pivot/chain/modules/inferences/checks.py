@@ -4,7 +4,7 @@ import re
 from base64 import b64encode
 
 from pivot.chain.errors import NetworkCode, NetworkError, SdkCode, SdkError
-from pivot.chain.modules.bank.messages import check_address
+from pivot.chain.modules.auth.state import check_address
 from pivot.chain.modules.models.state import MAX_MODEL_ID
 from pivot.primitives.addresses import to_bytes
 from pivot.primitives.hashes import hash160

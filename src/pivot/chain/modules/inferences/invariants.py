@@ -31,6 +31,6 @@ def check_records(state: Reader) -> None:
             raise AssertionError(f"inference {record.inference_id} had {record.gateway_paid} paid by its gateway")
 
 
-def is_open(status: InferenceStatus.ValueType) -> bool:
+def is_open(status: InferenceStatus) -> bool:
     """Whether the inference still holds an escrow."""
-    return status == InferenceStatus.STARTED
+    return bool(status == InferenceStatus.STARTED)

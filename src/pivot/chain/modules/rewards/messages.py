@@ -2,15 +2,15 @@
 
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.handlers import MessageHandler
-from pivot.chain.modules.bank.messages import check_address
+from pivot.chain.modules.auth.state import check_address
 from pivot.chain.modules.bank.state import ESCROW, send
 from pivot.chain.modules.epochs.state import effective_index
 from pivot.chain.modules.rewards.state import (
     forget_settle_amount,
     put_summary,
+    require_summary,
     settle_amount,
     settlement,
-    summary,
 )
 from pivot.chain.types import Block
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards, MsgClaimRewardsResponse
@@ -43,10 +43,9 @@ def process_claim(block: Block, claim: MsgClaimRewards) -> MsgClaimRewardsRespon
     amount = due.work_coins + due.reward_coins
     send(block, ESCROW, claim.creator, amount)
     forget_settle_amount(block.state, due)
-    record = summary(block.state, claimable, claim.creator)
-    if record is not None:
-        record.claimed = True
-        put_summary(block.state, record)
+    done = require_summary(block.state, claimable, claim.creator)
+    done.claimed = True
+    put_summary(block.state, done)
     block.emit("rewards_claimed", participant=claim.creator, epoch_index=claimable, amount=amount)
     return MsgClaimRewardsResponse(amount=amount, result="Rewards claimed successfully")
 

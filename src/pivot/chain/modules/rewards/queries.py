@@ -2,14 +2,13 @@
 
 import base64
 
-from pivot.chain.errors import NetworkCode, NetworkError, SdkCode, SdkError
+from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.handlers import QueryHandler, query
-from pivot.chain.modules.auth.state import public_key
-from pivot.chain.modules.bank.messages import check_address
+from pivot.chain.modules.auth.state import check_address, public_key
 from pivot.chain.modules.bank.state import balance
 from pivot.chain.modules.epochs.state import effective_index
 from pivot.chain.modules.participants.state import PARTICIPANTS, STORE, require_participant
-from pivot.chain.modules.rewards.state import settle_amount, stats, summary
+from pivot.chain.modules.rewards.state import require_summary, settle_amount, stats
 from pivot.chain.pagination import list_page
 from pivot.chain.types import Reader, View
 from pivot.protocol.generated.inference.inference import query_pb2
@@ -71,11 +70,7 @@ def _settle_amount(view: View, request: QueryGetSettleAmountRequest) -> QueryGet
 
 def _summary(view: View, request: QueryGetEpochPerformanceSummaryRequest) -> QueryGetEpochPerformanceSummaryResponse:
     check_address("participantId", request.participantId)
-    found = summary(view.state, request.epoch_index, request.participantId)
-    if found is None:
-        raise NetworkError(
-            NetworkCode.EPOCH_NOT_FOUND, f"{request.participantId} has no settled epoch {request.epoch_index}"
-        )
+    found = require_summary(view.state, request.epoch_index, request.participantId)
     return QueryGetEpochPerformanceSummaryResponse(epochPerformanceSummary=found)
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pivot.chain.modules.bank.state import COMMUNITY_POOL, ESCROW, REWARDS, balance, move
 from pivot.chain.modules.epochs.state import epoch_key
 from pivot.chain.modules.members.state import weights
-from pivot.chain.modules.participants.state import participant, put
+from pivot.chain.modules.participants.state import put, require_participant
 from pivot.chain.modules.rewards.state import (
     STORE,
     SUMMARIES,
@@ -140,12 +140,12 @@ def _hosts(state: Reader, epoch: int, weight_of: dict[str, int], after: str) -> 
 def _settle_host(state: State, epoch: int, host: str, share: int) -> int:
     """Write down what a host may claim. Returns the part of its share that it gets: INVALID hosts get nothing."""
     done = stats_of(state, epoch, host)
-    record = participant(state, host)
+    record = require_participant(state, host)
     reward, work = share, done.earned_coins
-    if record is not None and record.status == ParticipantStatus.INVALID:
+    if record.status == ParticipantStatus.INVALID:
         move(state, ESCROW, COMMUNITY_POOL, work)
         reward = work = 0
-    elif record is not None:
+    else:
         record.epochs_completed += 1
         put(state, record)
     if reward or work:

@@ -8,6 +8,7 @@ Settlement/value/                                 the settlement under way
 
 from collections.abc import Iterator
 
+from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.epochs.state import effective_index, epoch_key
 from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
@@ -54,12 +55,10 @@ def note_missed(state: State, host: str) -> None:
 
 
 def active_hosts(state: Reader, epoch: int, after: str) -> Iterator[str]:
-    """Addresses behind `after` that have done something in an epoch which is not settled yet, in order."""
+    """Addresses from `after` on that have done something in an epoch which is not settled yet, in order."""
     prefix = epoch_key(STATS, epoch)
     for key, _ in state.iterate(STORE, epoch_key(STATS, epoch, after) if after else prefix, prefix_end(prefix)):
-        address = key[len(prefix) : -1].decode()
-        if address != after:
-            yield address
+        yield key[len(prefix) : -1].decode()
 
 
 def forget_stats(state: State, epoch: int, host: str) -> None:
@@ -95,6 +94,14 @@ def summary(reader: Reader, epoch: int, host: str) -> EpochPerformanceSummary | 
     """What a host did in a settled epoch."""
     row = reader.get(STORE, epoch_key(SUMMARIES, epoch, host))
     return None if row is None else EpochPerformanceSummary.FromString(row)
+
+
+def require_summary(reader: Reader, epoch: int, host: str) -> EpochPerformanceSummary:
+    """What a host did in a settled epoch. Raises NetworkError (EPOCH_NOT_FOUND)."""
+    found = summary(reader, epoch, host)
+    if found is None:
+        raise NetworkError(NetworkCode.EPOCH_NOT_FOUND, f"{host} has no settled epoch {epoch}")
+    return found
 
 
 def put_summary(state: State, record: EpochPerformanceSummary) -> None:
