@@ -1,5 +1,6 @@
 """Inferences as clients read them."""
 
+import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on the path)
 import pytest
 from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal, localcontext
 
+import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on the path)
 import pytest
 from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 from hypothesis import given
