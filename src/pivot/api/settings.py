@@ -2,28 +2,55 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+import yaml
+from pydantic import AfterValidator, AliasChoices, BaseModel, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
 
 CONFIG_PATH_VARIABLE = "API_CONFIG_PATH"
+ENVIRONMENT_PREFIX = "DAPI_"
 LOOPBACK = "127.0.0.1"
 DEFAULT_REQUEST_LIMIT = 10 * 2**20
+LARGEST_PORT = 65_535
+
+
+class InvalidSettings(ValueError):
+    """Settings with which the API node cannot start; one line per setting that is wrong."""
+
+
+def _http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{url!r} is not an http:// or https:// address")
+    return url.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+"""Without a slash at its end."""
+Port = Annotated[int, Field(ge=0, le=LARGEST_PORT)]
+"""0: any free one."""
 
 
 class HttpSettings(BaseModel):
     """Where the API node listens, and how others reach it (section `api`)."""
 
-    public_url: str = "http://127.0.0.1:9000"
+    public_url: HttpUrl = "http://127.0.0.1:9000"
     """Address that is registered on the chain."""
     public_server_host: str = "0.0.0.0"  # noqa: S104  the public port is public
-    public_server_port: int = 9000
+    public_server_port: Port = 9000
     ml_server_host: str = LOOPBACK
-    ml_server_port: int = 9100
+    ml_server_port: Port = 9100
     admin_server_host: str = LOOPBACK
-    admin_server_port: int = 9200
-    poc_callback_url: str = "http://127.0.0.1:9100"
+    admin_server_port: Port = 9200
+    poc_callback_url: HttpUrl = "http://127.0.0.1:9100"
     """Address under which ML nodes reach the call-back port."""
     api_keys: Annotated[list[str], NoDecode] = []
     """Keys of developers for whom the gateway account pays; comma-separated in the environment."""
@@ -33,7 +60,7 @@ class HttpSettings(BaseModel):
     """Bearer token of the call-back port; made by the node itself when empty."""
     allow_private_urls: bool = False
     """Whether other hosts' URLs may lie on loopback or private networks (a devnet)."""
-    max_request_bytes: int = DEFAULT_REQUEST_LIMIT
+    max_request_bytes: int = Field(default=DEFAULT_REQUEST_LIMIT, gt=0)
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -44,26 +71,51 @@ class HttpSettings(BaseModel):
 class ChainNodeSettings(BaseModel):
     """The chain node that this API node trusts (section `chain_node`)."""
 
-    url: str = "http://127.0.0.1:26657"
+    url: HttpUrl = "http://127.0.0.1:26657"
     grpc_url: str = "127.0.0.1:9090"
-    rest_url: str = "http://127.0.0.1:1317"
+    """host:port."""
+    rest_url: HttpUrl = "http://127.0.0.1:1317"
     seed_api_url: str = ""
     """An existing API node that forwards this host's registration when its account does not exist yet."""
+
+    @field_validator("seed_api_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _http_url(value) if value else value
 
 
 class ApiSettings(BaseSettings):
     """All settings. Variables win over the file."""
 
-    model_config = SettingsConfigDict(env_prefix="DAPI_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="ignore")
 
     home: Path = Path.home() / ".pivot" / "api"
     """Keys, database, leaves of proof of compute."""
-    database_url: Annotated[str, Field(validation_alias="DATABASE_URL")] = ""
+    database_url: Annotated[str, Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))] = ""
     """SQLAlchemy URL; empty: SQLite in `home`."""
-    node_config_path: Annotated[Path | None, Field(validation_alias="NODE_CONFIG_PATH")] = None
+    node_config_path: Annotated[
+        Path | None, Field(validation_alias=AliasChoices("NODE_CONFIG_PATH", "node_config_path"))
+    ] = None
     """JSON list of ML nodes that is loaded on the first start only."""
     api: HttpSettings = HttpSettings()
     chain_node: ChainNodeSettings = ChainNodeSettings()
+
+    @field_validator("node_config_path", mode="before")
+    @classmethod
+    def _empty(cls, value: Any) -> Any:
+        return value or None
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process. Raises InvalidSettings."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise InvalidSettings("\n".join(_sentence(each) for each in error.errors())) from error
+        except InvalidSettings:
+            raise
+        except (ValueError, TypeError, yaml.YAMLError, OSError) as error:  # SettingsError is a ValueError
+            raise InvalidSettings(f"the settings cannot be read: {error}") from error
 
     @classmethod
     def settings_customise_sources(
@@ -71,9 +123,19 @@ class ApiSettings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the base class passes it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = os.environ.get(CONFIG_PATH_VARIABLE)
         sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
-        return (*sources, YamlConfigSettingsSource(settings_cls, yaml_file=file)) if file else sources
+        if not file:
+            return sources
+        if not Path(file).is_file():
+            raise InvalidSettings(f"{CONFIG_PATH_VARIABLE} names {file}, which is no file")
+        return (*sources, YamlConfigSettingsSource(settings_cls, yaml_file=file))
+
+
+def _sentence(error: Any) -> str:
+    """Which setting is wrong, under its names in the environment and in the file."""
+    place = [str(part) for part in error["loc"]]
+    return f"{ENVIRONMENT_PREFIX}{'__'.join(place).upper()} ({'.'.join(place)}): {error['msg']}"
