@@ -31,7 +31,8 @@ def embedded_engine(session: aiohttp.ClientSession, models: Path, host: str, por
             raise EngineFailed(f"dtype {request.dtype!r} is none of {', '.join(DTYPES)}")
         place = ["--model", str(model_folder(models, request.model)), "--served-name", request.model]
         address = ["--host", host, "--port", str(port)]
-        return [sys.executable, "-m", ENGINE_MODULE, *place, *address, *known_arguments(request.additional_args)]
+        arguments = known_arguments(request.additional_args)
+        return [sys.executable, "-m", ENGINE_MODULE, *place, *address, "--end-with-stdin", *arguments]
 
     return ProcessEngine(session, command_for, host, port)
 

@@ -1,0 +1,100 @@
+"""A model with all that belongs to it, as its folder has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pivot.mlnode.engines.embedded.batch import Sequence as BatchSequence
+from pivot.mlnode.engines.embedded.chat_template import ChatTemplate, TemplateRefused
+from pivot.mlnode.engines.embedded.decoder import Decoder
+from pivot.mlnode.engines.embedded.requests import ChatMessage, GenerationRequest
+from pivot.mlnode.engines.embedded.sampling import Sampling
+from pivot.mlnode.engines.embedded.tokenizer import Tokenizer
+
+
+class BadPrompt(Exception):
+    """The prompt cannot be taken. `code` is OpenAI's, if it has one."""
+
+    def __init__(self, message: str, *, param: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What is served under a name."""
+
+    name: str
+    decoder: Decoder
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    stop_ids: frozenset[int]
+    """Tokens that end an answer."""
+    sampling: Sampling
+    """How tokens are chosen unless a request says otherwise."""
+
+    @classmethod
+    def load(cls, folder: Path, name: str, context: int | None = None) -> ServedModel:
+        """The model of a folder of Hugging Face files. Raises UnsupportedModel."""
+        config = json.loads((folder / "config.json").read_text())
+        path = folder / "generation_config.json"
+        generation = json.loads(path.read_text()) if path.exists() else {}
+        ends = generation.get("eos_token_id", config.get("eos_token_id"))
+        return cls(
+            name,
+            Decoder.load(folder, context),
+            Tokenizer.load(folder),
+            ChatTemplate.load(folder),
+            frozenset(ends if isinstance(ends, list) else [ends] if ends is not None else []),
+            _sampling_defaults(generation),
+        )
+
+    @property
+    def context(self) -> int:
+        """Most tokens of prompt and answer together."""
+        return self.decoder.shape.context
+
+    def chat_prompt(self, messages: Sequence[ChatMessage], variables: Mapping[str, Any]) -> list[int]:
+        """The ids of a chat. variables: for the template. Raises BadPrompt."""
+        if self.template is None:
+            raise BadPrompt("this model has no chat template; use /v1/completions", param="messages")
+        try:
+            text = self.template.render([message.for_template() for message in messages], variables)
+        except TemplateRefused as error:
+            raise BadPrompt(str(error), param="messages") from error
+        return self.tokenizer.encode(text)
+
+    def sequence(self, prompt: Sequence[int], request: GenerationRequest, choice: int) -> BatchSequence:
+        """One choice of a request, ready for the batch. Raises BadPrompt."""
+        limit = request.token_limit
+        if not prompt:
+            raise BadPrompt("the prompt has no tokens", param="prompt")
+        if max(prompt) >= self.decoder.shape.vocabulary:
+            raise BadPrompt(f"token {max(prompt)} is out of vocabulary", param="prompt")
+        room = self.context - len(prompt)
+        if room < min(1, 1 if limit is None else limit):
+            raise BadPrompt(
+                f"This model's maximum context length is {self.context} tokens, and the prompt has {len(prompt)}.",
+                param="prompt",
+                code="context_length_exceeded",
+            )
+        ends = frozenset() if request.ignore_eos else self.stop_ids
+        return BatchSequence(
+            prompt,
+            max_tokens=room if limit is None else min(limit, room),
+            sampling=request.sampling(self.sampling, choice),
+            stop_ids=ends | set(request.stop_token_ids),
+            top=request.top or 0,
+            prompt_top=request.prompt_top,
+        )
+
+
+def _sampling_defaults(generation: dict[str, Any]) -> Sampling:
+    """As vLLM takes them from `generation_config.json`."""
+    names = ("temperature", "top_p", "top_k", "repetition_penalty")
+    return Sampling(**{name: generation[name] for name in names if generation.get(name) is not None})
