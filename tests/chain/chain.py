@@ -100,15 +100,14 @@ class Chain:
         self.votes = dict(votes or {})
         self.time = GENESIS_TIME
         self.last: abci.ResponseFinalizeBlock = abci.ResponseFinalizeBlock()
-        self.first = self.application.init_chain(
-            abci.RequestInitChain(
-                time=timestamp(GENESIS_TIME),
-                chain_id=CHAIN_ID,
-                consensus_params=ConsensusParams(block=BlockParams(max_bytes=4 * 2**20, max_gas=-1)),
-                app_state_bytes=json.dumps(app_state(balances or {}, network)).encode(),
-                initial_height=1,
-            )
+        self.genesis = abci.RequestInitChain(
+            time=timestamp(GENESIS_TIME),
+            chain_id=CHAIN_ID,
+            consensus_params=ConsensusParams(block=BlockParams(max_bytes=4 * 2**20, max_gas=-1)),
+            app_state_bytes=json.dumps(app_state(balances or {}, network)).encode(),
+            initial_height=1,
         )
+        self.first = self.application.init_chain(self.genesis)
         self.block()
 
     @property

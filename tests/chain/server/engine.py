@@ -53,7 +53,15 @@ class Node:
 
     def start(self) -> None:
         """Start both; returns when the engine answers."""
-        command = [sys.executable, "-m", "pivot.chain", "--home", str(self.home / "chain"), "--socket", str(self.socket)]
+        command = [
+            sys.executable,
+            "-m",
+            "pivot.chain",
+            "--home",
+            str(self.home / "chain"),
+            "--socket",
+            str(self.socket),
+        ]
         self.application = self._spawn("application", command)
         wait_until(self.socket.exists)
         self.engine = self._spawn("engine", [str(find_engine()), "start", "--home", str(self._engine_home.path)])

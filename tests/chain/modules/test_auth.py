@@ -1,0 +1,146 @@
+"""Accounts: numbers, keys, and what clients are told of them."""
+
+import base64
+
+import cosmpy.protos  # noqa: F401
+import pytest
+from cosmos.auth.v1beta1 import query_pb2 as q
+from cosmos.auth.v1beta1.auth_pb2 import BaseAccount, ModuleAccount
+from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
+from cosmos.crypto.secp256k1.keys_pb2 import PubKey
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from pivot.chain.errors import SdkCode, SdkError
+from pivot.chain.modules.auth import genesis
+from pivot.chain.modules.auth.state import (
+    Account,
+    account,
+    accounts,
+    ensure_account,
+    forget_expired_nonces,
+    has_nonce,
+    note_nonce,
+    public_key,
+    put,
+    set_public_key,
+)
+from pivot.primitives.addresses import InvalidAddress, of_module
+from tests.chain.chain import Chain, key, plain_block
+
+ALICE, BOB = key("alice"), key("bob")
+SERVICE = "cosmos.auth.v1beta1.Query"
+
+
+def test_accounts_are_numbered_in_the_order_in_which_they_are_made() -> None:
+    state = plain_block().state
+    assert [ensure_account(state, each.address).number for each in (ALICE, BOB, ALICE)] == [0, 1, 0]
+    assert {each.address: each.number for each in accounts(state)} == {ALICE.address: 0, BOB.address: 1}
+
+
+def test_an_account_is_read_as_it_was_written() -> None:
+    state = plain_block().state
+    for written in (Account(ALICE.address, 0), Account(ALICE.address, 7, 2**40, ALICE.public_key)):
+        put(state, written)
+        assert account(state, ALICE.address) == written
+
+
+def test_the_row_of_an_account_is_the_published_one() -> None:
+    state = plain_block().state
+    put(state, Account(ALICE.address, 7, 3, ALICE.public_key))
+    row = BaseAccount.FromString(dict(state.iterate("acc", b"\x01", b"\x02")).popitem()[1])
+    assert (row.address, row.account_number, row.sequence) == (ALICE.address, 7, 3)
+    assert row.pub_key.type_url == "/cosmos.crypto.secp256k1.PubKey"
+    assert PubKey.FromString(row.pub_key.value).key == ALICE.public_key
+
+
+def test_w2_an_address_takes_only_the_key_that_hashes_to_it() -> None:
+    state = plain_block().state
+    with pytest.raises(SdkError, match="does not hash") as caught:
+        set_public_key(state, ALICE.address, BOB.public_key)
+    assert caught.value.code == SdkCode.INVALID_PUBLIC_KEY
+    assert account(state, ALICE.address) is None
+    set_public_key(state, ALICE.address, ALICE.public_key)
+    set_public_key(state, ALICE.address, ALICE.public_key)
+    assert public_key(state, ALICE.address) == ALICE.public_key
+
+
+@pytest.mark.parametrize("raw", [b"", bytes(33), b"\x02" * 32, b"\x05" + bytes(32)])
+def test_what_is_no_key_is_refused(raw: bytes) -> None:
+    with pytest.raises(SdkError, match="not a compressed"):
+        set_public_key(plain_block().state, ALICE.address, raw)
+
+
+def test_the_key_of_an_account_without_one_is_not_known() -> None:
+    state = plain_block().state
+    assert public_key(state, ALICE.address) is None
+    ensure_account(state, ALICE.address)
+    assert public_key(state, ALICE.address) is None
+    with pytest.raises(InvalidAddress):
+        account(state, "cosmos1x")
+
+
+def test_nonces_are_forgotten_when_their_timeout_has_come() -> None:
+    state = plain_block().state
+    for timeout in (10, 20, 30):
+        note_nonce(state, ALICE.address, timeout)
+    forget_expired_nonces(state, 20)
+    assert [has_nonce(state, ALICE.address, timeout) for timeout in (10, 20, 30)] == [False, False, True]
+    assert not has_nonce(state, BOB.address, 30)
+
+
+def test_the_genesis_gives_accounts_their_numbers_and_keys() -> None:
+    block = plain_block()
+    packed = {"@type": "/cosmos.crypto.secp256k1.PubKey", "key": base64.b64encode(BOB.public_key).decode()}
+    genesis.load(
+        block,
+        {
+            "accounts": [
+                {"@type": "/cosmos.auth.v1beta1.BaseAccount", "address": ALICE.address},
+                {"address": BOB.address, "pub_key": packed},
+            ]
+        },
+    )
+    assert account(block.state, ALICE.address) == Account(ALICE.address, 0)
+    assert account(block.state, BOB.address) == Account(BOB.address, 1, 0, BOB.public_key)
+    with pytest.raises(ValueError, match="VestingAccount"):
+        genesis.load(block, {"accounts": [{"@type": "/cosmos.vesting.v1beta1.VestingAccount"}]})
+
+
+def test_an_account_is_told_in_every_published_way() -> None:
+    chain = Chain({ALICE.address: 1, of_module("rewards"): 5})
+    packed = chain.query(f"{SERVICE}/Account", q.QueryAccountRequest(address=ALICE.address)).account
+    assert packed.type_url == "/cosmos.auth.v1beta1.BaseAccount"
+    found = BaseAccount.FromString(packed.value)
+    info = chain.query(f"{SERVICE}/AccountInfo", q.QueryAccountInfoRequest(address=ALICE.address)).info
+    assert found == info
+    assert (found.address, found.account_number) == (ALICE.address, 0)
+    listed: list[AnyMessage] = list(chain.query(f"{SERVICE}/Accounts", q.QueryAccountsRequest()).accounts)
+    assert packed in listed
+    page = q.QueryAccountsRequest(pagination=PageRequest(limit=1))
+    assert chain.query(f"{SERVICE}/Accounts", page).pagination.next_key
+
+
+def test_modules_accounts_say_so() -> None:
+    chain = Chain({of_module("rewards"): 5})
+    packed = chain.query(f"{SERVICE}/Account", q.QueryAccountRequest(address=of_module("rewards"))).account
+    assert ModuleAccount.FromString(packed.value).name == "rewards"
+    listed = chain.query(f"{SERVICE}/ModuleAccounts", q.QueryModuleAccountsRequest()).accounts
+    names = [ModuleAccount.FromString(each.value).name for each in listed]
+    assert names == ["distribution", "inference", "rewards"]
+    one = chain.query(f"{SERVICE}/ModuleAccountByName", q.QueryModuleAccountByNameRequest(name="inference")).account
+    assert ModuleAccount.FromString(one.value).base_account.address == of_module("inference")
+    with pytest.raises(AssertionError, match="not found"):
+        chain.query(f"{SERVICE}/ModuleAccountByName", q.QueryModuleAccountByNameRequest(name="gov"))
+
+
+def test_limits_and_the_prefix_are_told() -> None:
+    chain = Chain()
+    params = chain.query(f"{SERVICE}/Params", q.QueryParamsRequest()).params
+    assert (params.max_memo_characters, params.tx_size_cost_per_byte, params.tx_sig_limit) == (256, 10, 7)
+    assert chain.query(f"{SERVICE}/Bech32Prefix", q.Bech32PrefixRequest()).bech32_prefix == "gonka"
+
+
+@pytest.mark.parametrize("address", [BOB.address, "gonka1nobody", ""])
+def test_an_account_that_does_not_exist_is_refused(address: str) -> None:
+    with pytest.raises(AssertionError, match=r"not found|address"):
+        Chain().query(f"{SERVICE}/Account", q.QueryAccountRequest(address=address))
