@@ -56,6 +56,8 @@ class FleetNode:
     """What it was last told to do."""
     fulfils: bool
     """Whether it was seen doing that."""
+    changed_in_epoch: int = 0
+    """The latest epoch's index when the host last enabled or disabled it."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,207 @@
+"""The host's fleet: registry, one reconciler per node, leases, checks, and the report to the chain, put together."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from pivot.api.database import Database
+from pivot.api.fleet.checking import Checking
+from pivot.api.fleet.client import MlNodeClient, MlNodeError
+from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
+from pivot.api.fleet.hardware import HardwareReport
+from pivot.api.fleet.interface import Duty, FleetNode, Lease
+from pivot.api.fleet.lending import Lending
+from pivot.api.fleet.models import registered_models, require_servable
+from pivot.api.fleet.observation import Observation
+from pivot.api.fleet.reconciler import NodeReconciler
+from pivot.api.fleet.registry import RegisteredNode, Registry, UnknownNode
+from pivot.api.identity import Identity
+from pivot.api.ledger.interface import Chain, Outbox
+from pivot.api.settings import ApiSettings
+from pivot.protocol.mlnode_api import ValidateRequest
+
+DRAIN_TIMEOUT_S = 600.0
+"""How long a removed node may finish its answers before it is stopped: the longest generation."""
+DRAIN_POLL_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """Everything about one node, for its host."""
+
+    registered: RegisteredNode
+    view: FleetNode
+    seen: Observation | None
+    seen_at_ns: int
+    leases: int
+    failure_reason: str
+
+
+class HostFleet:
+    """Implements `fleet/interface.py: Fleet`, and what the Admin API needs."""
+
+    def __init__(
+        self,
+        database: Database,
+        http: aiohttp.ClientSession,
+        settings: ApiSettings,
+        identity: Identity,
+        chain: Chain,
+        outbox: Outbox,
+    ) -> None:
+        self._http = http
+        self._settings = settings
+        self._chain = chain
+        self._registry = Registry(database)
+        self._nodes: dict[str, NodeReconciler] = {}
+        self._lending = Lending(self._nodes.values)
+        self._checking = Checking(self._nodes.values)
+        self._hardware = HardwareReport(self._registry, identity.address, chain, outbox)
+        self._duties: Callable[[FleetNode], Duty] | None = None
+        self._changing = asyncio.Lock()
+        """Held while the registry and the reconcilers change together; never while anything is asked over the network."""
+        self._draining: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Take up the nodes that are kept; on the first start those of `node_config_path`. Raises InvalidNode."""
+        if await self._registry.is_new():
+            await self._load_node_config()
+        for node in await self._registry.nodes():
+            self._employ(node)
+        self._hardware.start()
+
+    async def close(self) -> None:
+        for task in self._draining:
+            task.cancel()
+        await asyncio.gather(*self._draining, return_exceptions=True)
+        await asyncio.gather(*(node.close() for node in self._nodes.values()))
+        await self._hardware.close()
+
+    def nodes(self) -> Sequence[FleetNode]:
+        return [node.view() for node in self._nodes.values()]
+
+    def assign(self, duties: Callable[[FleetNode], Duty]) -> None:
+        """As `Fleet.assign`. `duties` is asked again at every look at a node."""
+        self._duties = duties
+        for node in self._nodes.values():
+            node.wake()
+
+    def lend(self, model: str, *, wait_s: float) -> AbstractAsyncContextManager[Lease]:
+        return self._lending.lend(model, wait_s=wait_s)
+
+    async def distances(self, request: ValidateRequest, *, timeout_s: float) -> list[int]:
+        return await self._checking.distances(request, timeout_s=timeout_s)
+
+    def accept_distances(self, batch_id: str, distances: list[int]) -> None:
+        self._checking.accept(batch_id, distances)
+
+    def reports(self) -> list[NodeReport]:
+        """All nodes in the order of their numbers."""
+        nodes = sorted(self._nodes.values(), key=lambda node: node.node.node_number)
+        return [
+            NodeReport(node.node, node.view(), node.seen, node.seen_at_ns, node.leases, node.failure_reason)
+            for node in nodes
+        ]
+
+    async def put(self, declaration: NodeDeclaration) -> None:
+        """Add a node, or replace the one of the same id. Raises InvalidNode, LedgerError."""
+        require_servable(declaration, await registered_models(self._chain))
+        epoch = await self._latest_epoch()
+        async with self._changing:
+            registered = await self._registry.put(declaration, epoch)
+            before = self._nodes.pop(declaration.id, None)
+            if before:
+                await before.close()
+            self._employ(registered, must_be_told=before is not None and before.node.declaration != declaration)
+        self._hardware.changed()
+
+    async def remove(self, node_id: str) -> bool:
+        """Take a node away: it gets no more requests, ends those it has, and is stopped. False for an unknown id."""
+        async with self._changing:
+            if not await self._registry.remove(node_id):
+                return False
+            node = self._nodes.pop(node_id)
+            await node.close()
+        self._lending.changed()
+        self._hardware.changed()
+        task = asyncio.create_task(self._drain(node), name=f"drain-{node_id}")
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+        return True
+
+    async def set_enabled(self, node_id: str, *, enabled: bool) -> None:
+        """Enable a node at once, or disable it as of the next sprint. Raises UnknownNode, LedgerError."""
+        epoch = await self._latest_epoch()
+        async with self._changing:
+            node = self._nodes.get(node_id)
+            if node is None:
+                raise UnknownNode(node_id)
+            node.node = await self._registry.set_enabled(node_id, epoch, enabled=enabled)
+            node.wake()
+        self._hardware.changed()
+
+    def _employ(self, registered: RegisteredNode, *, must_be_told: bool = False) -> None:
+        declaration = registered.declaration
+        client = MlNodeClient(self._http, declaration.management_url, declaration.inference_url, declaration.auth_token)
+        node = NodeReconciler(
+            registered,
+            client,
+            duty_of=self._duty_of,
+            changed=self._lending.changed,
+            must_be_told=must_be_told,
+        )
+        self._nodes[declaration.id] = node
+        node.start()
+
+    def _duty_of(self, node: FleetNode) -> Duty | None:
+        return self._duties(node) if self._duties else None
+
+    async def _latest_epoch(self) -> int:
+        return (await self._chain.epoch_info()).latest_epoch.index
+
+    async def _load_node_config(self) -> None:
+        path = self._settings.node_config_path
+        if path is None or not path.exists():
+            return
+        for declaration in parse_node_config(path.read_bytes()):
+            await self._registry.put(declaration, 0)
+
+    async def _drain(self, node: NodeReconciler) -> None:
+        """Stop a removed node when its answers have ended, unless its machine is in the fleet again by then."""
+        try:
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                while node.leases:
+                    await asyncio.sleep(DRAIN_POLL_S)
+        except TimeoutError:
+            log.warning("ML node %s is stopped with %d requests under way", node.node.declaration.id, node.leases)
+        if any(other.client.management_url == node.client.management_url for other in self._nodes.values()):
+            return
+        try:
+            await node.client.stop()
+        except MlNodeError as error:
+            log.info("the removed ML node %s was not stopped: %s", node.node.declaration.id, error)
+
+
+def parse_node_config(raw: bytes) -> list[NodeDeclaration]:
+    """The nodes of a `node-config.json`. Raises InvalidNode with the place of the fault."""
+    try:
+        documents: Any = json.loads(raw)
+    except ValueError as error:
+        raise InvalidNode(f"node-config.json is no JSON: {error}") from None
+    if not isinstance(documents, list):
+        raise InvalidNode("node-config.json must hold a list of nodes")
+    declarations = []
+    for place, document in enumerate(documents):
+        try:
+            declarations.append(NodeDeclaration.parse(document))
+        except InvalidNode as error:
+            raise InvalidNode(f"node-config.json, node {place}: {error}") from None
+    return declarations

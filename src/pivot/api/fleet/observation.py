@@ -1,0 +1,105 @@
+"""What an ML node is seen doing, whether that is its duty, and what to say to it when it is not."""
+
+from dataclasses import dataclass, replace
+
+from pivot.api.fleet.client import MlNodeClient
+from pivot.api.fleet.interface import Duty, Generate, Serve, Stop, Validate
+from pivot.protocol.mlnode_api import Mode, PowInit, PowState, PowStatus
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One look at a node that answered."""
+
+    mode: Mode
+    proof: PowStatus | None = None
+    """Only in the mode POW."""
+    healthy: bool = False
+    """Whether the inference port answers; only in the mode INFERENCE."""
+    models: frozenset[str] = frozenset()
+    """What the inference port serves; only while it is healthy."""
+    error: str = ""
+    """Why the node's last activity ended by itself, as it says."""
+
+
+async def observe(client: MlNodeClient, before: Observation | None) -> Observation:
+    """Look at a node. Raises MlNodeError. What it serves is asked once per stay in the mode INFERENCE."""
+    state = await client.state()
+    seen = Observation(state.state, error=state.error or "")
+    if seen.mode == Mode.POW:
+        return replace(seen, proof=await client.pow_status())
+    if seen.mode != Mode.INFERENCE or not await client.inference_is_healthy():
+        return seen
+    if before is not None and before.healthy:
+        return replace(seen, healthy=True, models=before.models)
+    return replace(seen, healthy=True, models=await client.served_models())
+
+
+def fulfils(duty: Duty, seen: Observation) -> bool:
+    """Whether the node does what it should."""
+    match duty:
+        case Stop():
+            return seen.mode == Mode.STOPPED
+        case Serve(model):
+            return seen.healthy and model in seen.models
+        case Generate(init):
+            return _in_sprint(seen, init, PowState.GENERATING) and not _lost_leaves(seen, init)
+        case Validate(init):
+            return _in_sprint(seen, init, PowState.VALIDATING)
+
+
+def under_way(duty: Duty, seen: Observation) -> bool:
+    """Whether a node that took the command is still getting there, so that repeating it would only throw it back."""
+    match duty:
+        case Stop():
+            return False
+        case Serve():
+            return seen.mode == Mode.INFERENCE and not seen.healthy
+        case Generate(init) | Validate(init):
+            return _in_sprint(seen, init, PowState.LOADING)
+
+
+async def command(client: MlNodeClient, duty: Duty, seen: Observation) -> None:
+    """Tell the node what it should do, ending first what must not run beside it. Raises MlNodeError."""
+    match duty:
+        case Stop():
+            await client.stop()
+        case Serve(model, arguments):
+            if seen.mode != Mode.STOPPED:
+                await client.stop()
+            await client.inference_up(model, arguments)
+        case Generate(init):
+            if seen.mode != Mode.STOPPED and not _is_sprint(seen, init):
+                await client.stop()
+            await client.init_generate(init)
+        case Validate(init):
+            if seen.mode not in {Mode.STOPPED, Mode.POW}:
+                await client.stop()
+            await client.init_validate(init)
+
+
+def same(duty: Duty | None, other: Duty | None) -> bool:
+    """Whether two duties are the same but for the leaf at which a sprint would go on."""
+    return _without_progress(duty) == _without_progress(other)
+
+
+def _without_progress(duty: Duty | None) -> Duty | None:
+    return Generate(continued_at(duty.init, 0)) if isinstance(duty, Generate) else duty
+
+
+def continued_at(init: PowInit, first_index: int) -> PowInit:
+    """The same sprint, to be continued at another leaf."""
+    return init.model_copy(update={"first_index": first_index})
+
+
+def _is_sprint(seen: Observation, init: PowInit) -> bool:
+    return seen.proof is not None and seen.proof.epoch == init.epoch
+
+
+def _in_sprint(seen: Observation, init: PowInit, state: PowState) -> bool:
+    return _is_sprint(seen, init) and seen.proof is not None and seen.proof.status == state
+
+
+def _lost_leaves(seen: Observation, init: PowInit) -> bool:
+    """Whether the node believes to have delivered leaves that are not here (this side lost its disk)."""
+    return seen.proof is not None and (seen.proof.next_index or 0) > init.first_index

@@ -1,0 +1,114 @@
+"""The admin port: the host's own hand on its fleet, in the published shapes (docs/api/admin.md)."""
+
+import ipaddress
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
+from pivot.api.fleet.fleet import HostFleet
+from pivot.api.fleet.listing import listed_nodes
+from pivot.api.fleet.registry import UnknownNode
+from pivot.api.http.bearer import BearerToken
+from pivot.api.http.bounded import BoundedBody
+from pivot.api.http.plain_errors import answer_refusals
+from pivot.api.identity import Identity
+from pivot.api.ledger.interface import Chain, LedgerError
+from pivot.api.settings import ApiSettings
+
+MAX_BODY_BYTES = 4 * 2**20
+MAX_BATCH_NODES = 1_000
+
+
+class OpenAdminPort(ValueError):
+    """The admin port would be open to everybody."""
+
+
+def admin_app(settings: ApiSettings, identity: Identity, chain: Chain, fleet: HostFleet) -> FastAPI:
+    """The application on the admin port. Raises OpenAdminPort when it is bound to a public address without a token."""
+    require_guarded(settings)
+    app = FastAPI(title="Pivot API node: admin")
+    app.add_middleware(BoundedBody, limit=MAX_BODY_BYTES)
+    if settings.api.admin_token:
+        app.add_middleware(BearerToken, token=settings.api.admin_token)
+    answer_refusals(
+        app,
+        {
+            InvalidNode: HTTPStatus.BAD_REQUEST,
+            UnknownNode: HTTPStatus.NOT_FOUND,
+            LedgerError: HTTPStatus.SERVICE_UNAVAILABLE,
+        },
+    )
+
+    @app.get("/admin/v1/nodes")
+    async def nodes() -> list[dict[str, Any]]:
+        """All ML nodes, with what each should do and does."""
+        return await listed_nodes(chain, identity.address, fleet.reports())
+
+    @app.post("/admin/v1/nodes")
+    async def add(node: NodeDeclaration) -> NodeDeclaration:
+        """Add an ML node, or replace the one of the same id."""
+        await fleet.put(node)
+        return node
+
+    @app.post("/admin/v1/nodes/batch")
+    async def add_many(documents: list[Any]) -> JSONResponse:
+        """Add several: 201 when all were taken, 206 when some were, 400 when none was."""
+        if len(documents) > MAX_BATCH_NODES:
+            raise InvalidNode(f"a batch holds at most {MAX_BATCH_NODES} nodes")
+        taken, errors = await _put_all(fleet, documents)
+        if not errors:
+            return JSONResponse(taken, HTTPStatus.CREATED)
+        status = HTTPStatus.PARTIAL_CONTENT if taken else HTTPStatus.BAD_REQUEST
+        return JSONResponse({"nodes": taken, "errors": errors}, status)
+
+    @app.delete("/admin/v1/nodes/{node_id:path}")
+    async def remove(node_id: str) -> bool:
+        """Remove an ML node; false when there is none of this id."""
+        return await fleet.remove(node_id)
+
+    @app.post("/admin/v1/nodes/{node_id:path}/enable")
+    async def enable(node_id: str) -> dict[str, str]:
+        """Let a node work again, at once."""
+        await fleet.set_enabled(node_id, enabled=True)
+        return {"message": "node enabled successfully", "node_id": node_id}
+
+    @app.post("/admin/v1/nodes/{node_id:path}/disable")
+    async def disable(node_id: str) -> dict[str, str]:
+        """Let a node rest from the next sprint on; until then it keeps its duties."""
+        await fleet.set_enabled(node_id, enabled=False)
+        return {"message": "node disabled successfully", "node_id": node_id}
+
+    return app
+
+
+def require_guarded(settings: ApiSettings) -> None:
+    """Raises OpenAdminPort unless the port has a token or is bound to this machine alone."""
+    host = settings.api.admin_server_host
+    if not settings.api.admin_token and not _is_loopback(host):
+        raise OpenAdminPort(f"api.admin_server_host is {host}: set api.admin_token, or bind the port to 127.0.0.1")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _put_all(fleet: HostFleet, documents: list[Any]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The nodes that were taken, and for each of the others its id (or place) and what is wrong with it."""
+    taken: list[dict[str, Any]] = []
+    errors: list[dict[str, str]] = []
+    for place, document in enumerate(documents):
+        try:
+            node = NodeDeclaration.parse(document)
+            await fleet.put(node)
+        except (InvalidNode, LedgerError) as error:
+            named = document.get("id") if isinstance(document, dict) else None
+            errors.append({"id": str(named or place), "error": str(error)})
+        else:
+            taken.append(node.model_dump())
+    return taken, errors

@@ -1,0 +1,207 @@
+"""An ML node in this process: the management port's state machine and the inference port, with faults that tests switch on.
+
+Its fingerprints are the nonce's bytes, so that a test can tell what it must be sent.
+"""
+
+import asyncio
+import secrets
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from pivot.protocol.mlnode_api import (
+    GeneratedBatch,
+    Mode,
+    PowInit,
+    PowState,
+    ValidatedBatch,
+    ValidateRequest,
+    encode_fingerprints,
+)
+from pivot.protocol.sprint import FINGERPRINT_BYTES, distance, nonce_of
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def fingerprint(nonce: int) -> bytes:
+    return struct.pack(">4Q", *(nonce & 0x00FF00FF00FF00FF for _ in range(4)))
+
+
+@dataclass
+class FakeMlNode:
+    port: int = 0
+    mode: Mode = Mode.STOPPED
+    pow: PowState = PowState.NOT_LOADED
+    init: PowInit | None = None
+    next_index: int = 0
+    model: str = ""
+    arguments: list[str] = field(default_factory=list)
+    healthy: bool = True
+    token: str = ""
+    error: str = ""
+    calls: list[str] = field(default_factory=list)
+    refuses: dict[str, int] = field(default_factory=dict)
+    """Path to the status with which it is refused."""
+    hangs: set[str] = field(default_factory=set)
+    """Paths that do not answer."""
+    up_fails: str = ""
+    silent_checks: bool = False
+    """Takes leaves to check and never answers."""
+    wrong_distances: int | None = None
+    """Answers checks with so many distances."""
+    checked: list[ValidateRequest] = field(default_factory=list)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, **fields: Any) -> AsyncIterator["FakeMlNode"]:
+        node = cls(**fields)
+        app = web.Application(middlewares=[node._gate], client_max_size=2**22)
+        app.router.add_get("/api/v1/state", node._state)
+        app.router.add_get("/api/v1/pow/status", node._status)
+        app.router.add_post("/api/v1/stop", node._stop)
+        app.router.add_post("/api/v1/inference/up", node._up)
+        app.router.add_post("/api/v1/pow/init/generate", node._generate)
+        app.router.add_post("/api/v1/pow/init/validate", node._init_validate)
+        app.router.add_post("/api/v1/pow/validate", node._validate)
+        app.router.add_get("/health", node._health)
+        app.router.add_get("/v1/models", node._models)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        node.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        try:
+            yield node
+        finally:
+            for task in node.tasks:
+                task.cancel()
+            await asyncio.gather(*node.tasks, return_exceptions=True)
+            await runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def declared(self, node_id: str = "node1", **fields: Any) -> dict[str, Any]:
+        """Its declaration: both ports are one here, told apart by the segment."""
+        return {
+            "id": node_id,
+            "host": "127.0.0.1",
+            "inference_port": self.port,
+            "poc_port": self.port,
+            "max_concurrent": 2,
+            "models": {"pivot/tiny-chat": {"args": []}},
+            **fields,
+        }
+
+    async def send_leaves(self, count: int, *, first_index: int | None = None) -> int:
+        """Send the next leaves as the sprint's init says. Returns the status of the answer."""
+        assert self.init is not None
+        first = self.next_index if first_index is None else first_index
+        leaves = b"".join(fingerprint(nonce_of(self.init.node_id, first + i)) for i in range(count))
+        batch = GeneratedBatch(
+            epoch=self.init.epoch,
+            host_address=self.init.host_address,
+            node_id=self.init.node_id,
+            batch_id=f"{first}-{count}",
+            first_index=first,
+            fingerprints=encode_fingerprints(leaves),
+        )
+        status = await self._post("/generated", batch.model_dump_json())
+        if status == 200:
+            self.next_index = first + count
+        return status
+
+    @web.middleware
+    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.calls.append(request.path)
+        if request.path in self.hangs:
+            await asyncio.sleep(60)
+        if request.path in self.refuses:
+            return web.json_response({"detail": "refused by the test"}, status=self.refuses[request.path])
+        if (
+            self.token
+            and request.path.startswith("/api/")
+            and request.headers.get("Authorization") != f"Bearer {self.token}"
+        ):
+            return web.json_response({"detail": "no token"}, status=401)
+        return await handler(request)
+
+    async def _state(self, _: web.Request) -> web.Response:
+        return web.json_response({"state": self.mode, **({"error": self.error} if self.error else {})})
+
+    async def _status(self, _: web.Request) -> web.Response:
+        if self.mode != Mode.POW:
+            return web.json_response({"detail": "another mode"}, status=409)
+        assert self.init is not None
+        status = {"status": self.pow, "epoch": self.init.epoch, "next_index": self.next_index}
+        return web.json_response(status)
+
+    async def _stop(self, _: web.Request) -> web.Response:
+        self.mode, self.pow, self.init = Mode.STOPPED, PowState.NOT_LOADED, None
+        return web.json_response({"status": "OK"})
+
+    async def _up(self, request: web.Request) -> web.Response:
+        if self.mode not in {Mode.STOPPED, Mode.INFERENCE}:
+            return web.json_response({"detail": "stop first"}, status=409)
+        if self.up_fails:
+            return web.json_response({"status": "ERROR", "message": self.up_fails})
+        body = await request.json()
+        self.mode, self.model, self.arguments = Mode.INFERENCE, body["model"], body["additional_args"]
+        return web.json_response({"status": "OK"})
+
+    async def _generate(self, request: web.Request) -> web.Response:
+        if self.mode not in {Mode.STOPPED, Mode.POW}:
+            return web.json_response({"detail": "stop first"}, status=409)
+        self.init = PowInit.model_validate_json(await request.read())
+        self.mode, self.pow, self.next_index = Mode.POW, PowState.GENERATING, self.init.first_index
+        return web.json_response({"status": "OK", "pow_status": {"status": self.pow}})
+
+    async def _init_validate(self, request: web.Request) -> web.Response:
+        if self.mode not in {Mode.STOPPED, Mode.POW}:
+            return web.json_response({"detail": "stop first"}, status=409)
+        self.init = PowInit.model_validate_json(await request.read())
+        self.mode, self.pow = Mode.POW, PowState.VALIDATING
+        return web.json_response({"status": "OK", "pow_status": {"status": self.pow}})
+
+    async def _validate(self, request: web.Request) -> web.Response:
+        if self.pow != PowState.VALIDATING:
+            return web.json_response({"detail": "not validating"}, status=400)
+        wanted = ValidateRequest.model_validate_json(await request.read())
+        self.checked.append(wanted)
+        if not self.silent_checks:
+            task = asyncio.create_task(self._answer_check(wanted))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        return web.json_response(None)
+
+    async def _answer_check(self, wanted: ValidateRequest) -> None:
+        pairs = zip(wanted.nonces, wanted.leaves(), strict=True)
+        distances = [distance(fingerprint(nonce), leaf) for nonce, leaf in pairs]
+        answer = ValidatedBatch(batch_id=wanted.batch_id, distances=distances[: self.wrong_distances])
+        await self._post("/validated", answer.model_dump_json())
+
+    async def _post(self, path: str, body: str) -> int:
+        assert self.init is not None
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.init.token}"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self.init.url + path, data=body, headers=headers) as answer,
+        ):
+            return answer.status
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.Response(status=200 if self.mode == Mode.INFERENCE and self.healthy else 503)
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": self.model}]})
+
+
+def random_leaf() -> bytes:
+    return secrets.token_bytes(FINGERPRINT_BYTES)

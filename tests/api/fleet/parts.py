@@ -1,0 +1,49 @@
+"""Fixtures: the parts of an API node around the fleet."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from pivot.api.database import Base, Database, connect, database_url
+from pivot.api.identity import Identity
+from pivot.api.settings import ApiSettings
+from tests.api.fleet.chain import FakeChain, FakeOutbox, key
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ApiSettings:
+    settings = ApiSettings(home=tmp_path)
+    settings.api.allow_private_urls = True
+    return settings
+
+
+@pytest.fixture
+def identity() -> Identity:
+    return Identity(account=key(1), gateway=key(2))
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = connect(database_url("", tmp_path))
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def chain() -> FakeChain:
+    return FakeChain()
+
+
+@pytest.fixture
+def outbox() -> FakeOutbox:
+    return FakeOutbox()

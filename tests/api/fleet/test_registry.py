@@ -1,0 +1,69 @@
+from typing import Any
+
+import pytest
+
+from pivot.api.database import Database
+from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
+from pivot.api.fleet.registry import Registry, UnknownNode
+
+
+def node(node_id: str, port: int, **fields: Any) -> NodeDeclaration:
+    document = {"id": node_id, "host": "10.0.0.5", "inference_port": port, "poc_port": port + 1, "max_concurrent": 1}
+    return NodeDeclaration.parse({**document, **fields})
+
+
+@pytest.fixture
+def registry(database: Database) -> Registry:
+    return Registry(database)
+
+
+async def numbers(registry: Registry) -> dict[str, int]:
+    return {each.declaration.id: each.node_number for each in await registry.nodes()}
+
+
+async def test_numbers_are_stable_and_never_given_to_another_node(registry: Registry) -> None:
+    assert await registry.is_new()
+    await registry.put(node("a", 1000), 0)
+    await registry.put(node("b", 2000), 0)
+    assert await registry.remove("b")
+    await registry.put(node("c", 3000), 0)
+    await registry.put(node("b", 2000), 0)
+    assert await numbers(registry) == {"a": 1, "b": 2, "c": 3}
+    assert not await registry.is_new()
+
+
+async def test_a_node_of_the_same_id_is_replaced_and_keeps_number_and_state(registry: Registry) -> None:
+    await registry.put(node("a", 1000), 3)
+    await registry.set_enabled("a", 4, enabled=False)
+    replaced = await registry.put(node("a", 1000, max_concurrent=9), 5)
+    assert (replaced.node_number, replaced.enabled, replaced.changed_in_epoch) == (1, False, 4)
+    assert [each.declaration.max_concurrent for each in await registry.nodes()] == [9]
+
+
+async def test_a_node_that_comes_back_is_enabled(registry: Registry) -> None:
+    await registry.put(node("a", 1000), 3)
+    await registry.set_enabled("a", 4, enabled=False)
+    await registry.remove("a")
+    assert (await registry.put(node("a", 1000), 6)).enabled
+
+
+async def test_anothers_address_is_refused_by_field(registry: Registry) -> None:
+    await registry.put(node("a", 1000), 0)
+    with pytest.raises(InvalidNode, match=r"^poc_port: .*'a'"):
+        await registry.put(node("b", 999, poc_port=1001), 0)
+    with pytest.raises(InvalidNode, match=r"^inference_port: .*'a'"):
+        await registry.put(node("b", 1000, poc_port=5), 0)
+    await registry.remove("a")
+    await registry.put(node("b", 1000), 0)
+
+
+async def test_setting_the_same_state_again_keeps_its_epoch(registry: Registry) -> None:
+    await registry.put(node("a", 1000), 0)
+    await registry.set_enabled("a", 4, enabled=False)
+    assert (await registry.set_enabled("a", 5, enabled=False)).changed_in_epoch == 4
+
+
+async def test_unknown_nodes(registry: Registry) -> None:
+    assert not await registry.remove("a")
+    with pytest.raises(UnknownNode, match="node not found: a"):
+        await registry.set_enabled("a", 0, enabled=True)
