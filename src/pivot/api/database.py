@@ -4,12 +4,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import event
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
 DATABASE_FILE = "api.sqlite"
 BUSY_TIMEOUT_MS = 5_000
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot be opened, or is of a newer version of the program."""
 
 
 class Base(DeclarativeBase):
@@ -39,12 +48,35 @@ def database_url(url: str, home: Path) -> str:
 
 
 def connect(url: str) -> Database:
-    """A database by its SQLAlchemy URL. SQLite runs in WAL mode, waits for its lock instead of failing at once,
-    and has every transaction on disk when it is committed."""
-    engine = create_async_engine(url)
+    """A database by its SQLAlchemy URL. Raises DatabaseUnusable for one that names no driver of ours.
+
+    SQLite runs in WAL mode, waits for its lock instead of failing at once,
+    and has every transaction on disk when it is committed.
+    """
+    try:
+        engine = create_async_engine(url)
+    except (ArgumentError, ImportError) as error:
+        raise DatabaseUnusable(f"DATABASE_URL: {error}") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     return Database(engine)
+
+
+async def migrate(database: Database) -> None:
+    """Bring the schema up to this version of the program. Raises DatabaseUnusable."""
+    try:
+        async with database.engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+    except (CommandError, SQLAlchemyError, OSError) as error:
+        url = database.engine.url.render_as_string(hide_password=True)
+        raise DatabaseUnusable(f"the database {url} cannot be used: {error}") from error
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _prepare_sqlite(connection: object, _: object) -> None:

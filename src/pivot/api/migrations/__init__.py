@@ -1,0 +1,1 @@
+"""The history of the database's schema, one file per step in `versions`. `database.migrate` runs what is missing."""

@@ -1,0 +1,105 @@
+"""The API node's database: migrated at the start, durable, and refused with a sentence when it cannot be used."""
+
+import asyncio
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+import pivot.api
+from pivot.api.database import Base, Database, DatabaseUnusable, connect, database_url, migrate
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = connect(database_url("", tmp_path))
+    yield database
+    await database.close()
+
+
+async def test_the_migrated_schema_is_the_declared_one(database: Database) -> None:
+    for module in pkgutil.walk_packages(pivot.api.__path__, "pivot.api."):
+        if module.name.endswith(".tables"):
+            importlib.import_module(module.name)
+
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found: list[Any] = compare_metadata(context, Base.metadata)
+        return found
+
+    await migrate(database)
+    await migrate(database)
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_a_body_that_raises_leaves_nothing(database: Database) -> None:
+    await migrate(database)
+    insert = text("INSERT INTO poc_votes (epoch, votes) VALUES (1, x'00')")
+
+    async def fail() -> None:
+        async with database.session() as session:
+            await session.execute(insert)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    async with database.session() as session:
+        assert (await session.execute(text("SELECT count(*) FROM poc_votes"))).scalar_one() == 0
+        await session.execute(insert)
+    async with database.session() as session:
+        assert (await session.execute(text("SELECT count(*) FROM poc_votes"))).scalar_one() == 1
+
+
+async def test_many_writers_wait_for_each_other(database: Database) -> None:
+    await migrate(database)
+
+    async def write(number: int) -> None:
+        async with database.session() as session:
+            await session.execute(
+                text("INSERT INTO poc_votes (epoch, votes) VALUES (:epoch, x'00')"), {"epoch": number}
+            )
+
+    await asyncio.gather(*(write(number) for number in range(40)))
+    async with database.session() as session:
+        assert (await session.execute(text("SELECT count(*) FROM poc_votes"))).scalar_one() == 40
+
+
+async def test_sqlite_has_on_disk_what_was_committed(database: Database) -> None:
+    async with database.session() as session:
+        modes = [
+            (await session.execute(text(f"PRAGMA {name}"))).scalar_one() for name in ("journal_mode", "synchronous")
+        ]
+    assert modes == ["wal", 2]
+
+
+async def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
+    await migrate(database)
+    async with database.session() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseUnusable, match=r"api\.sqlite cannot be used: Can't locate revision"):
+        await migrate(database)
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "api.sqlite").write_bytes(b"no database at all" * 100)
+    database = connect(database_url("", tmp_path))
+    with pytest.raises(DatabaseUnusable, match="not a database"):
+        await migrate(database)
+    await database.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql+nodriver://host/db"])
+def test_a_url_without_a_driver_is_refused(url: str) -> None:
+    with pytest.raises(DatabaseUnusable, match="DATABASE_URL"):
+        connect(url)
+
+
+def test_the_configured_database_wins(tmp_path: Path) -> None:
+    assert database_url("postgresql+asyncpg://host/db", tmp_path) == "postgresql+asyncpg://host/db"
