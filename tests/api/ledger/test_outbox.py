@@ -1,6 +1,7 @@
 """What a host has to say reaches the chain exactly once, whatever happens on the way."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -32,6 +33,11 @@ class FakePhases:
 
     def listen(self, listener: Listener) -> None:
         self.listeners.append(listener)
+
+    async def tell(self, moment: Moment) -> None:
+        self.moment = moment
+        for listener in self.listeners:
+            await listener(moment)
 
     async def wait_for(self, condition: Callable[[Moment], bool], timeout_s: float) -> Moment | None:
         raise NotImplementedError
@@ -357,13 +363,6 @@ async def test_nothing_is_sent_before_the_account_exists(outbox: DurableOutbox, 
     assert network.account_questions == 2
 
 
-async def test_nothing_is_sent_while_the_node_catches_up(outbox: DurableOutbox, network: FakeNetwork) -> None:
-    await outbox.put("claim:1", claim())
-    moment = network.make_block()
-    await outbox.turn(Moment(moment.head, moment.latest, moment.effective, moment.phase, 0, synced=False))
-    assert network.broadcasts == []
-
-
 async def test_a5_an_entry_expires_after_its_deadline(outbox: DurableOutbox, network: FakeNetwork) -> None:
     network.account_exists = False
     await outbox.put("claim:1", claim(), deadline_height=3)
@@ -492,16 +491,29 @@ async def test_a5_after_a_restart_a_lost_transaction_is_sent_anew_with_a_later_t
 # The task that follows the blocks.
 
 
+async def follow(outbox: DurableOutbox, network: FakeNetwork, phases: FakePhases, done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not done():
+            await phases.tell(network.make_block())
+            await asyncio.sleep(0.01)
+
+
 async def test_every_block_lets_the_outbox_work(
     outbox: DurableOutbox, network: FakeNetwork, phases: FakePhases
 ) -> None:
     await outbox.put("start:i", start())
     waiting = asyncio.create_task(outbox.wait("start:i", 10))
-    while not waiting.done():
-        for listener in phases.listeners:
-            await listener(network.make_block())
-        await asyncio.sleep(0.01)
+    await follow(outbox, network, phases, waiting.done)
     assert (await waiting) == await outbox.outcome("start:i")
+
+
+async def test_nothing_is_sent_while_the_node_catches_up(
+    outbox: DurableOutbox, network: FakeNetwork, phases: FakePhases
+) -> None:
+    await outbox.put("claim:1", claim())
+    await phases.tell(dataclasses.replace(network.make_block(), synced=False))
+    await asyncio.sleep(0.05)
+    assert network.broadcasts == []
 
 
 async def test_neither_an_outage_nor_a_bug_ends_the_outbox(
@@ -510,22 +522,14 @@ async def test_neither_an_outage_nor_a_bug_ends_the_outbox(
     def bug(_: TxBody) -> Verdict:
         raise RuntimeError("a bug")
 
-    async def until_logged(text: str) -> None:
-        async with asyncio.timeout(10):
-            while text not in caplog.text:
-                await phases.listeners[0](network.make_block())
-                await asyncio.sleep(0.01)
-
     await outbox.put("start:i", start())
     network.away = True
-    await until_logged("messages to the chain wait: nobody answers")
+    await follow(outbox, network, phases, lambda: "nobody answers" in caplog.text)
     network.away, network.check = False, bug
-    await until_logged("a bug")
+    await follow(outbox, network, phases, lambda: "a bug" in caplog.text)
     network.check = lambda _: Verdict(0)
     waiting = asyncio.create_task(outbox.wait("start:i", 10))
-    while not waiting.done():
-        await phases.listeners[0](network.make_block())
-        await asyncio.sleep(0.01)
+    await follow(outbox, network, phases, waiting.done)
     outcome = await waiting
     assert outcome is not None
     assert outcome.accepted

@@ -6,7 +6,6 @@ no block by then can come into none any more, so sending its entries again canno
 """
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
 from itertools import count
@@ -15,6 +14,7 @@ from typing import Protocol
 from google.protobuf.message import Message
 
 from pivot.api.database import Database
+from pivot.api.each_moment import EachMoment
 from pivot.api.group_writer import GroupWriter
 from pivot.api.ledger.entries import ENTRIES, Entries
 from pivot.api.ledger.interface import LedgerError, Outcome
@@ -106,16 +106,13 @@ class DurableOutbox:
         self._key = key
         self._accounts = accounts
         self._rpc = rpc
-        self._phases = phases
         self._waiters = _Waiters()
         self._flights: dict[str, Flight] = {}
         self._sequence = count(1)
         self._last_timeout_ns = 0
         self._account_number: int | None = None
-        self._block = asyncio.Event()
-        self._moment: Moment | None = None
         self._pruned_height = 0
-        self._task: asyncio.Task[None] | None = None
+        self._each_block = EachMoment("outbox", phases, self.turn)
 
     async def start(self) -> None:
         """Take up what was under way, and follow the blocks."""
@@ -123,15 +120,11 @@ class DurableOutbox:
         self._sequence = count(last_sequence + 1)
         for (name, timeout_ns), entries in (await self._entries.under_way()).items():
             self._flights[name] = Flight(name, timeout_ns, entries, arrived=True)
-        self._phases.listen(self._new_block)
-        self._task = asyncio.create_task(self._run())
+        self._each_block.start()
 
     async def close(self) -> None:
         """Stop sending; what was put is on disk."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._each_block.close()
         await self._writer.close()
 
     async def put(self, key: str, message: Message, *, deadline_height: int = 0) -> None:
@@ -172,27 +165,10 @@ class DurableOutbox:
         for flight in list(self._flights.values()):
             await self._look_after(flight, moment)
         self._waiters.tell(await self._entries.expire(moment.head.height, moment.head.time_ns))
-        if moment.synced:
-            await self._send_waiting(moment)
+        await self._send_waiting(moment)
         if moment.head.height >= self._pruned_height + PRUNE_BLOCKS:
             self._pruned_height, now = moment.head.height, moment.head.time_ns
             await self._entries.prune(items_before_ns=now - ITEMS_KEPT_NS, others_before_ns=now - OTHERS_KEPT_NS)
-
-    async def _new_block(self, moment: Moment) -> None:
-        self._moment = moment
-        self._block.set()
-
-    async def _run(self) -> None:
-        while True:
-            await self._block.wait()
-            self._block.clear()
-            assert self._moment is not None  # noqa: S101  set before the event
-            try:
-                await self.turn(self._moment)
-            except LedgerError as error:
-                _log.warning("messages to the chain wait: %s", error)
-            except Exception:  # noqa: BLE001  a bug of one block must not end the outbox
-                _log.exception("the outbox failed at block %d; it goes on with the next one", self._moment.head.height)
 
     async def _look_after(self, flight: Flight, moment: Moment) -> None:
         """See whether a transaction is in a block; repeat it if it may be lost; give it up when it cannot come any more."""
