@@ -7,6 +7,7 @@ FinalizeBlock with signatures that CheckTx has already found good (the usual cas
 """
 
 import argparse
+import base64
 import hashlib
 import json
 import os
@@ -32,7 +33,8 @@ from pivot.chain.signatures import CheckMany
 from pivot.chain.store.database import Database
 from pivot.chain.types import STORES
 from pivot.primitives.keys import PrivateKey
-from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
+from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
+from pivot.protocol.generated.inference.inference.types_pb2 import Participant, ParticipantStatus
 from pivot.protocol.parameters import preset_params
 from pivot.protocol.transactions import NANOSECONDS, ordered, timestamp
 
@@ -122,7 +124,14 @@ def measure(
 def genesis(addresses: Sequence[str]) -> abci.RequestInitChain:
     """Every account with coins, in order, so that account i has number i."""
     balances = [{"address": each, "coins": [{"denom": "ngonka", "amount": str(COINS)}]} for each in addresses]
-    network = GenesisState(params=preset_params("devnet"))
+    host = Participant(
+        address=addresses[0],
+        inference_url="http://host.example:9000",
+        validator_key=base64.b64encode(bytes(32)).decode(),
+        status=ParticipantStatus.ACTIVE,
+    )
+    participants = [GenesisParticipant(participant=host, weight=10)]
+    network = GenesisState(params=preset_params("devnet"), participants=participants)
     state = {
         "auth": {"accounts": [{"address": each} for each in addresses]},
         "bank": {"balances": balances, "supply": [{"denom": "ngonka", "amount": str(COINS * len(addresses))}]},

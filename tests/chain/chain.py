@@ -1,5 +1,6 @@
 """A small chain in one process: the whole application without an engine, and blocks for tests of single modules."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -15,15 +16,20 @@ from pivot.chain.application import Application
 from pivot.chain.modules.auth.state import Account, account
 from pivot.chain.modules.bank.invariants import check_supply
 from pivot.chain.modules.bank.state import balance, put_genesis_balance, put_genesis_supply, supply
+from pivot.chain.modules.inferences.invariants import check_escrow, check_records
+from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.params.state import name_chain, set_params
+from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
+from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.registry import QUERIES
 from pivot.chain.store.interface import Snapshot, Store
 from pivot.chain.store.memory import MemoryDatabase
 from pivot.chain.types import STORES, Block
 from pivot.primitives.coins import BASE_DENOM
 from pivot.primitives.keys import PrivateKey
-from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
+from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
 from pivot.protocol.generated.inference.inference.params_pb2 import Params
+from pivot.protocol.generated.inference.inference.types_pb2 import Participant, ParticipantStatus
 from pivot.protocol.parameters import preset_params
 from pivot.protocol.transactions import NANOSECONDS, ordered, timestamp, unordered
 
@@ -31,6 +37,17 @@ CHAIN_ID = "pivot-test-1"
 GENESIS_TIME = 1_700_000_000 * NANOSECONDS
 BLOCK_INTERVAL = 200_000_000
 GENESIS_HASH = bytes(range(32))
+LONE_KEY = hashlib.sha256(b"consensus host").digest()
+
+INVARIANTS = (
+    check_supply,
+    check_escrow,
+    check_records,
+    check_groups,
+    check_consensus_keys,
+    check_node_numbers,
+    check_powers,
+)
 
 
 def key(name: str) -> PrivateKey:
@@ -67,9 +84,21 @@ def next_block(block: Block, height: int | None = None) -> Block:
     return Block(block.state, block.chain_id, later, time, hashlib.sha256(later.to_bytes(8)).digest())
 
 
+def lone_host(validator_key: bytes = LONE_KEY, params: Params | None = None) -> GenesisState:
+    """The network's part of a genesis with one host, whose consensus key this is (preset `test` unless given)."""
+    host = Participant(
+        address=key("host").address,
+        inference_url="http://host.example:9000",
+        validator_key=base64.b64encode(validator_key).decode(),
+        status=ParticipantStatus.ACTIVE,
+    )
+    participants = [GenesisParticipant(participant=host, weight=10)]
+    return GenesisState(params=params or preset_params("test"), participants=participants)
+
+
 def app_state(balances: Mapping[str, int], network: GenesisState | None = None) -> dict[str, Any]:
-    """The genesis file's `app_state`: these balances, and the network's own part (preset `test` unless given)."""
-    network = network or GenesisState(params=preset_params("test"))
+    """The genesis file's `app_state`: these balances, and the network's own part (a lone host unless given)."""
+    network = network or lone_host()
     return {
         "auth": {"accounts": []},
         "bank": {
@@ -84,7 +113,7 @@ def app_state(balances: Mapping[str, int], network: GenesisState | None = None) 
 
 
 class Chain:
-    """The application driven as the engine drives it. The supply is checked after every block."""
+    """The application driven as the engine drives it. Every module's invariants are checked after every block."""
 
     def __init__(
         self,
@@ -127,7 +156,8 @@ class Chain:
         before = supply(self.state)
         self.last = self.application.finalize_block(self.block_request(height, *transactions))
         self.application.commit(abci.RequestCommit())
-        check_supply(self.state)
+        for check in INVARIANTS:
+            check(self.state)
         assert supply(self.state) == before or height == 1
         return list(self.last.tx_results)
 

@@ -12,10 +12,9 @@ from pivot.chain.modules.auth.state import NONCE_PREFIX, STORE
 from pivot.chain.modules.bank.state import COMMUNITY_POOL
 from pivot.chain.pagination import prefix_end
 from pivot.primitives.keys import PrivateKey
-from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
 from pivot.protocol.parameters import preset_params
 from pivot.protocol.transactions import NANOSECONDS, sign_bytes
-from tests.chain.chain import CHAIN_ID, Chain, events_of, key
+from tests.chain.chain import CHAIN_ID, Chain, events_of, key, lone_host
 
 ALICE, BOB, CAROL = key("alice"), key("bob"), key("carol")
 
@@ -36,7 +35,7 @@ def priced_chain() -> Chain:
     """A chain on which a unit of gas costs 1/100 ngonka."""
     params = preset_params("test")
     params.fee_params.minimum_gas_price_e18 = str(10**16)
-    return Chain({ALICE.address: 1_000}, GenesisState(params=params))
+    return Chain({ALICE.address: 1_000}, lone_host(params=params))
 
 
 def nonces(chain: Chain) -> int:

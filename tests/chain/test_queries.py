@@ -118,9 +118,9 @@ def test_a_simulation_tells_gas_events_and_responses_and_leaves_nothing(chain: C
 
 
 def test_a_simulation_refuses_what_a_block_would_refuse(chain: Chain) -> None:
-    codes = []
-    for raw in (chain.sign(ALICE, send(5_000)), chain.sign(ALICE, send(5), ahead=1)):
-        codes.append(ask(chain, SIMULATE, SimulateRequest(tx_bytes=bare(raw)).SerializeToString()).code)
+    wrong = (chain.sign(ALICE, send(5_000)), chain.sign(ALICE, send(5), ahead=1))
+    requests = [SimulateRequest(tx_bytes=bare(raw)).SerializeToString() for raw in wrong]
+    codes = [ask(chain, SIMULATE, request).code for request in requests]
     assert codes == [SdkCode.INSUFFICIENT_FUNDS, SdkCode.WRONG_SEQUENCE]
 
 

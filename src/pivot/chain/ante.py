@@ -9,11 +9,14 @@ import base64
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.modules.auth.state import Account, account, check_public_key, has_nonce, note_nonce, put
 from pivot.chain.modules.bank.state import COMMUNITY_POOL, send
+from pivot.chain.modules.epochs.state import effective_index
+from pivot.chain.modules.members.state import is_member
 from pivot.chain.modules.params.state import fee_of
 from pivot.chain.signatures import SignatureCheck, Signatures
 from pivot.chain.transaction import Signer, Transaction
 from pivot.chain.types import Block, Reader
 from pivot.primitives.coins import BASE_DENOM
+from pivot.protocol.messages import signers
 from pivot.protocol.transactions import MAX_UNORDERED_LIFETIME_NS, sign_bytes
 
 
@@ -145,7 +148,7 @@ def _take_fee(block: Block, transaction: Transaction, *, demanded: bool) -> None
     payer = transaction.signers[0].address
     if demanded:
         least = fee_of(block.state, transaction.gas)
-        if transaction.fee < least and not _is_free(block, transaction):
+        if transaction.fee < least and not _is_free(block.state, transaction):
             raise SdkError(
                 SdkCode.INSUFFICIENT_FEE,
                 f"insufficient fees; got: {transaction.fee}{BASE_DENOM} required: {least}{BASE_DENOM}",
@@ -155,6 +158,10 @@ def _take_fee(block: Block, transaction: Transaction, *, demanded: bool) -> None
     block.emit("tx", fee=f"{transaction.fee}{BASE_DENOM}" if transaction.fee else "", fee_payer=payer)
 
 
-def _is_free(block: Block, transaction: Transaction) -> bool:
-    """Duties of members cost nothing (design, decision 3)."""
-    return transaction.is_duty
+def _is_free(state: Reader, transaction: Transaction) -> bool:
+    """Duties of members of the epoch in force or the upcoming one cost nothing (design, decision 3)."""
+    if not transaction.is_duty:
+        return False
+    epoch = effective_index(state)
+    who = {address for act in transaction.acts for address in signers(act.message)}
+    return all(is_member(state, epoch, address) or is_member(state, epoch + 1, address) for address in sorted(who))

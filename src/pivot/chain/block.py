@@ -9,7 +9,18 @@ from pivot.chain.ante import process_ante
 from pivot.chain.errors import Rejection
 from pivot.chain.modules.auth import state as auth
 from pivot.chain.modules.authz import state as authz
+from pivot.chain.modules.epochs import pruning as epoch_records
+from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.inferences import lifetime as inferences
+from pivot.chain.modules.members import formation as members
+from pivot.chain.modules.members import state as groups
 from pivot.chain.modules.params import state as params
+from pivot.chain.modules.participants import consensus_keys
+from pivot.chain.modules.poc import state as poc
+from pivot.chain.modules.poc import tally
+from pivot.chain.modules.randomness import state as randomness
+from pivot.chain.modules.rewards import settlement
+from pivot.chain.modules.validators import state as validators
 from pivot.chain.results import accepted, rejected
 from pivot.chain.signatures import Signatures
 from pivot.chain.transaction import Transaction
@@ -35,10 +46,38 @@ def begin_block(block: Block) -> None:
     params.note_block_time(block.state, block.time)
     auth.forget_expired_nonces(block.state, block.time)
     authz.forget_expired(block.state, block.time)
+    validators.note_signatures(block)
+    if epochs.sprint_begins(block.state, block.height):
+        epochs.begin(block, randomness.frozen(block.state))
 
 
 def end_block(block: Block) -> None:
     """What happens after the last transaction."""
+    inferences.expire_due(block)
+
+    serving, upcoming = epochs.effective(block.state), epochs.latest(block.state)
+    if block.height == serving.boundaries.randomness_freeze:
+        randomness.freeze(block)
+    if upcoming.index > serving.index and block.height == upcoming.boundaries.poc_validation_end:
+        members.form(block, upcoming, tally.earned(block.state, upcoming.index))
+    if upcoming.index > serving.index and block.height == upcoming.boundaries.set_new_validators:
+        settlement.settle(block, serving)
+        epochs.switch(block, upcoming.index)
+        validators.set_members(block, groups.electorate(block.state, upcoming.index))
+
+    settlement.settle_some(block)
+    prune(block)
+    validators.process_updates(block)
+
+
+def prune(block: Block) -> None:
+    """Delete some of what belongs to epochs past their time (W-24)."""
+    inferences.prune(block)
+    poc.prune(block)
+    randomness.prune(block)
+    groups.prune(block)
+    consensus_keys.prune(block)
+    epoch_records.prune(block)
 
 
 def process_transaction(block: Block, transaction: Transaction | Rejection, signatures: Signatures) -> ExecTxResult:

@@ -8,8 +8,13 @@ from tendermint.types.params_pb2 import ConsensusParams
 
 from pivot.chain.modules.auth import genesis as auth
 from pivot.chain.modules.bank import genesis as bank
+from pivot.chain.modules.epochs import genesis as epochs
+from pivot.chain.modules.members import genesis as members
+from pivot.chain.modules.models import genesis as models
 from pivot.chain.modules.params import genesis as params
 from pivot.chain.modules.params.state import name_chain, note_block_time, set_consensus_params
+from pivot.chain.modules.participants import genesis as participants
+from pivot.chain.modules.validators import genesis as validators
 from pivot.chain.types import Block
 from pivot.primitives.canonical_json import dumps
 from pivot.primitives.hashes import sha256
@@ -31,3 +36,8 @@ def load_genesis(block: Block, app_state: bytes, consensus_params: ConsensusPara
     params.load(block, network)
     auth.load(block, document.get("auth", {}))
     bank.load(block, document.get("bank", {}))
+    models.load(block, network)
+    participants.load(block, network)
+    epochs.load(block, network)
+    members.load(block, network)
+    validators.load(block, network)

@@ -6,10 +6,28 @@ from pivot.chain.modules.authz import messages as authz
 from pivot.chain.modules.authz import queries as authz_queries
 from pivot.chain.modules.bank import messages as bank
 from pivot.chain.modules.bank import queries as bank_queries
+from pivot.chain.modules.epochs import queries as epochs_queries
+from pivot.chain.modules.inferences import messages as inferences
+from pivot.chain.modules.inferences import queries as inferences_queries
+from pivot.chain.modules.members import queries as members_queries
+from pivot.chain.modules.models import queries as models_queries
 from pivot.chain.modules.params import queries as params_queries
+from pivot.chain.modules.participants import messages as participants
+from pivot.chain.modules.participants import queries as participants_queries
+from pivot.chain.modules.poc import messages as poc
+from pivot.chain.modules.poc import queries as poc_queries
+from pivot.chain.modules.randomness import messages as randomness
+from pivot.chain.modules.randomness import queries as randomness_queries
+from pivot.chain.modules.rewards import messages as rewards
+from pivot.chain.modules.rewards import queries as rewards_queries
 
 _OF_MODULES = [
     *bank.MESSAGES,
+    *participants.MESSAGES,
+    *randomness.MESSAGES,
+    *poc.MESSAGES,
+    *inferences.MESSAGES,
+    *rewards.MESSAGES,
 ]
 
 MESSAGES = MessageTable([*_OF_MODULES, *authz.messages(_OF_MODULES)])
@@ -19,6 +37,14 @@ QUERIES = QueryTable(
         *auth_queries.QUERIES,
         *authz_queries.QUERIES,
         *bank_queries.QUERIES,
+        *epochs_queries.QUERIES,
+        *inferences_queries.QUERIES,
+        *members_queries.QUERIES,
+        *models_queries.QUERIES,
         *params_queries.QUERIES,
+        *participants_queries.QUERIES,
+        *poc_queries.QUERIES,
+        *randomness_queries.QUERIES,
+        *rewards_queries.QUERIES,
     ]
 )

@@ -16,7 +16,7 @@ from typing import Any
 
 from pivot.node.engine import find_engine
 from pivot.node.engine_home import EngineHome, engine_config, genesis_document
-from tests.chain.chain import CHAIN_ID, app_state
+from tests.chain.chain import CHAIN_ID, app_state, lone_host
 
 START_SECONDS = 30.0
 WAIT_SECONDS = 0.02
@@ -44,9 +44,9 @@ class Node:
             ),
             environment={},
         )
-        document = genesis_document(
-            CHAIN_ID, "2026-01-01T00:00:00Z", {self._engine_home.consensus_key(): 10}, app_state(balances)
-        )
+        consensus_key = self._engine_home.consensus_key()
+        state = app_state(balances, lone_host(consensus_key))
+        document = genesis_document(CHAIN_ID, "2026-01-01T00:00:00Z", {consensus_key: 10}, state)
         self._engine_home.genesis_file.write_text(json.dumps(document))
         self.application: subprocess.Popen[bytes] | None = None
         self.engine: subprocess.Popen[bytes] | None = None

@@ -10,12 +10,17 @@ from pivot.protocol.poc import split
 
 
 def load(block: Block, document: GenesisState) -> None:
-    """Write the groups of epoch 0, whose members check the first sprint: the participants with a weight above 0."""
+    """Write the groups of epoch 0, whose members check the first sprint: the participants with a weight above 0.
+
+    Raises ValueError if there are none.
+    """
     members = [
         with_models(block.state, _member(entry))
         for entry in sorted(document.participants, key=lambda entry: entry.participant.address)
         if entry.weight > 0
     ]
+    if not members:
+        raise ValueError("the genesis has no participant with a weight: nobody could sign, or check the first sprint")
     write_groups(block.state, effective(block.state), members)
 
 
