@@ -40,7 +40,7 @@ class FakeEngine:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", engine._chat)
         app.router.add_get("/health", engine._health)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -19,7 +19,7 @@ from pivot.api.fleet.interface import Lease, NoNodeAvailable
 from pivot.api.http.openai import ChatEndpoint
 from pivot.api.identity import Identity
 from pivot.api.inference.service import InferenceService
-from pivot.api.ledger.interface import Head
+from pivot.api.ledger.interface import GRPC_CODESPACE, ChainRefused, Head, Outcome
 from pivot.api.phases import Listener, Moment
 from pivot.api.settings import ApiSettings, HttpSettings
 from pivot.primitives.keys import PrivateKey
@@ -27,6 +27,7 @@ from pivot.protocol import draw, signing
 from pivot.protocol.epochs import Phase
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
 from pivot.protocol.generated.inference.inference.types_pb2 import (
+    ActiveParticipants,
     Epoch,
     EpochGroupData,
     Inference,
@@ -56,7 +57,22 @@ class FakeChain:
     participants: dict[str, Participant] = field(default_factory=dict)
     groups: dict[tuple[int, str], EpochGroupData] = field(default_factory=dict)
     inferences: dict[str, Inference] = field(default_factory=dict)
+    answers: dict[str, Message] = field(default_factory=dict)
+    """Of queries, by the method's name."""
+    asked: list[Message] = field(default_factory=list)
     failure: Exception | None = None
+
+    async def query(self, path: str, request: Message, response: type[Message]) -> Any:
+        if self.failure:
+            raise self.failure
+        self.asked.append(request)
+        answer = self.answers.get(path.rpartition("/")[2])
+        if answer is None:
+            raise ChainRefused(5, GRPC_CODESPACE, "not found")
+        return answer
+
+    async def active_participants(self, epoch: int) -> ActiveParticipants | None:
+        return None
 
     async def model_price(self, model: str) -> int | None:
         if self.failure:
@@ -96,9 +112,14 @@ class FakeOutbox:
     """Keeps what was put."""
 
     entries: dict[str, Message] = field(default_factory=dict)
+    outcome: Outcome | None = None
 
     async def put(self, key: str, message: Message, *, deadline_height: int = 0) -> None:
         self.entries.setdefault(key, message)
+
+    async def wait(self, key: str, timeout_s: float) -> Outcome | None:
+        assert key in self.entries
+        return self.outcome
 
     def of_kind(self, kind: type[Message]) -> list[Any]:
         return [message for message in self.entries.values() if isinstance(message, kind)]
@@ -123,7 +144,7 @@ class FakePhases:
         self._listeners.append(listener)
 
     async def wait_for(self, condition: Callable[[Moment], bool], timeout_s: float) -> Moment | None:
-        return self.later if self.later and condition(self.later) else None
+        return next((each for each in (self.moment, self.later) if each and condition(each)), None)
 
     async def set(self, moment: Moment) -> None:
         self.moment = moment

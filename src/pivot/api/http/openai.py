@@ -5,18 +5,16 @@ for whom this host is the transfer agent.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 import structlog
 
+from pivot.api.http.body import Receive, Scope, Send, read_body
 from pivot.api.http.errors import (
     ApiError,
-    BadRequest,
-    BodyTooLarge,
     TooManyRequests,
     Unavailable,
     error_headers,
@@ -30,12 +28,6 @@ from pivot.api.inference.request import parse
 from pivot.api.inference.service import InferenceService
 from pivot.api.ledger.interface import LedgerError
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-BODY_SECONDS = 30.0
-"""A body must be here after this long."""
 MAX_TRANSFERS = 512
 MAX_EXECUTIONS = 512
 """Requests under way in each role. Two limits, because hosts that wait for each other must not share one."""
@@ -84,7 +76,7 @@ class ChatEndpoint:
         self._transfers_left -= 1
         try:
             credentials(headers)  # nobody gets a body of theirs read without any
-            body = await _read_body(headers, receive, self._service.max_request_bytes)
+            body = await read_body(headers, receive, self._service.max_request_bytes)
             request = parse(body)
             moment = self._service.market.moment
             order = self._service.access.identify(headers, request, moment)
@@ -102,7 +94,7 @@ class ChatEndpoint:
         self._executions_left -= 1
         try:
             start = hop.read_start(headers)
-            request = parse(await _read_body(headers, receive, self._service.max_request_bytes))
+            request = parse(await read_body(headers, receive, self._service.max_request_bytes))
             execution = self._service.execution
             await execution.check(request, start)
             async with Presence(receive):
@@ -142,30 +134,6 @@ async def _with_heartbeats(part: Awaitable[Part], answer: "_Answer") -> Part:
         if not awaited.done():
             awaited.cancel()
             await asyncio.gather(awaited, return_exceptions=True)
-
-
-async def _read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises BodyTooLarge, BadRequest."""
-    declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared) > limit:
-        raise BodyTooLarge(f"the body has {int(declared)} bytes, at most {limit} are taken")
-    pieces: list[bytes] = []
-    length = 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise BadRequest("the connection was closed before the body was whole")
-                piece = message.get("body", b"")
-                length += len(piece)
-                if length > limit:
-                    raise BodyTooLarge(f"the body has more than {limit} bytes")
-                pieces.append(piece)
-                if not message.get("more_body", False):
-                    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    except TimeoutError:
-        raise BadRequest(f"the body was not whole after {BODY_SECONDS:.0f} s") from None
 
 
 class _Answer:

@@ -1,8 +1,9 @@
 """Stops work whose client has gone away."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Self, cast
+from typing import Self, cast
+
+from pivot.api.http.body import Receive
 
 
 class Presence:
@@ -11,7 +12,7 @@ class Presence:
     The context then ends quietly: nobody is left to hear of it. A cancellation by anyone else passes through.
     """
 
-    def __init__(self, receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:
+    def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._gone = False
 

@@ -13,6 +13,7 @@ import orjson
 
 from pivot.api.http.errors import error_object
 from pivot.api.inference.parts import EVENT_STREAM
+from pivot.api.inference.payload import payload
 from pivot.api.inference.request import CHAT_PATH, MAX_TOP_LOGPROBS, Request
 from pivot.primitives.hashes import sha256
 from pivot.protocol.parameters import LONGEST_GENERATION_SECONDS
@@ -140,7 +141,7 @@ def _abandon(asked: asyncio.Future[EngineAnswer]) -> None:
 async def _post(http: aiohttp.ClientSession, inference_url: str, body: bytes, *, stream: bool) -> EngineAnswer:
     timeout = _STREAM_TIMEOUT if stream else _WHOLE_TIMEOUT
     response = await http.post(
-        inference_url + CHAT_PATH, data=body, headers=_HEADERS, timeout=timeout, allow_redirects=False
+        inference_url + CHAT_PATH, data=payload(body), headers=_HEADERS, timeout=timeout, allow_redirects=False
     )
     try:
         is_stream = response.status == 200 and response.content_type == EVENT_STREAM

@@ -16,6 +16,7 @@ from aiohttp.resolver import ThreadedResolver
 
 from pivot.api.inference import hop
 from pivot.api.inference.parts import Accepted, CandidateFailed, Head, Parts
+from pivot.api.inference.payload import payload
 from pivot.api.inference.request import CHAT_PATH, Request
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
 from pivot.protocol.parameters import LONGEST_GENERATION_SECONDS
@@ -92,7 +93,7 @@ class Peers:
             async with asyncio.timeout(patience_s + ANSWER_SECONDS):
                 response = await self._http.post(
                     url.rstrip("/") + CHAT_PATH,
-                    data=request.body,
+                    data=payload(request.body),
                     headers=hop.request_headers(start, patience_s),
                     timeout=_TIMEOUT,
                     allow_redirects=False,

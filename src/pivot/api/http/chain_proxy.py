@@ -1,0 +1,51 @@
+"""`/chain-api/…`: the chain's REST gateway through the public port, so that a host needs to open only one."""
+
+import aiohttp
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+from yarl import URL
+
+from pivot.api.http.body import read_body
+from pivot.api.http.errors import Unavailable
+from pivot.api.inference.payload import payload
+
+PREFIX = "/chain-api"
+MAX_BODY_BYTES = 2 * 2**20
+TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=3)
+PASSED_ON = ("accept", "content-type", "x-cosmos-block-height")
+PASSED_BACK = ("content-type", "x-cosmos-block-height", "grpc-metadata-x-cosmos-block-height")
+"""Headers that mean something to the gateway and its clients; all others are between neighbours."""
+
+
+class ChainProxy:
+    """Passes GET and POST requests on."""
+
+    def __init__(self, http: aiohttp.ClientSession, rest_url: str) -> None:
+        self._http = http
+        self._rest_url = rest_url.rstrip("/")
+        self.router = APIRouter()
+        self.router.add_api_route(
+            PREFIX + "/{path:path}", self.pass_on, methods=["GET", "POST"], include_in_schema=False
+        )
+
+    async def pass_on(self, request: Request) -> Response:
+        """One request to the gateway, and its answer."""
+        path = request.scope["raw_path"].decode("ascii").partition("?")[0].removeprefix(PREFIX)
+        query = request.scope["query_string"].decode("ascii")
+        url = URL(f"{self._rest_url}{path}?{query}" if query else f"{self._rest_url}{path}", encoded=True)
+        body = await read_body(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES)
+        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        try:
+            async with self._http.request(
+                request.method,
+                url,
+                data=payload(body) if body else None,
+                headers=headers,
+                timeout=TIMEOUT,
+                allow_redirects=False,
+            ) as answer:
+                content = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"the chain's gateway does not answer: {error or type(error).__name__}") from error
+        back = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
+        return Response(content, answer.status, back)

@@ -1,0 +1,165 @@
+"""The public port: what developers, other hosts and explorers ask of this host.
+
+The chat route goes to `openai.py` on the raw request; everything else is an ordinary route, described at `/docs`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import aiohttp
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from pivot.api.http.body import Receive, Scope, Send
+from pivot.api.http.chain_proxy import ChainProxy
+from pivot.api.http.epochs import Engine, Epochs
+from pivot.api.http.errors import ApiError, MalformedBody, NotFound, Unavailable, error_headers, error_object
+from pivot.api.http.openai import ChatEndpoint
+from pivot.api.http.participants import QUERY, Participants
+from pivot.api.http.plain import plain
+from pivot.api.identity import Identity
+from pivot.api.inference.request import CHAT_PATH
+from pivot.api.inference.service import InferenceService
+from pivot.api.ledger.interface import Chain, LedgerError, Outbox
+from pivot.api.phases import Phases
+from pivot.api.poc.leaves_api import LEAVES_PATH
+from pivot.api.settings import ApiSettings
+from pivot.primitives.coins import BASE_DENOM
+from pivot.protocol.generated.inference.inference import query_pb2 as queries
+from pivot.protocol.generated.inference.inference.types_pb2 import InferenceStatus
+
+PAID = frozenset({InferenceStatus.FINISHED, InferenceStatus.VALIDATED, InferenceStatus.VOTING})
+"""In these states an inference's cost has gone to its executor."""
+
+
+class PublicApp:
+    """ASGI application of the public port."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        identity: Identity,
+        chain: Chain,
+        engine: Engine,
+        outbox: Outbox,
+        phases: Phases,
+        inference: InferenceService,
+        leaves: Callable[[Request], Awaitable[Response]],
+        http: aiohttp.ClientSession,
+    ) -> None:
+        self._chat = ChatEndpoint(inference)
+        self._epochs = Epochs(engine, phases)
+        self._participants = Participants(identity.address, chain, outbox, phases)
+        self._chain = chain
+        self._identity = identity
+        self._url = settings.api.public_url
+        self._others = FastAPI(title="Pivot API node", docs_url="/docs", redoc_url=None)
+        for router in (
+            self._participants.router,
+            self._epochs.router,
+            ChainProxy(http, settings.chain_node.rest_url).router,
+        ):
+            self._others.include_router(router)
+        self._add_routes(leaves)
+        _answer_errors(self._others)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == CHAT_PATH and scope["method"] == "POST":
+            await self._chat(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+    async def close(self) -> None:
+        await self._epochs.close()
+        await self._participants.close()
+
+    async def status(self) -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "ok"}
+
+    async def identity(self) -> dict[str, Any]:
+        """Which host this is."""
+        return {"data": {"address": self._identity.address, "url": self._url}}
+
+    async def inference(self, inference_id: str) -> dict[str, Any]:
+        """The chain's record of an inference, by its id (percent-encoded: ids contain `/`, `+` and `=`)."""
+        record = await self._chain.inference(inference_id)
+        if record is None:
+            raise NotFound("Inference not found")
+        return {**plain(record), "executor_paid": record.actual_cost if record.status in PAID else 0}
+
+    async def models(self) -> dict[str, Any]:
+        """The network's models in OpenAI's shape, with context window and price per token."""
+        prices = await self._prices()
+        request = queries.QueryModelsAllRequest()
+        answer = await self._chain.query(f"{QUERY}/ModelsAll", request, queries.QueryModelsAllResponse)
+        listed = [
+            {
+                "id": model.id,
+                "object": "model",
+                "created": 0,
+                "owned_by": model.proposed_by,
+                "context_window": model.context_window,
+                "price_per_token": prices.get(model.id),
+            }
+            for model in answer.model
+        ]
+        return {"object": "list", "data": listed}
+
+    async def pricing(self) -> dict[str, Any]:
+        """What a token of each model costs."""
+        prices = await self._prices()
+        return {
+            "denom": BASE_DENOM,
+            "models": [{"id": model, "price_per_token": price} for model, price in prices.items()],
+        }
+
+    async def _prices(self) -> dict[str, int]:
+        request = queries.QueryGetAllModelPerTokenPricesRequest()
+        answer = await self._chain.query(
+            f"{QUERY}/GetAllModelPerTokenPrices", request, queries.QueryGetAllModelPerTokenPricesResponse
+        )
+        return {price.model_id: price.price for price in answer.model_prices}
+
+    def _add_routes(self, leaves: Callable[[Request], Awaitable[Response]]) -> None:
+        app = self._others
+        app.add_api_route("/health", self.status)
+        app.add_api_route("/v1/status", self.status)
+        app.add_api_route("/v1/identity", self.identity)
+        app.add_api_route("/v1/models", self.models)
+        app.add_api_route("/v1/pricing", self.pricing)
+        app.add_api_route(CHAT_PATH + "/{inference_id:path}", self.inference)
+        app.add_route(LEAVES_PATH, leaves)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Every refusal on this port is an OpenAI error object."""
+    app.add_exception_handler(ApiError, _refused)
+    app.add_exception_handler(LedgerError, _chain_away)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _by_status)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    refusal = cast(ApiError, error)
+    headers = {name.decode(): value.decode() for name, value in error_headers(refusal)}
+    return Response(refusal.body(), refusal.status, headers)
+
+
+async def _chain_away(request: Request, error: Exception) -> Response:
+    return await _refused(request, Unavailable(f"this node's chain does not answer: {error}"))
+
+
+async def _malformed(request: Request, error: Exception) -> Response:
+    first = cast(RequestValidationError, error).errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:])
+    return await _refused(request, MalformedBody(f"{where or 'body'}: {first['msg']}", param=where or None))
+
+
+async def _by_status(_: Request, error: Exception) -> Response:
+    refusal = cast(HTTPException, error)
+    contents = error_object(refusal.detail, "invalid_request_error")
+    return JSONResponse(contents, refusal.status_code, refusal.headers)
