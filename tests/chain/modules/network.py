@@ -1,23 +1,21 @@
-"""Hosts in a small network, and blocks that run the modules which make epochs, and no others."""
+"""Hosts in a small network, and blocks in which they take part in sprints without transactions around their messages."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.message import Message
 
+from pivot.chain.block import begin_block, end_block
 from pivot.chain.handlers import MessageTable, QueryTable
 from pivot.chain.modules.epochs import genesis as epochs_genesis
-from pivot.chain.modules.epochs import pruning as epochs_pruning
 from pivot.chain.modules.epochs import queries as epochs_queries
 from pivot.chain.modules.epochs import state as epochs
-from pivot.chain.modules.members import formation
 from pivot.chain.modules.members import genesis as members_genesis
 from pivot.chain.modules.members import queries as members_queries
 from pivot.chain.modules.members import state as members
 from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.models import genesis as models_genesis
 from pivot.chain.modules.models import queries as models_queries
-from pivot.chain.modules.participants import consensus_keys
 from pivot.chain.modules.participants import genesis as participants_genesis
 from pivot.chain.modules.participants import messages as participants_messages
 from pivot.chain.modules.participants import queries as participants_queries
@@ -28,11 +26,9 @@ from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
 from pivot.chain.modules.randomness import messages as randomness_messages
 from pivot.chain.modules.randomness import queries as randomness_queries
-from pivot.chain.modules.randomness import state as randomness
 from pivot.chain.modules.validators import genesis as validators_genesis
-from pivot.chain.modules.validators import state as validators
 from pivot.chain.modules.validators.invariants import check_powers
-from pivot.chain.types import Block, CommitVote, ValidatorUpdate, View
+from pivot.chain.types import CommitVote, ValidatorUpdate, View
 from pivot.primitives.addresses import consensus_address
 from pivot.primitives.hashes import sha256
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
@@ -105,7 +101,7 @@ def registration(name: str, *, url: str | None = None, consensus: str | None = N
 
 
 class Network:
-    """A chain of blocks under the modules that make epochs. Invariants are checked after every block."""
+    """A chain of blocks over one journal. Invariants are checked after every block."""
 
     def __init__(
         self,
@@ -162,23 +158,11 @@ class Network:
             CommitVote(consensus_address(each), power, signing is None or each in signing)
             for each, power in seen.items()
         )
-        validators.note_signatures(self.block)
-        if epochs.sprint_begins(self.state, self.block.height):
-            epochs.begin(self.block, randomness.frozen(self.state))
+        begin_block(self.block)
 
     def _end(self) -> None:
-        block, height = self.block, self.block.height
-        if height == epochs.effective(block.state).boundaries.randomness_freeze:
-            randomness.freeze(block)
-        latest = epochs.latest(block.state)
-        if height == latest.boundaries.poc_validation_end and latest.index:
-            formation.form(block, latest, tally.earned(block.state, latest.index))
-        if height == latest.boundaries.set_new_validators and latest.index:
-            epochs.switch(block, latest.index)
-            validators.set_members(block, members.electorate(block.state, latest.index))
-        for prune in (epochs_pruning.prune, consensus_keys.prune, members.prune, randomness.prune, poc.prune):
-            prune(block)
-        validators.process_updates(block)
+        block = self.block
+        end_block(block)
         self.set = self._changed(self.set, block.validator_updates)
         self.sets.append(self.set)
         for check in (check_groups, check_consensus_keys, check_node_numbers, check_powers):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pivot.chain.modules.epochs.state import put as put_epoch
 from pivot.chain.modules.members.groups import Member, write_active_participants, write_groups
 from pivot.chain.modules.members.slots import with_slots
-from pivot.chain.modules.members.state import group
+from pivot.chain.modules.members.state import nodes, weights
 from pivot.chain.modules.participants.state import is_host, participant
 from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, MLNodeInfo, ParticipantStatus
@@ -59,26 +59,24 @@ def carried_over(state: Reader, epoch: int, tips: dict[str, bytes]) -> list[Memb
 
     INVALID hosts are left out, unless nobody else is there: an epoch without members could never be left again (W-14).
     """
-    before = group(state, epoch)
-    rows = [] if before is None else list(before.validation_weights)
-    rows = [row for row in rows if _may_serve(state, row.member_address)] or rows
+    before = weights(state, epoch)
+    before = tuple(each for each in before if _may_serve(state, each[0])) or before
     members = []
-    for row in rows:
-        committed = row.member_address in tips
-        weight = row.weight if committed else row.weight - row.weight // 2
-        tip = tips.get(row.member_address, b"")
-        members.append(Member(row.member_address, weight, _share_out(weight, row.ml_nodes), tip))
+    for address, weight in before:
+        left = weight if address in tips else weight - weight // 2
+        shared = _share_out(left, nodes(state, epoch, address))
+        members.append(Member(address, left, shared, tips.get(address, b"")))
     return members
 
 
-def _share_out(weight: int, nodes: Sequence[MLNodeInfo]) -> tuple[MLNodeInfo, ...]:
+def _share_out(weight: int, among: Sequence[MLNodeInfo]) -> tuple[MLNodeInfo, ...]:
     """The nodes with `weight` among them as before; a genesis member may have none."""
-    if not nodes:
+    if not among:
         return ()
-    parts = split(weight, [node.poc_weight for node in nodes])
+    parts = split(weight, [node.poc_weight for node in among])
     return tuple(
         MLNodeInfo(node_id=node.node_id, node_number=node.node_number, poc_weight=part)
-        for node, part in zip(nodes, parts, strict=True)
+        for node, part in zip(among, parts, strict=True)
         if part
     )
 

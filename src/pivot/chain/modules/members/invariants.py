@@ -6,9 +6,9 @@ from pivot.chain.types import Reader
 
 
 def check_groups(state: Reader) -> None:
-    """The current epoch has members, totals are sums, and a member's nodes never weigh more than itself.
+    """Members never die out (W-14), totals are sums, and a member's nodes weigh together what it weighs.
 
-    No subgroup gives a member more than its nodes for that model have (W-16). Raises AssertionError.
+    The models of a member have no more than its weight among them (W-16). Raises AssertionError.
     """
     current = effective_index(state)
     parent = group(state, current)
@@ -23,10 +23,10 @@ def check_groups(state: Reader) -> None:
             )
         for row in found.validation_weights:
             of_nodes = sum(node.poc_weight for node in row.ml_nodes)
-            if name:
-                served[row.member_address] += row.weight
             if row.weight <= 0 or (row.ml_nodes and of_nodes != row.weight):
                 raise AssertionError(f"{row.member_address} weighs {row.weight}, its nodes {of_nodes}")
+            if name:
+                served[row.member_address] += row.weight
     for row in parent.validation_weights:
         if served[row.member_address] > row.weight:
             raise AssertionError(f"the models of {row.member_address} weigh more than itself")

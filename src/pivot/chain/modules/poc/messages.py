@@ -144,9 +144,7 @@ def _note_vote_hash(block: Block, message: MsgSubmitPocVoteHash) -> MsgSubmitPoc
     upcoming = _upcoming(block, message.epoch_index)
     marks = upcoming.boundaries
     _require_window(block, marks.poc_validation_start + 1, marks.poc_validation_reveal)
-    if not is_member(block.state, upcoming.index - 1, message.creator) and message.creator not in checkers(
-        block.state, upcoming, message.creator
-    ):
+    if not is_member(block.state, upcoming.index - 1, message.creator):
         raise NetworkError(NetworkCode.NOT_A_MEMBER, f"{message.creator} is not a member of the current epoch")
     put_votes(
         block.state,

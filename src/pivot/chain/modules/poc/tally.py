@@ -13,9 +13,6 @@ from pivot.protocol import draw
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, MLNodeInfo, PocCommit, PocVote
 from pivot.protocol.poc import credit, split
 
-LONE_CHECKER_WEIGHT = 1
-"""Of a host that checks itself because there are no members at all."""
-
 
 def checkers(state: Reader, upcoming: Epoch, host: str) -> list[str]:
     """Addresses of those who check a host's commit in the sprint of `upcoming`, sorted.
@@ -48,7 +45,7 @@ def earned(state: Reader, epoch: int) -> list[Work]:
             continue
         drawn = checkers(state, upcoming, address)
         previous = members.get(address, 0) - sum(node.poc_weight for node in serving_nodes(state, epoch - 1, address))
-        given = _credit(found, previous, {each: members.get(each, LONE_CHECKER_WEIGHT) for each in drawn}, cast)
+        given = _credit(found, previous, {each: members[each] for each in drawn}, cast)
         work.append(Work(address, (*preserved, *_credited(found, given)), given, found.hash_chain_tip))
     return work
 
