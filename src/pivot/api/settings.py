@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
@@ -97,6 +97,7 @@ class ApiSettings(BaseSettings):
         Path | None, Field(validation_alias=AliasChoices("NODE_CONFIG_PATH", "node_config_path"))
     ] = None
     """JSON list of ML nodes that is loaded on the first start only."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     api: HttpSettings = HttpSettings()
     chain_node: ChainNodeSettings = ChainNodeSettings()
 

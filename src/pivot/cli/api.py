@@ -1,11 +1,8 @@
 """`pivot api …`: the API node."""
 
-import asyncio
-
 import typer
 
-from pivot.api.run import run_api
-from pivot.api.settings import ApiSettings
+from pivot.api.__main__ import main
 
 app = typer.Typer(help="The API node, configured by API_CONFIG_PATH and DAPI_… variables.", no_args_is_help=True)
 
@@ -18,4 +15,4 @@ def group() -> None:
 @app.command("run")
 def run_node() -> None:
     """Run the API node until SIGINT or SIGTERM."""
-    asyncio.run(run_api(ApiSettings()))
+    raise typer.Exit(main())

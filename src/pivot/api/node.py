@@ -1,0 +1,142 @@
+"""The API node: its parts, in the order in which they need each other, from `start` to `close`."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from typing import Protocol, TypeVar
+
+import aiohttp
+
+from pivot.api.database import connect, database_url, migrate
+from pivot.api.fleet.fleet import HostFleet
+from pivot.api.http.admin import admin_app, require_guarded
+from pivot.api.http.callbacks import callbacks_app
+from pivot.api.http.public import PublicApp
+from pivot.api.identity import Identity
+from pivot.api.inference.service import InferenceService
+from pivot.api.ledger.chain import GrpcChain
+from pivot.api.ledger.follower import Follower
+from pivot.api.ledger.interface import LedgerError
+from pivot.api.ledger.outbox import DurableOutbox
+from pivot.api.ledger.rpc import Rpc
+from pivot.api.listening import Listener, bind
+from pivot.api.phases import PhaseKeeper
+from pivot.api.poc.checker import Checker
+from pivot.api.poc.leaves_service import LeavesService
+from pivot.api.poc.prover import Prover
+from pivot.api.registration import Registration
+from pivot.api.rewards.claimer import Claimer
+from pivot.api.rewards.revealer import Revealer
+from pivot.api.settings import ApiSettings
+
+FIRST_RETRY_SECONDS = 0.2
+LONGEST_RETRY_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Part(Protocol):
+    """Something that runs while the node does."""
+
+    def start(self) -> Awaitable[None]: ...
+
+    def close(self) -> Awaitable[None]: ...
+
+
+Started = TypeVar("Started", bound=Part)
+
+
+class ApiNode:
+    """All parts of one API node. What `start` has begun, `close` ends in reverse order, also when `start` was cut short."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._settings = settings
+        self._parts = AsyncExitStack()
+        self.public_port = 0
+        self.callback_port = 0
+        self.admin_port = 0
+
+    async def start(self) -> None:
+        """Bind the ports, wait for the chain node, start everything.
+
+        Raises CannotListen, OpenAdminPort, DamagedKey, DatabaseUnusable, InvalidNode: then the node cannot run as it is
+        configured.
+        """
+        settings, parts = self._settings, self._parts
+        require_guarded(settings)
+        public, callbacks, admin = (
+            parts.enter_context(bind(host, port))
+            for host, port in (
+                (settings.api.public_server_host, settings.api.public_server_port),
+                (settings.api.ml_server_host, settings.api.ml_server_port),
+                (settings.api.admin_server_host, settings.api.admin_server_port),
+            )
+        )
+        self.public_port, self.callback_port, self.admin_port = (
+            bound.getsockname()[1] for bound in (public, callbacks, admin)
+        )
+        identity = Identity.load(settings.home)
+        database = connect(database_url(settings.database_url, settings.home))
+        parts.push_async_callback(database.close)
+        await migrate(database)
+        http = await parts.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),  # requests under way are bounded where they begin
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        )
+
+        rpc = Rpc(http, settings.chain_node.url)
+        chain = GrpcChain(settings.chain_node.grpc_url, await chain_id(rpc))
+        parts.push_async_callback(chain.close)
+        _log.info(
+            "host %s, gateway account %s, on chain %s", identity.address, identity.gateway.address, chain.chain_id
+        )
+        follower = await self._started(Follower(http, rpc))
+        phases = await self._started(PhaseKeeper(follower, chain))
+        outbox = await self._started(DurableOutbox(database, identity.account, chain, rpc, phases))
+
+        fleet = await self._started(HostFleet(database, http, settings, identity, chain, outbox))
+        prover = await self._started(Prover(database, settings, identity, chain, outbox, fleet, phases))
+        leaves = LeavesService(database, identity, chain, prover.leaves)
+        await self._started(Checker(database, settings, identity, chain, outbox, fleet, phases, leaves))
+        await self._started(Revealer(database, identity, chain, outbox, phases))
+        await self._started(Claimer(identity, chain, outbox, phases))
+        inference = await self._started(
+            InferenceService(settings, identity, database, chain, outbox, fleet, phases, http)
+        )
+
+        public_app = PublicApp(settings, identity, chain, rpc, outbox, phases, inference, leaves.endpoint, http)
+        parts.push_async_callback(public_app.close)
+        await self._started(Listener(callbacks_app(settings, fleet, prover), callbacks))
+        await self._started(Listener(admin_app(settings, identity, chain, fleet), admin))
+        await self._started(Listener(public_app, public))
+        await self._started(Registration(settings, identity, chain, rpc, outbox, phases, http))
+        _log.info(
+            "ports: public %d, call-backs of ML nodes %d, admin %d",
+            self.public_port,
+            self.callback_port,
+            self.admin_port,
+        )
+
+    async def close(self) -> None:
+        """End everything, in reverse order: first no new requests, last the database."""
+        await self._parts.aclose()
+
+    async def _started(self, part: Started) -> Started:
+        self._parts.push_async_callback(part.close)
+        await part.start()
+        return part
+
+
+async def chain_id(rpc: Rpc) -> str:
+    """The name of the chain that the chain node follows, as soon as it answers."""
+    pause = FIRST_RETRY_SECONDS
+    while True:
+        try:
+            return (await rpc.status()).chain_id
+        except LedgerError as error:
+            _log.warning("waiting for the chain node: %s", error)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_RETRY_SECONDS)

@@ -1,0 +1,36 @@
+"""The API node as a process: started, run until SIGINT or SIGTERM, ended."""
+
+import asyncio
+import logging
+import signal
+
+from pivot.api.logs import configure_logs
+from pivot.api.node import ApiNode
+from pivot.api.settings import ApiSettings
+
+_log = logging.getLogger(__name__)
+
+
+async def run_api(settings: ApiSettings) -> None:
+    """Run an API node until the process is told to end, also while it still waits for its chain node.
+
+    Raises what `ApiNode.start` raises.
+    """
+    configure_logs(settings.log_level)
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    node = ApiNode(settings)
+    starting, ending = asyncio.create_task(node.start()), asyncio.create_task(told.wait())
+    try:
+        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await ending
+        _log.info("the node ends")
+    finally:
+        for task in (starting, ending):
+            task.cancel()
+        await asyncio.gather(starting, ending, return_exceptions=True)
+        await node.close()

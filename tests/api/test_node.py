@@ -1,0 +1,170 @@
+"""The whole API node against a chain node in this process."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from pivot.api import node as node_module
+from pivot.api.http.admin import OpenAdminPort
+from pivot.api.ledger.rpc import Rpc
+from pivot.api.listening import CannotListen
+from pivot.api.node import ApiNode, chain_id
+from pivot.api.run import run_api
+from pivot.api.settings import ApiSettings, ChainNodeSettings, HttpSettings
+from pivot.protocol.generated.inference.inference import query_pb2 as queries
+from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, EpochBoundaries
+from pivot.protocol.parameters import preset_params
+from tests.api.ledger.engine import CHAIN_ID, FakeEngine, FakeGateway
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[FakeEngine]:
+    engine = FakeEngine()
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture
+async def gateway(engine: FakeEngine) -> AsyncIterator[FakeGateway]:
+    gateway = FakeGateway()
+    service = "/inference.inference.Query"
+    epoch = Epoch(boundaries=EpochBoundaries(next_poc_start=10))
+    gateway.answer(
+        f"{service}/EpochInfo",
+        queries.QueryEpochInfoRequest,
+        lambda _: queries.QueryEpochInfoResponse(
+            block_height=engine.height, latest_epoch=epoch, effective_epoch=epoch, next_poc_start=10
+        ),
+    )
+    gateway.answer(
+        f"{service}/Params",
+        queries.QueryParamsRequest,
+        lambda _: queries.QueryParamsResponse(params=preset_params("test")),
+    )
+    gateway.answer(f"{service}/ModelsAll", queries.QueryModelsAllRequest, lambda _: queries.QueryModelsAllResponse())
+    server = await gateway.serve()
+    yield gateway
+    await server.stop(None)
+
+
+def settings(home: Path, engine: FakeEngine | None = None, gateway: FakeGateway | None = None) -> ApiSettings:
+    """Of a node on free ports."""
+    return ApiSettings(
+        home=home,
+        log_level="warning",
+        api=HttpSettings(
+            public_server_host="127.0.0.1",
+            public_server_port=0,
+            ml_server_port=0,
+            admin_server_port=0,
+            allow_private_urls=True,
+        ),
+        chain_node=ChainNodeSettings(
+            url=engine.url if engine else "http://127.0.0.1:9", grpc_url=gateway.url if gateway else "127.0.0.1:9"
+        ),
+    )
+
+
+async def status_of(url: str) -> int:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status
+
+
+async def test_three_ports_are_served_from_start_to_close(
+    tmp_path: Path, engine: FakeEngine, gateway: FakeGateway
+) -> None:
+    engine.height = 3
+    node = ApiNode(settings(tmp_path, engine, gateway))
+    await node.start()
+    assert await status_of(f"http://127.0.0.1:{node.public_port}/v1/status") == 200
+    assert await status_of(f"http://127.0.0.1:{node.admin_port}/admin/v1/nodes") == 200
+    assert await status_of(f"http://127.0.0.1:{node.callback_port}/v1/poc/generated") == 401
+    assert await status_of(f"http://127.0.0.1:{node.public_port}/admin/v1/nodes") == 404
+    assert all((tmp_path / name).exists() for name in ("account.key", "gateway.key", "api.sqlite"))
+    await node.close()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await status_of(f"http://127.0.0.1:{node.public_port}/v1/status")
+
+
+async def test_a_node_starts_again_on_its_own_state(tmp_path: Path, engine: FakeEngine, gateway: FakeGateway) -> None:
+    for _ in range(2):
+        node = ApiNode(settings(tmp_path, engine, gateway))
+        await node.start()
+        await node.close()
+
+
+async def test_a3_a_port_that_is_taken_is_fatal(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        configured = settings(tmp_path)
+        configured.api.admin_server_port = taken.getsockname()[1]
+        node = ApiNode(configured)
+        with pytest.raises(CannotListen, match=r"cannot listen on 127\.0\.0\.1:"):
+            await node.start()
+        await node.close()
+
+
+async def test_a_public_admin_port_without_a_token_is_refused(tmp_path: Path) -> None:
+    configured = settings(tmp_path)
+    configured.api.admin_server_host = "0.0.0.0"
+    with pytest.raises(OpenAdminPort):
+        await ApiNode(configured).start()
+
+
+async def test_the_chain_node_may_come_later(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(node_module, "FIRST_RETRY_SECONDS", 0.01)
+    await engine.stop()
+    async with aiohttp.ClientSession() as http:
+        waiting = asyncio.create_task(chain_id(Rpc(http, engine.url)))
+        while "waiting for the chain node" not in caplog.text:
+            await asyncio.sleep(0.01)
+        await engine.start()
+        assert await waiting == CHAIN_ID
+
+
+async def test_sigterm_ends_a_node(tmp_path: Path, engine: FakeEngine, gateway: FakeGateway) -> None:
+    running = asyncio.create_task(run_api(settings(tmp_path, engine, gateway)))
+    while not engine.subscriptions:
+        await asyncio.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(running, 20)
+
+
+async def test_sigterm_ends_a_node_that_waits_for_its_chain_node(tmp_path: Path) -> None:
+    running = asyncio.create_task(run_api(settings(tmp_path)))
+    while not (tmp_path / "api.sqlite").exists():
+        await asyncio.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(running, 20)
+
+
+def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pivot.api"]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
+    )
+
+
+def test_a3_a_node_that_cannot_start_says_why_and_fails(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run({"DAPI_HOME": str(tmp_path), "DAPI_API__PUBLIC_SERVER_PORT": port})
+    assert ended.returncode == 1
+    assert f"cannot listen on 0.0.0.0:{port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_wrong_settings_are_wrong_usage(tmp_path: Path) -> None:
+    ended = run({"DAPI_HOME": str(tmp_path), "DAPI_API__PUBLIC_SERVER_PORT": "many"})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("DAPI_API__PUBLIC_SERVER_PORT (api.public_server_port)")
