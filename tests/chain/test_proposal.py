@@ -10,7 +10,7 @@ from tendermint.types.types_pb2 import Data
 
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.proposal import choose, size_in_block
-from pivot.chain.transaction import Call, Signer, Transaction
+from pivot.chain.transaction import Act, Call, Signer, Transaction
 
 PLAIN = MessageHandler(MsgSend, lambda _, __: MsgSend(), gas=lambda _: 0, check=lambda _: None)
 URGENT = replace(PLAIN, urgent=True)
@@ -20,8 +20,9 @@ def waiting(
     raw: bytes, *handlers: MessageHandler, who: str = "alice", unordered: bool = True
 ) -> tuple[bytes, Transaction]:
     calls = tuple(Call(handler, MsgSend()) for handler in handlers)
+    acts = tuple(Act(handler, MsgSend(), who, who) for handler in handlers)
     signers = (Signer(who, b"", 0, b""),)
-    return raw, Transaction(raw, b"", b"", calls, calls, signers, 0, 0, 0, 0, 0, unordered)
+    return raw, Transaction(raw, b"", b"", calls, acts, signers, 0, 0, 0, 0, 0, unordered)
 
 
 def test_what_is_urgent_goes_first_and_the_rest_by_arrival() -> None:

@@ -8,6 +8,7 @@ import base64
 
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.modules.auth.state import Account, account, check_public_key, has_nonce, note_nonce, put
+from pivot.chain.modules.authz.state import may_act
 from pivot.chain.modules.bank.state import COMMUNITY_POOL, send
 from pivot.chain.modules.epochs.state import effective_index
 from pivot.chain.modules.members.state import is_member
@@ -16,7 +17,7 @@ from pivot.chain.signatures import SignatureCheck, Signatures
 from pivot.chain.transaction import Signer, Transaction
 from pivot.chain.types import Block, Reader
 from pivot.primitives.coins import BASE_DENOM
-from pivot.protocol.messages import signers
+from pivot.protocol.messages import type_url
 from pivot.protocol.transactions import MAX_UNORDERED_LIFETIME_NS, sign_bytes
 
 
@@ -148,7 +149,7 @@ def _take_fee(block: Block, transaction: Transaction, *, demanded: bool) -> None
     payer = transaction.signers[0].address
     if demanded:
         least = fee_of(block.state, transaction.gas)
-        if transaction.fee < least and not _is_free(block.state, transaction):
+        if transaction.fee < least and not _is_free(block, transaction):
             raise SdkError(
                 SdkCode.INSUFFICIENT_FEE,
                 f"insufficient fees; got: {transaction.fee}{BASE_DENOM} required: {least}{BASE_DENOM}",
@@ -158,10 +159,11 @@ def _take_fee(block: Block, transaction: Transaction, *, demanded: bool) -> None
     block.emit("tx", fee=f"{transaction.fee}{BASE_DENOM}" if transaction.fee else "", fee_payer=payer)
 
 
-def _is_free(state: Reader, transaction: Transaction) -> bool:
-    """Duties of members of the epoch in force or the upcoming one cost nothing (design, decision 3)."""
-    if not transaction.is_duty:
-        return False
-    epoch = effective_index(state)
-    who = {address for act in transaction.acts for address in signers(act.message)}
-    return all(is_member(state, epoch, address) or is_member(state, epoch + 1, address) for address in sorted(who))
+def _is_free(block: Block, transaction: Transaction) -> bool:
+    """Duties of members of the epoch in force or the upcoming one, and of their grantees, cost nothing (design, decision 3)."""
+    epoch = effective_index(block.state)
+    return transaction.is_duty and all(
+        (is_member(block.state, epoch, act.owner) or is_member(block.state, epoch + 1, act.owner))
+        and (act.sender == act.owner or may_act(block.state, act.owner, act.sender, type_url(act.message), block.time))
+        for act in transaction.acts
+    )

@@ -41,6 +41,16 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """What is done in somebody's name: `sender` signs for it, `owner` is responsible. They differ inside a MsgExec."""
+
+    handler: MessageHandler
+    message: Message
+    sender: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Signer:
     """One signer of a transaction. `public_key` is empty if the transaction does not carry it."""
 
@@ -58,8 +68,8 @@ class Transaction:
     body: bytes
     auth_info: bytes
     calls: tuple[Call, ...]
-    acts: tuple[Call, ...]
-    """The calls, with those that carry others' messages replaced by these."""
+    acts: tuple[Act, ...]
+    """What the calls do; those that carry others' messages are replaced by these."""
     signers: tuple[Signer, ...]
     fee: int
     """Offered, ngonka."""
@@ -149,14 +159,15 @@ def _calls(body: TxBody, messages: MessageTable) -> tuple[Call, ...]:
     return tuple(calls)
 
 
-def _acts(call: Call, messages: MessageTable) -> Sequence[Call]:
+def _acts(call: Call, messages: MessageTable) -> Sequence[Act]:
+    own = signers(call.message)
     if call.handler.inner is None:
-        return [call]
+        return [Act(call.handler, call.message, each, each) for each in own]
     acts = []
     for message in call.handler.inner(call.message):
         handler = messages.find(type_url(message))
         if handler is not None:
-            acts.append(Call(handler, message))
+            acts += [Act(handler, message, own[0], owner) for owner in signers(message)]
     return acts
 
 
