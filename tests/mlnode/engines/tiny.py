@@ -30,7 +30,7 @@ CONFIG = {
     "max_position_embeddings": CONTEXT,
     "rms_norm_eps": 1e-6,
     "rope_theta": 10_000.0,
-    "tie_word_embeddings": True,
+    "tie_word_embeddings": False,
     "hidden_act": "silu",
 }
 
@@ -79,7 +79,7 @@ def random_weights(config: dict[str, object], seed: int) -> dict[str, np.ndarray
     def vector(size: int, centre: float) -> np.ndarray:
         return (centre + 0.3 * random.standard_normal(size)).astype(np.float32)
 
-    weights = {"model.embed_tokens.weight": matrix(VOCABULARY, d) * 2, "model.norm.weight": vector(d, 1)}
+    weights = {"model.embed_tokens.weight": matrix(VOCABULARY, d), "model.norm.weight": vector(d, 2)}
     for i in range(int(str(config["num_hidden_layers"]))):
         layer = f"model.layers.{i}."
         weights |= {
@@ -97,7 +97,7 @@ def random_weights(config: dict[str, object], seed: int) -> dict[str, np.ndarray
             layer + "mlp.down_proj.weight": matrix(d, f),
         }
     if not config["tie_word_embeddings"]:
-        weights["lm_head.weight"] = matrix(VOCABULARY, d) * 2
+        weights["lm_head.weight"] = matrix(VOCABULARY, d)
     return weights
 
 

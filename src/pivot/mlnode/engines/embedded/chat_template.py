@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -45,11 +45,11 @@ class ChatTemplate:
         special = {name: _content(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
         return cls(source, {name: token for name, token in special.items() if token is not None})
 
-    def render(self, messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]) -> str:
-        """The prompt. Raises TemplateRefused with the template's own words or Jinja's."""
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """The prompt. variables: `messages`, `add_generation_prompt` and what else the template knows. Raises TemplateRefused with the template's own words or Jinja's."""
         try:
-            return self._template.render({**variables, **self._special_tokens, "messages": messages})
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
+            return self._template.render({**self._special_tokens, **variables})
+        except (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise TemplateRefused(f"the chat template does not take these messages: {error}") from error
 
 

@@ -211,7 +211,7 @@ def attention(shape: DecoderShape, layer: Layer, keys: Floats, values: Floats, x
     seen_keys = keys[place.rows, :, None, : place.end]  # (B, K, 1, L, d)
     seen_values = values[place.rows, :, None, : place.end]
 
-    queries = turned[:, :, :h] * np.float32(1 / math.sqrt(d))
+    queries: Floats = turned[:, :, :h] * np.float32(1 / math.sqrt(d))
     queries = queries.reshape(batch, length, k, h // k, d).transpose(0, 2, 3, 1, 4)  # (B, K, G, T, d)
     scores = queries @ seen_keys.swapaxes(3, 4)  # (B, K, G, T, L)
     if place.mask is not None:

@@ -199,9 +199,8 @@ class CompletionRequest(GenerationRequest):
         """The prompts one by one."""
         if isinstance(self.prompt, str):
             return [self.prompt]
-        if self.prompt and isinstance(self.prompt[0], int):
-            return [self.prompt]  # type: ignore[list-item]  # the type's two lists of one kind each
-        return self.prompt  # type: ignore[return-value]
+        ids = [part for part in self.prompt if isinstance(part, int)]
+        return [ids] if ids else [part for part in self.prompt if not isinstance(part, int)]
 
     @property
     def top(self) -> int | None:

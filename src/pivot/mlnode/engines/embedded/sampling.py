@@ -112,8 +112,9 @@ def nucleus_of(weights: Floats, top_p: float) -> Ids:
 
 def log_normalisers(rows: Floats) -> Floats:
     """The logarithm of each row's sum of exponentials. rows: (N, V). Returns: (N,)."""
-    largest = rows.max(axis=1)
-    return largest + np.log(np.exp(rows - largest[:, None]).sum(axis=1))
+    largest: Floats = rows.max(axis=1)
+    largest += np.log(np.exp(rows - largest[:, None]).sum(axis=1))
+    return largest
 
 
 def scored(row: Floats, normaliser: np.float32, token: int, top: int) -> Scored:

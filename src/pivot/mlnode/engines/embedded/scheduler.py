@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from collections.abc import Sequence as Many
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,7 +29,7 @@ class Scheduler:
         if self._batch.waiting + len(self._added) + sequences > self._max_waiting:
             raise Overloaded(f"more than {self._max_waiting} sequences wait; try again soon")
 
-    async def generate(self, sequences: Many[Sequence]) -> AsyncIterator[tuple[int, Step]]:
+    async def generate(self, sequences: Many[Sequence]) -> AsyncGenerator[tuple[int, Step], None]:
         """The steps of all these sequences as they come, each with the sequence's place. Raises Overloaded.
 
         A caller that stops listening ends its sequences; one that needs only some of them no more sets `cancelled`.

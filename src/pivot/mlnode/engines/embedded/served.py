@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pivot.mlnode.engines.embedded.batch import Sequence as BatchSequence
@@ -59,12 +60,19 @@ class ServedModel:
         """Most tokens of prompt and answer together."""
         return self.decoder.shape.context
 
-    def chat_prompt(self, messages: Sequence[ChatMessage], variables: Mapping[str, Any]) -> list[int]:
-        """The ids of a chat. variables: for the template. Raises BadPrompt."""
+    def chat_prompt(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        add_generation_prompt: bool = True,
+        variables: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[int]:
+        """The ids of a chat. variables: what the template may want besides. Raises BadPrompt."""
         if self.template is None:
             raise BadPrompt("this model has no chat template; use /v1/completions", param="messages")
+        known = {"messages": [message.for_template() for message in messages]}
         try:
-            text = self.template.render([message.for_template() for message in messages], variables)
+            text = self.template.render({**variables, **known, "add_generation_prompt": add_generation_prompt})
         except TemplateRefused as error:
             raise BadPrompt(str(error), param="messages") from error
         return self.tokenizer.encode(text)

@@ -26,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from pivot.mlnode.engines.embedded.answers import Answer, ChatAnswer, Choice, CompletionAnswer, Json
 from pivot.mlnode.engines.embedded.completion import Completion
 from pivot.mlnode.engines.embedded.requests import (
+    ChatMessage,
     ChatRequest,
     CompletionRequest,
     DetokenizeRequest,
@@ -64,8 +65,7 @@ class Engine:
         """`POST /v1/chat/completions`."""
         request = await _body(http, ChatRequest)
         self._require_model(request.model)
-        variables = request.chat_template_kwargs | {"add_generation_prompt": request.add_generation_prompt}
-        choices = self._choices([self._model.chat_prompt(request.messages, variables)], request)
+        choices = self._choices([self._chat_prompt(request.messages, request)], request)
         answer = ChatAnswer(request, self._model.name, self._model.tokenizer, choices)
         return await self._answer(http, request, answer, choices)
 
@@ -100,8 +100,7 @@ class Engine:
         request = await _body(http, TokenizeRequest)
         self._require_model(request.model)
         if request.messages is not None:
-            variables = request.chat_template_kwargs | {"add_generation_prompt": request.add_generation_prompt}
-            tokens = self._model.chat_prompt(request.messages, variables)
+            tokens = self._chat_prompt(request.messages, request)
         else:
             special = request.add_special_tokens is not False
             tokens = self._model.tokenizer.encode(request.prompt or "", add_special_tokens=special)
@@ -123,6 +122,11 @@ class Engine:
     async def version(self, _: Request) -> Response:
         """`GET /version`."""
         return _json({"version": importlib.metadata.version("pivot")})
+
+    def _chat_prompt(self, messages: Sequence[ChatMessage], request: ChatRequest | TokenizeRequest) -> list[int]:
+        return self._model.chat_prompt(
+            messages, add_generation_prompt=request.add_generation_prompt, variables=request.chat_template_kwargs
+        )
 
     def _require_model(self, name: str | None) -> None:
         if name is not None and name != self._model.name:
@@ -159,10 +163,10 @@ class Engine:
         async with contextlib.aclosing(self._scheduler.generate([choice.sequence for choice in choices])) as steps:
             async for index, step in steps:
                 shown = choices[index].take(step)
-                if chunk := answer.chunk(choices[index], shown, step):
-                    yield chunk
-        if usage := answer.last():
-            yield usage
+                if part := answer.chunk(choices[index], shown, step):
+                    yield part
+        if last := answer.last():
+            yield last
 
 
 def engine_app(model: ServedModel, scheduler: Scheduler) -> Starlette:
