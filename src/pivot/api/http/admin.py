@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 
 from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.fleet import HostFleet
-from pivot.api.fleet.listing import listed_nodes
 from pivot.api.fleet.registry import UnknownNode
 from pivot.api.http.bearer import BearerToken
 from pivot.api.http.bounded import BoundedBody
+from pivot.api.http.node_list import listed_nodes
 from pivot.api.http.plain_errors import answer_refusals
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, LedgerError

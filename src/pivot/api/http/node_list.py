@@ -1,14 +1,13 @@
-"""The fleet in the published shape of the Admin API."""
+"""The fleet as the admin port lists it, in the published shape."""
 
 import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf import json_format
-
 from pivot.api.fleet.fleet import NodeReport
 from pivot.api.fleet.interface import Generate, Serve, Stop, Validate
 from pivot.api.fleet.observation import Observation
+from pivot.api.http.plain import plain
 from pivot.api.ledger.interface import Chain, LedgerError
 from pivot.protocol.generated.inference.inference.types_pb2 import EpochGroupData
 from pivot.protocol.mlnode_api import Mode, PowState
@@ -98,22 +97,16 @@ async def _model_groups(chain: Chain) -> list[EpochGroupData]:
 
 def _epoch_models(report: NodeReport, address: str, groups: list[EpochGroupData]) -> dict[str, Any]:
     given = _epoch_ml_nodes(report, address, groups)
-    return {group.model_id: _json(group.model_snapshot) for group in groups if group.model_id in given}
+    return {group.model_id: plain(group.model_snapshot) for group in groups if group.model_id in given}
 
 
 def _epoch_ml_nodes(report: NodeReport, address: str, groups: list[EpochGroupData]) -> dict[str, Any]:
     number = report.registered.node_number
     return {
-        group.model_id: _json(node)
+        group.model_id: plain(node)
         for group in groups
         for member in group.validation_weights
         if member.member_address == address
         for node in member.ml_nodes
         if node.node_number == number
     }
-
-
-def _json(message: Any) -> dict[str, Any]:
-    return json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )

@@ -1,0 +1,196 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pivot.api.database import Database
+from pivot.api.fleet import fleet as module
+from pivot.api.fleet import reconciler
+from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
+from pivot.api.fleet.fleet import HostFleet, parse_node_config
+from pivot.api.fleet.interface import Duty, FleetNode, NoNodeAvailable, Serve, Validate
+from pivot.api.fleet.registry import UnknownNode
+from pivot.api.identity import Identity
+from pivot.api.ledger.interface import ChainUnavailable
+from pivot.api.settings import ApiSettings
+from pivot.protocol.mlnode_api import Mode
+from tests.api.fleet.chain import MODEL, FakeChain, FakeOutbox, epoch, until
+from tests.api.fleet.ml_node import FakeMlNode
+from tests.api.fleet.test_checking import request
+from tests.api.fleet.test_reconciler import init
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciler, "POLL_S", 0.05)
+    monkeypatch.setattr(reconciler, "TRANSITION_POLL_S", 0.02)
+    monkeypatch.setattr(module, "DRAIN_POLL_S", 0.02)
+
+
+@pytest.fixture
+async def fleet(
+    database: Database,
+    http: aiohttp.ClientSession,
+    settings: ApiSettings,
+    identity: Identity,
+    chain: FakeChain,
+    outbox: FakeOutbox,
+) -> AsyncIterator[HostFleet]:
+    chain.latest = chain.effective = epoch(4)
+    fleet = HostFleet(database, http, settings, identity, chain, outbox)
+    await fleet.start()
+    fleet.assign(serve)
+    yield fleet
+    await fleet.close()
+
+
+def serve(_: FleetNode) -> Duty:
+    return Serve(MODEL)
+
+
+def parsed(node: FakeMlNode, node_id: str = "node1", **fields: Any) -> NodeDeclaration:
+    return NodeDeclaration.parse(node.declared(node_id, **fields))
+
+
+async def test_an_added_node_serves_and_is_lent(fleet: HostFleet, outbox: FakeOutbox) -> None:
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node))
+        async with fleet.lend(MODEL, wait_s=5) as lease:
+            assert lease.inference_url == node.url
+        (view,) = fleet.nodes()
+        assert (view.node_number, view.fulfils, view.duty) == (1, True, Serve(MODEL))
+        await until(lambda: outbox.messages)
+
+
+async def test_the_fleet_survives_a_restart(
+    fleet: HostFleet,
+    database: Database,
+    http: aiohttp.ClientSession,
+    settings: ApiSettings,
+    identity: Identity,
+    chain: FakeChain,
+    outbox: FakeOutbox,
+    tmp_path: Path,
+) -> None:
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node))
+        settings.node_config_path = tmp_path / "node-config.json"
+        settings.node_config_path.write_text(json.dumps([node.declared("other", poc_port=1, inference_port=2)]))
+        again = HostFleet(database, http, settings, identity, chain, outbox)
+        await again.start()
+        assert [each.id for each in again.nodes()] == ["node1"]  # the file is for the first start only
+        await again.close()
+
+
+async def test_node_config_is_loaded_on_the_first_start(
+    database: Database,
+    http: aiohttp.ClientSession,
+    settings: ApiSettings,
+    identity: Identity,
+    chain: FakeChain,
+    outbox: FakeOutbox,
+    tmp_path: Path,
+) -> None:
+    chain.down = True  # the chain may come up later than this node
+    async with FakeMlNode.running() as node:
+        settings.node_config_path = tmp_path / "node-config.json"
+        settings.node_config_path.write_text(json.dumps([node.declared()]))
+        fleet = HostFleet(database, http, settings, identity, chain, outbox)
+        await fleet.start()
+        assert [each.id for each in fleet.nodes()] == ["node1"]
+        await fleet.close()
+
+
+@pytest.mark.parametrize(("raw", "named"), [(b"{", "no JSON"), (b"{}", "a list"), (b'[{"id": "a"}]', "node 0: host")])
+def test_a_bad_node_config_is_refused_by_place(raw: bytes, named: str) -> None:
+    with pytest.raises(InvalidNode, match=named):
+        parse_node_config(raw)
+
+
+async def test_a_replaced_node_keeps_its_number_and_is_told_anew(fleet: HostFleet) -> None:
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node))
+        async with fleet.lend(MODEL, wait_s=5):
+            await fleet.put(parsed(node, max_concurrent=7))
+            assert fleet.reports()[0].leases == 0  # the old lease belongs to the old declaration
+        await until(lambda: fleet.nodes()[0].fulfils)
+        assert fleet.reports()[0].leases == 0
+        assert [(each.node_number, each.max_concurrent) for each in fleet.nodes()] == [(1, 7)]
+        assert node.calls.count("/api/v1/inference/up") == 2
+
+
+async def test_an_unknown_model_or_an_unreachable_chain_adds_nothing(fleet: HostFleet, chain: FakeChain) -> None:
+    async with FakeMlNode.running() as node:
+        with pytest.raises(InvalidNode, match="no/such"):
+            await fleet.put(parsed(node, models={"no/such": {}}))
+        chain.down = True
+        with pytest.raises(ChainUnavailable):
+            await fleet.put(parsed(node))
+        assert fleet.nodes() == []
+
+
+async def test_a_removed_node_ends_its_answers_and_is_stopped(fleet: HostFleet) -> None:
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node))
+        async with fleet.lend(MODEL, wait_s=5):
+            assert await fleet.remove("node1")
+            with pytest.raises(NoNodeAvailable):
+                async with fleet.lend(MODEL, wait_s=5):
+                    pass
+            await asyncio.sleep(0.1)
+            assert node.mode == Mode.INFERENCE
+        await until(lambda: node.mode == Mode.STOPPED)
+    assert not await fleet.remove("node1")
+
+
+async def test_a_machine_that_came_back_under_another_id_is_not_stopped(fleet: HostFleet) -> None:
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node))
+        async with fleet.lend(MODEL, wait_s=5):
+            await fleet.remove("node1")
+            await fleet.put(parsed(node, "node2"))
+        await until(lambda: not fleet._draining)
+        assert node.mode == Mode.INFERENCE
+        assert node.calls.count("/api/v1/stop") == 0
+
+
+async def test_a_stuck_removed_node_is_stopped_after_all(
+    fleet: HostFleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "DRAIN_TIMEOUT_S", 0.05)
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node))
+        node.refuses["/api/v1/stop"] = 500
+        async with fleet.lend(MODEL, wait_s=5):
+            await fleet.remove("node1")
+            await until(lambda: not fleet._draining)
+    assert "1 requests under way" in caplog.text
+
+
+async def test_a_disabled_node_is_marked_with_the_latest_epoch(fleet: HostFleet) -> None:
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node))
+        await fleet.set_enabled("node1", enabled=False)
+        assert [(each.enabled, each.changed_in_epoch) for each in fleet.nodes()] == [(False, 4)]
+        with pytest.raises(UnknownNode):
+            await fleet.set_enabled("node9", enabled=False)
+
+
+async def test_leaves_are_checked_by_a_node_that_validates(fleet: HostFleet) -> None:
+    async with FakeMlNode.running(silent_checks=True) as node:
+        await fleet.put(parsed(node))
+        fleet.assign(lambda _: Validate(init()))
+        asking = asyncio.create_task(fleet.distances(request(), timeout_s=5))
+        await until(lambda: node.checked)
+        fleet.accept_distances("b", [3, 2, 1])
+        assert await asking == [3, 2, 1]
+
+
+async def test_two_changes_of_one_node_at_once_leave_one_node(fleet: HostFleet) -> None:
+    async with FakeMlNode.running() as node:
+        await asyncio.gather(*(fleet.put(parsed(node, max_concurrent=n)) for n in range(1, 6)))
+        assert len(fleet.nodes()) == 1

@@ -1,0 +1,105 @@
+"""A host in this process, with everything that takes part in a sprint: real HTTP to its ML nodes, to it, and between hosts."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from pivot.api.database import Base, Database, connect, database_url
+from pivot.api.fleet.declaration import NodeDeclaration
+from pivot.api.fleet.fleet import HostFleet
+from pivot.api.http.callbacks import callbacks_app
+from pivot.api.identity import Identity
+from pivot.api.poc.checker import Checker
+from pivot.api.poc.leaves_api import LEAVES_PATH
+from pivot.api.poc.leaves_service import LeavesService
+from pivot.api.poc.prover import Prover
+from pivot.api.settings import ApiSettings
+from pivot.protocol.generated.inference.inference.query_pb2 import PocDuty
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCommitPoc
+from pivot.protocol.generated.inference.inference.types_pb2 import Participant, PocCommit
+from tests.api.fleet.chain import FakeChain, FakeOutbox, FakePhases, key
+from tests.api.fleet.ml_node import FakeMlNode
+from tests.api.serving import serving
+
+
+@dataclass
+class Host:
+    identity: Identity
+    settings: ApiSettings
+    database: Database
+    chain: FakeChain
+    outbox: FakeOutbox
+    phases: FakePhases
+    fleet: HostFleet
+    prover: Prover
+    leaves: LeavesService
+    checker: Checker
+
+    @property
+    def address(self) -> str:
+        return self.identity.address
+
+    async def add(self, node: FakeMlNode, node_id: str = "node1") -> None:
+        await self.fleet.put(NodeDeclaration.parse(node.declared(node_id)))
+
+    def commit(self, epoch: int = 1) -> MsgCommitPoc:
+        message = self.outbox.messages[f"poc-commit:{epoch}"]
+        assert isinstance(message, MsgCommitPoc)
+        return message
+
+    def include_commit(self, checkers: list[str], epoch: int = 1) -> None:
+        """What the chain makes of the commit."""
+        commit = self.commit(epoch)
+        record = PocCommit(
+            participant=commit.creator,
+            epoch_index=commit.epoch_index,
+            nodes=commit.nodes,
+            hash_chain_tip=commit.hash_chain_tip,
+        )
+        self.chain.duties.setdefault(epoch, []).append(PocDuty(commit=record, checkers=checkers))
+
+
+@asynccontextmanager
+async def host(
+    chain: FakeChain, phases: FakePhases, home: Path, *, number: int = 1, started: bool = True
+) -> AsyncIterator[Host]:
+    """Host `number`. All hosts of a test share chain and blocks."""
+    async with AsyncExitStack() as stack:
+        home.mkdir(exist_ok=True)
+        settings = ApiSettings(home=home)
+        settings.api.allow_private_urls = True
+        identity = Identity(account=key(number), gateway=key(number + 100))
+        database = connect(database_url("", home))
+        stack.push_async_callback(database.close)
+        async with database.engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        outbox = FakeOutbox()
+        fleet = HostFleet(database, http, settings, identity, chain, outbox)
+        await fleet.start()
+        stack.push_async_callback(fleet.close)
+        callbacks: list[object] = []
+
+        async def callback_port(scope: object, receive: object, send: object) -> None:
+            await callbacks[0](scope, receive, send)  # type: ignore[operator]
+
+        settings.api.poc_callback_url = await stack.enter_async_context(serving(callback_port))
+        prover = Prover(database, settings, identity, chain, outbox, fleet, phases)
+        callbacks.append(callbacks_app(settings, fleet, prover))
+        leaves = LeavesService(database, identity, chain, prover.leaves)
+        public = Starlette(routes=[Route(LEAVES_PATH, leaves.endpoint)])
+        url = await stack.enter_async_context(serving(public))
+        chain.participants[identity.address] = Participant(address=identity.address, inference_url=url)
+        chain.keys[identity.address] = [identity.account.public_key]
+        checker = Checker(database, settings, identity, chain, outbox, fleet, phases, leaves)
+        if started:
+            await prover.start()
+            stack.push_async_callback(prover.close)
+            await checker.start()
+            stack.push_async_callback(checker.close)
+        yield Host(identity, settings, database, chain, outbox, phases, fleet, prover, leaves, checker)
