@@ -122,6 +122,7 @@ def make_start(
     attempt: int = 0,
     epoch: int = EPOCH,
     developer: PrivateKey = DEVELOPER,
+    model: str = MODEL,
     body: bytes = b'{"model": "org/model"}',
     age_ns: int = 1_000_000,
     assigned_to: str | None = None,
@@ -135,14 +136,14 @@ def make_start(
     timestamp = fields.pop("request_timestamp", block.time - age_ns)
     prompt_hash = body_hash(body)
     inference_id = developer.sign_base64(developer_sign_bytes(prompt_hash, timestamp, transferred_by))
-    drawn = executors(block, inference_id, epoch)
+    drawn = executors(block, inference_id, epoch, model)
     if assigned_to is None:
         assigned_to = drawn[attempt] if attempt < len(drawn) else transferred_by
     start = MsgStartInference(
         creator=transferred_by,
         inference_id=inference_id,
         prompt_hash=prompt_hash,
-        model=MODEL,
+        model=model,
         requested_by=developer.address,
         assigned_to=assigned_to,
         node_version="1",
@@ -186,11 +187,11 @@ def make_finish(start: MsgStartInference, *, executor: PrivateKey | None = None,
     return finish
 
 
-def executors(block: Block, inference_id: str, epoch: int = EPOCH) -> list[str]:
+def executors(block: Block, inference_id: str, epoch: int = EPOCH, model: str = MODEL) -> list[str]:
     """The hosts that the draw gives for a request."""
     record = epochs.epoch(block.state, epoch)
     randomness = record.randomness if record else b""
-    return draw.executors(members.weights(block.state, epoch, MODEL), inference_id, randomness)
+    return draw.executors(members.weights(block.state, epoch, model), inference_id, randomness)
 
 
 def by_address(address: str) -> PrivateKey:

@@ -244,6 +244,7 @@ def test_a_host_that_is_no_member_any_more_keeps_what_it_has_earned() -> None:
     earn(block, "dave", 40)
     later = switch(block)
     assert claim(later, "dave", 1) == 40
+    assert require_participant(later.state, key("dave").address).epochs_completed == 0
 
 
 def test_an_epoch_that_was_carried_over_pays_work_and_no_reward() -> None:

@@ -119,7 +119,7 @@ def _settle_hosts(state: State, under_way: Settlement, most: int) -> int:
     settled = given = 0
     for host in islice(_hosts(state, under_way.epoch_index, weight_of, under_way.last), most):
         share = weight_of.get(host, 0) * under_way.reward // total if total else 0
-        given += _settle_host(state, under_way.epoch_index, host, share)
+        given += _settle_host(state, under_way.epoch_index, host, share, is_member=host in weight_of)
         under_way.last = host
         settled += 1
     move(state, REWARDS, ESCROW, given)
@@ -137,7 +137,7 @@ def _hosts(state: Reader, epoch: int, weight_of: dict[str, int], after: str) -> 
         last = host
 
 
-def _settle_host(state: State, epoch: int, host: str, share: int) -> int:
+def _settle_host(state: State, epoch: int, host: str, share: int, *, is_member: bool) -> int:
     """Write down what a host may claim. Returns the part of its share that it gets: INVALID hosts get nothing."""
     done = stats_of(state, epoch, host)
     record = require_participant(state, host)
@@ -145,7 +145,7 @@ def _settle_host(state: State, epoch: int, host: str, share: int) -> int:
     if record.status == ParticipantStatus.INVALID:
         move(state, ESCROW, COMMUNITY_POOL, work)
         reward = work = 0
-    else:
+    elif is_member:
         record.epochs_completed += 1
         put(state, record)
     if reward or work:
