@@ -50,7 +50,10 @@ async def ask(home: Path, plan: Plan) -> NetworkStatus:
             get_json(session, f"{first.rpc_url}/status"),
             get_json(session, f"{first.public_url}/v1/epochs/latest"),
             get_json(session, f"{first.public_url}/v1/epochs/current/participants"),
-            get_json(session, f"{first.rest_url}/productscience/inference/inference/inference?pagination.limit=5"),
+            get_json(
+                session,
+                f"{first.rest_url}/productscience/inference/inference/inference?pagination.limit=5&pagination.reverse=true",
+            ),
             *(_ml_nodes(session, host.admin_url) for host in plan.hosts),
         )
     weights = {
