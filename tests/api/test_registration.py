@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -297,5 +298,12 @@ def test_which_addresses_nobody_can_reach(url: str, unreachable: bool) -> None:
 
 
 def test_the_next_proof_of_compute_is_told_in_minutes_once_the_pace_is_known() -> None:
-    assert "minutes" not in next_proof(moment(5), moment(5))
-    assert "in 50 blocks, about 1 minutes" in next_proof(moment(5), moment(15))
+    assert "about" not in next_proof(moment(5), moment(5))
+    assert "in 50 blocks (about 1 min)" in next_proof(moment(5), moment(15))
+
+
+def test_a_proof_of_compute_that_is_under_way_is_told() -> None:
+    running = dataclasses.replace(moment(), phase=Phase.POC_GENERATE)
+    assert next_proof(running, running).startswith(
+        "a proof of compute is under way; the one after it begins at block 65"
+    )

@@ -19,6 +19,7 @@ from pivot.api.ledger.interface import LedgerError, Outbox
 from pivot.api.ledger.rpc import Status
 from pivot.api.phases import Moment, Phases
 from pivot.api.settings import ApiSettings
+from pivot.protocol.epochs import Phase
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSetGateway, MsgSubmitNewParticipant
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant
 from pivot.protocol.signing import gateway_sign_bytes, registration_sign_bytes
@@ -209,10 +210,12 @@ def is_unreachable(url: str) -> bool:
 
 def next_proof(first: Moment, now: Moment) -> str:
     """When this host can next earn weight; in minutes too, once two blocks have shown the network's pace."""
+    if now.phase in {Phase.POC_GENERATE, Phase.POC_GENERATE_WIND_DOWN}:
+        return f"a proof of compute is under way; the one after it begins at block {now.next_poc_start}"
     left = now.next_poc_start - now.head.height
     sentence = f"the next proof of compute begins at block {now.next_poc_start}, in {left} blocks"
     blocks = now.head.height - first.head.height
     if blocks > 0:
         seconds = left * (now.head.time_ns - first.head.time_ns) // blocks // NANOSECONDS
-        sentence += f", about {-(-seconds // SECONDS_PER_MINUTE)} minutes"
-    return sentence + "; a host earns weight there once its ML nodes are known to the chain"
+        sentence += f" (about {-(-seconds // SECONDS_PER_MINUTE)} min)"
+    return sentence + "; it gives weight to the ML nodes that the chain knows by then"

@@ -191,6 +191,17 @@ async def test_a5_a_refusal_that_passes_is_tried_again_ever_more_rarely(
     assert outcome.accepted
 
 
+async def test_a_message_that_comes_before_its_window_is_sent_again_in_it(
+    outbox: DurableOutbox, network: FakeNetwork
+) -> None:
+    network.deliver = lambda _: Verdict(0) if network.height > 3 else Verdict(1108, "inference", "outside the window")
+    await outbox.put("claim:1", claim(), deadline_height=20)
+    await blocks(outbox, network, 6)
+    outcome = await outbox.outcome("claim:1")
+    assert outcome is not None
+    assert outcome.accepted
+
+
 async def test_a5_attempts_are_capped(
     outbox: DurableOutbox, network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ PASSES = {
     (SDK, 19),  # the mempool has it
     (SDK, 30),  # timed out before it came into a block
     (SDK, 32),  # sequence
+    (NETWORK, 1108),  # outside its window: too early passes, too late ends with the entry's deadline
 }
 USED_TIMEOUT = "already used timeout"
 """The published sentence for an unordered transaction that has come before."""
