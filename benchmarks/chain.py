@@ -1,7 +1,8 @@
-"""What a block costs the application: 2,000 signed sends, over a state on disk, fsync on.
+"""What a block costs the application, over a state on disk, fsync on.
 
-FinalizeBlock with signatures that CheckTx has already found good (the usual case), and with signatures never seen before
-(a node that catches up), on one thread and on two; then Commit.
+- 2,000 signed sends, each by an account of its own: FinalizeBlock with signatures that CheckTx has already found good (the
+  usual case), and with signatures never seen before (a node that catches up), on one thread and on two; then Commit.
+- 2,000 inferences of four hosts, in batches: all starts in one block, all finishes in the next.
 
     python benchmarks/chain.py --json
 """
@@ -22,27 +23,54 @@ from pathlib import Path
 
 import cosmpy.protos  # noqa: F401
 from cosmos.bank.v1beta1.tx_pb2 import MsgSend
+from cosmos.base.abci.v1beta1.abci_pb2 import TxMsgData
 from cosmos.base.v1beta1.coin_pb2 import Coin
 from google.protobuf import json_format
 from tendermint.abci import types_pb2 as abci
 from tendermint.types.params_pb2 import BlockParams, ConsensusParams
 
 from pivot.chain.application import Application
+from pivot.chain.modules.epochs.state import effective
+from pivot.chain.modules.members.state import weights
 from pivot.chain.server.verification import SignatureThreads
 from pivot.chain.signatures import CheckMany
 from pivot.chain.store.database import Database
-from pivot.chain.types import STORES
+from pivot.chain.types import STORES, Reader
 from pivot.primitives.keys import PrivateKey
+from pivot.protocol import draw
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
-from pivot.protocol.generated.inference.inference.types_pb2 import Participant, ParticipantStatus
+from pivot.protocol.generated.inference.inference.tx_pb2 import (
+    MsgFinishInference,
+    MsgRecordInferences,
+    MsgRecordInferencesResponse,
+    MsgStartInference,
+)
+from pivot.protocol.generated.inference.inference.types_pb2 import (
+    HardwareNode,
+    HardwareNodes,
+    Model,
+    Participant,
+    ParticipantStatus,
+)
 from pivot.protocol.parameters import preset_params
+from pivot.protocol.signing import (
+    acceptance_sign_bytes,
+    body_hash,
+    developer_sign_bytes,
+    finish_sign_bytes,
+    start_sign_bytes,
+)
 from pivot.protocol.transactions import NANOSECONDS, ordered, timestamp
 
 CHAIN_ID = "pivot-benchmark-1"
 GENESIS_TIME = 1_700_000_000 * NANOSECONDS
-SENDS = 2_000  # of a block, each by an account of its own to an account of its own
+SENDS = 2_000  # of a block, each by an account of its own
+INFERENCES = 2_000  # of a block
+HOSTS = 4
+ITEMS = 400  # of one batch: 512 KiB hold some more
 BLOCKS = 5
-COINS = 10**9
+COINS = 10**12
+MODEL = "pivot/tiny-chat"
 
 Figures = dict[str, int | float | str]
 
@@ -58,11 +86,17 @@ def main() -> None:
     results = []
     for name, checked, threads in (("checked before", True, 1), ("unseen", False, 1), ("unseen, 2 threads", False, 2)):
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            results.append(measure(name, Path(folder), keys, blocks, SignatureThreads(threads).check, checked=checked))
+            results.append(
+                measure_sends(name, Path(folder), keys, blocks, SignatureThreads(threads).check, checked=checked)
+            )
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        inferences = measure_inferences(Path(folder), keys, options.blocks)
     if options.json:
-        print(json.dumps({"benchmark": "chain", "results": results, "machine": machine(), "versions": versions()}))
+        document = {"benchmark": "chain", "sends": results, "inferences": inferences}
+        print(json.dumps(document | {"machine": machine(), "versions": versions()}))
     else:
         print_table(results)
+        print_table([inferences])
 
 
 def sends(keys: Sequence[PrivateKey], sequence: int) -> list[bytes]:
@@ -80,7 +114,7 @@ def sends(keys: Sequence[PrivateKey], sequence: int) -> list[bytes]:
     ]
 
 
-def measure(
+def measure_sends(
     name: str,
     folder: Path,
     keys: Sequence[PrivateKey],
@@ -95,14 +129,14 @@ def measure(
     commits: list[float] = []
     with Database.open(folder, STORES) as database:
         application = Application(database, check_signatures)
-        application.init_chain(genesis([key.address for key in keys]))
+        application.init_chain(genesis([key.address for key in keys], keys[:1]))
         for height, transactions in enumerate(blocks, 1):
             if checked:
                 with clock(checks):
                     for raw in transactions:
                         require(application.check_tx(abci.RequestCheckTx(tx=raw)))
             block = abci.RequestFinalizeBlock(
-                txs=transactions, height=height, time=timestamp(GENESIS_TIME + height * NANOSECONDS), hash=bytes(32)
+                txs=transactions, height=height, time=timestamp(time_of(height)), hash=bytes(32)
             )
             with clock(finalizes):
                 response = application.finalize_block(block)
@@ -121,17 +155,132 @@ def measure(
     }
 
 
-def genesis(addresses: Sequence[str]) -> abci.RequestInitChain:
-    """Every account with coins, in order, so that account i has number i."""
+def measure_inferences(folder: Path, keys: Sequence[PrivateKey], blocks: int) -> Figures:
+    """Make pairs of blocks, one with the starts of new inferences and one with their finishes."""
+    hosts, developers = keys[:HOSTS], keys[HOSTS:]
+    times: dict[str, list[float]] = {"starts": [], "finishes": []}
+    with Database.open(folder, STORES) as database:
+        application = Application(database)
+        application.init_chain(genesis([key.address for key in keys], hosts))
+        require_commit(application, [], 1)
+        height, sequences = 1, dict.fromkeys(range(HOSTS), 0)
+        for _ in range(blocks + 1):
+            with database.view() as state:
+                requests = make_requests(state, hosts, developers, time_of(height))
+            for kind, items in (
+                ("starts", [start for start, _ in requests]),
+                ("finishes", [finish for _, finish in requests]),
+            ):
+                height += 1
+                transactions = batches(kind, items, hosts, sequences)
+                with clock(times[kind]):
+                    results = require_commit(application, transactions, height)
+                require_items(results)
+    start, finish = (statistics.median(taken[1:]) for taken in times.values())
+    return {
+        "inferences": INFERENCES,
+        "block_of_starts_ms": round(start * 1e3, 1),
+        "block_of_finishes_ms": round(finish * 1e3, 1),
+        "settled_per_s": round(INFERENCES / (start + finish)),
+    }
+
+
+def make_requests(
+    state: Reader, hosts: Sequence[PrivateKey], developers: Sequence[PrivateKey], time_ns: int
+) -> list[tuple[MsgStartInference, MsgFinishInference]]:
+    """Requests as all parties sign them, each to a host of its own choice, answered by the first one drawn."""
+    members, randomness = weights(state, 0, MODEL), effective(state).randomness
+    by_address = {host.address: host for host in hosts}
+    made = []
+    for i in range(INFERENCES):
+        agent, developer = hosts[i % HOSTS], developers[i % len(developers)]
+        body, timestamp_ns = body_hash(b"request %d" % i), time_ns + i
+        name = developer.sign_base64(developer_sign_bytes(body, timestamp_ns, agent.address))
+        executor = by_address[draw.executors(members, name, randomness)[0]]
+        start = MsgStartInference(
+            creator=agent.address,
+            inference_id=name,
+            prompt_hash=body,
+            model=MODEL,
+            requested_by=developer.address,
+            assigned_to=executor.address,
+            max_tokens=64,
+            prompt_token_count=32,
+            request_timestamp=timestamp_ns,
+            transferred_by=agent.address,
+            developer_public_key=developer.public_key,
+            acceptance_signature=executor.sign_base64(acceptance_sign_bytes(name, 0, 0)),
+        )
+        start.transfer_signature = agent.sign_base64(start_sign_bytes(start))
+        finish = MsgFinishInference(
+            creator=executor.address,
+            inference_id=name,
+            response_hash=body,
+            artifact_hash=body,
+            prompt_token_count=32,
+            completion_token_count=48,
+            executed_by=executor.address,
+            start=start,
+        )
+        finish.executor_signature = executor.sign_base64(finish_sign_bytes(finish))
+        made.append((start, finish))
+    return made
+
+
+def batches(
+    kind: str,
+    items: Sequence[MsgStartInference | MsgFinishInference],
+    hosts: Sequence[PrivateKey],
+    sequences: dict[int, int],
+) -> list[bytes]:
+    """Transactions that carry the items, those of each host in batches of its own."""
+    transactions = []
+    for number, host in enumerate(hosts):
+        own = [item for item in items if item.creator == host.address]
+        for first in range(0, len(own), ITEMS):
+            message = MsgRecordInferences(creator=host.address)
+            getattr(message, kind).extend(own[first : first + ITEMS])
+            transactions.append(
+                ordered(host, [message], chain_id=CHAIN_ID, account_number=number, sequence=sequences[number])
+            )
+            sequences[number] += 1
+    return transactions
+
+
+def require_commit(application: Application, transactions: Sequence[bytes], height: int) -> list[abci.ExecTxResult]:
+    """Make and commit one block."""
+    block = abci.RequestFinalizeBlock(txs=transactions, height=height, time=timestamp(time_of(height)), hash=bytes(32))
+    response = application.finalize_block(block)
+    for result in response.tx_results:
+        require(result)
+    application.commit(abci.RequestCommit())
+    return list(response.tx_results)
+
+
+def require_items(results: Sequence[abci.ExecTxResult]) -> None:
+    """No item of any batch was refused."""
+    for result in results:
+        (packed,) = TxMsgData.FromString(result.data).msg_responses
+        response = MsgRecordInferencesResponse.FromString(packed.value)
+        for item in (*response.starts, *response.finishes):
+            if item.code:
+                raise SystemExit(f"an item was refused: {item.log}")
+
+
+def time_of(height: int) -> int:
+    """Blocks come every 200 ms, Unix nanoseconds."""
+    return GENESIS_TIME + height * NANOSECONDS // 5
+
+
+def genesis(addresses: Sequence[str], hosts: Sequence[PrivateKey]) -> abci.RequestInitChain:
+    """Every account with coins, in order, so that account i has number i; these hosts serve the model."""
     balances = [{"address": each, "coins": [{"denom": "ngonka", "amount": str(COINS)}]} for each in addresses]
-    host = Participant(
-        address=addresses[0],
-        inference_url="http://host.example:9000",
-        validator_key=base64.b64encode(bytes(32)).decode(),
-        status=ParticipantStatus.ACTIVE,
+    network = GenesisState(
+        params=preset_params("devnet"),
+        model_list=[Model(id=MODEL)],
+        participants=[genesis_host(host) for host in hosts],
     )
-    participants = [GenesisParticipant(participant=host, weight=10)]
-    network = GenesisState(params=preset_params("devnet"), participants=participants)
+    network.params.epoch_params.epoch_shift = 10_000
     state = {
         "auth": {"accounts": [{"address": each} for each in addresses]},
         "bank": {"balances": balances, "supply": [{"denom": "ngonka", "amount": str(COINS * len(addresses))}]},
@@ -143,6 +292,20 @@ def genesis(addresses: Sequence[str]) -> abci.RequestInitChain:
         consensus_params=ConsensusParams(block=BlockParams(max_bytes=4 * 2**20, max_gas=-1)),
         app_state_bytes=json.dumps(state).encode(),
         initial_height=1,
+    )
+
+
+def genesis_host(host: PrivateKey) -> GenesisParticipant:
+    return GenesisParticipant(
+        participant=Participant(
+            address=host.address,
+            inference_url="http://host.example:9000",
+            validator_key=base64.b64encode(hashlib.sha256(host.public_key).digest()).decode(),
+            account_public_key=host.public_key,
+            status=ParticipantStatus.ACTIVE,
+        ),
+        weight=10,
+        hardware_nodes=HardwareNodes(hardware_nodes=[HardwareNode(local_id="node1", node_number=1, models=[MODEL])]),
     )
 
 

@@ -102,7 +102,7 @@ def decode(kind: type[Decoded], raw: bytes) -> Decoded:
     except DecodeError:
         raise SdkError(SdkCode.TX_DECODE, f"{kind.DESCRIPTOR.full_name} cannot be decoded") from None
     size = message.ByteSize()
-    message.DiscardUnknownFields()  # type: ignore[attr-defined]  # its stub lacks the method
+    message.DiscardUnknownFields()
     if message.ByteSize() != size:
         raise SdkError(SdkCode.TX_DECODE, f"{kind.DESCRIPTOR.full_name} has a field that this chain does not know")
     return message

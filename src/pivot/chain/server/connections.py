@@ -36,9 +36,9 @@ class Server:
         _remove_socket(path)
         self._failed = asyncio.get_running_loop().create_future()
         listener = await asyncio.start_unix_server(self._connected, path)
-        stopped = asyncio.create_task(stop.wait())
+        stopped: asyncio.Future[bool] = asyncio.ensure_future(stop.wait())
         try:
-            await asyncio.wait({stopped, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stopped, self._failed], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
             listener.close()

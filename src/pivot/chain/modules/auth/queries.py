@@ -97,7 +97,7 @@ def _module(view: View, name: str) -> AnyMessage:
     return pack(ModuleAccount(base_account=base, name=name))
 
 
-_NAMES = {of_module(name): name for name in MODULES}
+_NAMES: dict[str, str] = {of_module(name): name for name in MODULES}
 
 QUERIES: list[QueryHandler] = [
     query(SERVICE, "Account", _account),
