@@ -44,6 +44,7 @@ from pivot.protocol.generated.inference.inference.tx_pb2 import (
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     HardwareNode,
     HardwareNodes,
+    MLNodeInfo,
     Model,
     Participant,
     ParticipantStatus,
@@ -191,6 +192,10 @@ class Network:
         """What queries see."""
         return View(self.state, CHAIN_ID, self.block.height, self.block.time)
 
+    def serving(self, name: str) -> tuple[MLNodeInfo, ...]:
+        """A host's nodes that serve through the sprint which takes place in the current epoch."""
+        return members.serving_nodes(self.state, epochs.effective_index(self.state), key(name).address)
+
     def query(self, method: str, request: Message):
         handler = QUERIES.find(f"/inference.inference.Query/{method}")
         assert handler is not None
@@ -202,7 +207,7 @@ class Network:
 
     def powers(self) -> dict[str, int]:
         """The set that the engine was told, by name of the consensus key."""
-        known = {consensus_key(name): name for name in (*self.names.values(), "other", "third")}
+        known = {consensus_key(name): name for name in (*self.names.values(), "other")}
         return {known[each]: power for each, power in self.set.items()}
 
     def events(self, kind: str) -> list[dict[str, str]]:
@@ -279,10 +284,6 @@ class Network:
         """Go to the first block in which votes are taken."""
         self.advance(epochs.latest(self.state).boundaries.poc_validation_reveal + 1)
 
-    def to_formed(self) -> None:
-        """Go to the block after the members were formed."""
-        self.advance(epochs.latest(self.state).boundaries.poc_validation_end + 1)
-
     def to_switched(self) -> None:
         """Go to the first block in which the new members serve."""
         self.advance(epochs.latest(self.state).boundaries.set_new_validators + 1)
@@ -311,6 +312,13 @@ class Network:
         self.to_sprint()
         for name, passes in counts.items():
             self.deliver(self.commit_message(name, passes))
+        self.sprint_votes(verdicts, silent=silent)
+        self.to_switched()
+
+    def sprint_votes(
+        self, verdicts: Mapping[tuple[str, str], PocVote] | None = None, *, silent: Iterable[str] = ()
+    ) -> None:
+        """The checks of a sprint, to the first block in which votes are taken."""
         self.to_votes()
         ballots = {
             checker: [(verdicts or {}).get((checker, host)) or vote(host) for host in hosts]
@@ -323,7 +331,6 @@ class Network:
         self.to_reveal()
         for _, votes in messages:
             self.deliver(votes)
-        self.to_switched()
 
 
 def secret(name: str) -> bytes:

@@ -341,7 +341,7 @@ def test_a_committee_of_the_parameters_size_checks_a_host_among_many() -> None:
     params.poc_params.committee_size = 3
     weights = {f"host{number}": 10 + number for number in range(8)}
     network = Network(weights, params=params, hardware={name: [node(0)] for name in weights})
-    network.sprint(dict.fromkeys(weights, {0: 50}))
+    network.sprint({name: {0: 50} for name in weights})
     assert network.weights(1) == dict.fromkeys(weights, 50)
     record = epochs.epoch(network.state, 1)
     assert record is not None
@@ -413,7 +413,7 @@ def test_without_a_quorum_a_host_keeps_the_weight_that_its_count_covers() -> Non
 
 
 def test_without_a_quorum_a_serving_node_is_not_counted_twice() -> None:
-    network, serving, free = serving_network()
+    network, _, free = serving_network()
     last = {0: 100, 1: 60}
     network.to_sprint()
     network.sprint({"alice": {free: 1000}, "bob": {1: 1000}}, silent=("alice", "bob"))
@@ -463,7 +463,7 @@ def test_whatever_hosts_and_checkers_say_weight_comes_from_work_and_members_neve
         verdicts = {
             (checker, host): data.draw(
                 st.builds(
-                    lambda host, verdict, mismatched: vote(host, verdict, mismatched),
+                    vote,
                     st.just(host),
                     st.sampled_from([VALID, VALID, INVALID, ABSTAIN]),
                     st.integers(0, 20),

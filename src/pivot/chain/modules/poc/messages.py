@@ -121,7 +121,7 @@ def _commit(block: Block, message: MsgCommitPoc) -> MsgCommitPocResponse:
 
 def _most_passes(block: Block, upcoming: Epoch) -> int:
     """What one node may have counted since the sprint began, where the parameters limit the rate."""
-    rate = upcoming.params.poc_params.max_rate
+    rate: int = upcoming.params.poc_params.max_rate
     if rate == 0:
         return MAX_INDEX + 1
     return rate * (block.time - upcoming.created_time + RATE_SLACK_NS) // _NANOSECONDS

@@ -10,7 +10,7 @@ from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisStat
 def load(block: Block, _: GenesisState) -> None:
     """Give the first members their power. The block's updates are the set with which the engine begins."""
     first = electorate(block.state, 0)
-    for _, key, _ in first:
-        prove(block.state, consensus_address(key))
+    for member in first:
+        prove(block.state, consensus_address(member[1]))
     set_members(block, first)
     process_updates(block)

@@ -1,0 +1,276 @@
+"""Consensus power: unproven keys, rotation, members that are gone, and what the engine is told."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.participants import state as participants
+from pivot.chain.modules.validators import state as validators
+from pivot.chain.modules.validators.invariants import check_powers
+from pivot.chain.modules.validators.powers import MAX_TOTAL_POWER, Candidate, powers
+from pivot.chain.types import ValidatorUpdate
+from pivot.primitives.addresses import consensus_address
+from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
+from tests.chain.chain import consensus_key, key
+from tests.chain.modules.network import Network, fast_params, node
+
+HOSTS = ("alice", "bob", "carol")
+
+# From weights to powers
+
+
+def candidates(proven: dict[str, int], unproven: dict[str, int]) -> list[Candidate]:
+    return [Candidate(name.encode(), weight, True) for name, weight in proven.items()] + [
+        Candidate(name.encode(), weight, False) for name, weight in unproven.items()
+    ]
+
+
+def test_proven_keys_have_their_weight_as_power() -> None:
+    assert powers(candidates({"a": 30, "b": 7}, {}), 20) == {b"a": 30, b"b": 7}
+
+
+def test_few_unproven_keys_have_their_weight_too() -> None:
+    assert powers(candidates({"a": 80}, {"x": 20}), 20) == {b"a": 80, b"x": 20}
+
+
+def test_unproven_keys_are_scaled_together_to_their_share() -> None:
+    assert powers(candidates({"a": 60, "b": 20}, {"x": 300, "y": 100}), 20) == {b"a": 60, b"b": 20, b"x": 15, b"y": 5}
+
+
+def test_if_all_are_unproven_they_share_what_there_is() -> None:
+    assert powers(candidates({}, {"x": 3, "y": 1}), 20) == {b"x": 3, b"y": 1}
+
+
+def test_many_small_unproven_keys_cannot_take_the_chain_by_rounding_up() -> None:
+    found = powers(candidates({"a": 4}, {f"x{number}": 1 for number in range(100)}), 20)
+    assert len(found) == 101
+    assert all(found.values())
+    assert (sum(found.values()) - found[b"a"]) * 100 <= 20 * sum(found.values())
+
+
+def test_a_giant_does_not_break_the_engine() -> None:
+    found = powers(candidates({"a": 2**62, "b": 2**40, "c": 1}, {"x": 2**62}), 20)
+    assert sum(found.values()) <= MAX_TOTAL_POWER
+    assert found[b"a"] > found[b"b"] > found[b"c"] > 0
+    assert found[b"x"] * 5 <= sum(found.values())
+
+
+def test_unproven_dust_beside_a_giant_is_left_out() -> None:
+    found = powers(candidates({"a": 2**60}, {"x": 1, "y": 2**59}), 20)
+    assert set(found) == {b"a", b"y"}
+
+
+WEIGHTS = st.one_of(st.integers(1, 50), st.integers(1, 2**62))
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), WEIGHTS),
+    st.dictionaries(st.sampled_from("stuvwxyz"), WEIGHTS),
+    st.integers(1, 100),
+)
+def test_powers_keep_their_bounds(proven: dict[str, int], unproven: dict[str, int], percent: int) -> None:
+    found = powers(candidates(proven, unproven), percent)
+    total = sum(found.values())
+    assert total <= MAX_TOTAL_POWER
+    assert all(power > 0 for power in found.values())
+    assert bool(found) == bool(proven or unproven)
+    assert set(found) >= {name.encode() for name in proven}
+    if proven:
+        assert sum(power for name, power in found.items() if name.decode() in unproven) * 100 <= percent * total
+    by_weight = sorted(proven, key=lambda name: proven[name])
+    assert [found[name.encode()] for name in by_weight] == sorted(found[name.encode()] for name in by_weight)
+
+
+# In blocks
+
+
+def everyone(count: int = 1) -> dict[str, list]:
+    return {name: [node(number) for number in range(count)] for name in HOSTS}
+
+
+def set_status(network: Network, name: str, status: ParticipantStatus) -> None:
+    record = participants.require_participant(network.state, key(name).address)
+    record.status = status
+    participants.put(network.state, record)
+
+
+def test_the_genesis_set_is_proven_and_told_in_key_order() -> None:
+    network = Network()
+    assert network.powers() == {"alice": 30, "bob": 20, "carol": 10}
+    assert all(validators.is_proven(network.state, consensus_key(name)) for name in HOSTS)
+
+
+def test_w14_the_genesis_keys_can_be_read_back() -> None:
+    network = Network()
+    found = {(network.names[address], weight) for address, _, weight in validators.members(network.state)}
+    assert found == {("alice", 30), ("bob", 20), ("carol", 10)}
+
+
+def test_members_of_the_new_epoch_have_its_weights_and_the_others_nothing() -> None:
+    network = Network(hardware=everyone())
+    network.sprint({"alice": {0: 100}, "bob": {0: 55}})
+    assert network.powers() == {"alice": 100, "bob": 55}
+
+
+def test_the_engine_is_told_at_the_switch_and_of_differences_only() -> None:
+    network = Network(hardware=everyone())
+    network.sprint({"alice": {0: 30}, "bob": {0: 55}, "carol": {0: 10}})
+    assert network.block.validator_updates == []
+    assert network.block.height == epochs.effective(network.state).boundaries.set_new_validators + 1
+    network.to_sprint()
+    told = []
+    while network.block.height < 190:
+        block = network.block
+        network.advance(block.height + 1)
+        told += block.validator_updates
+    assert {update.public_key for update in told} == {consensus_key(name) for name in HOSTS}
+    assert network.powers() == {"alice": 15, "bob": 28, "carol": 5}  # nobody committed for epoch 2
+
+
+def test_a_rotation_takes_the_old_key_out_and_the_new_one_in_with_one_update() -> None:
+    network = Network(hardware=everyone())
+    network.register("bob", consensus="other")
+    network.to_sprint()
+    for name in HOSTS:
+        network.deliver(network.commit_message(name, {0: 100}))
+    network.sprint_votes()
+    network.advance(64)
+    block = network.block
+    network.advance(65)
+    told = {update.public_key: update.power for update in block.validator_updates}
+    assert told[consensus_key("bob")] == 0
+    assert told[consensus_key("other")] == 50  # a fifth of the whole, until it has signed
+    assert network.powers() == {"alice": 100, "carol": 100, "other": 50}
+
+
+def test_a_new_key_gains_its_weight_when_it_has_signed_half_of_a_window() -> None:
+    network = Network(hardware=everyone())
+    network.register("dave")
+    network.declare("dave", node(0))
+    network.sprint({"alice": {0: 100}, "dave": {0: 900}})
+    assert network.powers() == {"alice": 100, "dave": 25}
+    window = network.params.consensus_power_params.proof_window
+    half = window // 2
+    network.advance(network.block.height + half)  # its votes are seen from two blocks after the switch on
+    assert network.powers()["dave"] == 25
+    network.advance(network.block.height + 3)
+    assert network.powers() == {"alice": 100, "dave": 900}
+    assert validators.is_proven(network.state, consensus_key("dave"))
+
+
+def test_hosts_whose_engine_does_not_run_cannot_stop_the_chain() -> None:
+    network = Network(hardware=everyone(), signing=HOSTS)
+    sleeping = [f"sleeper{number}" for number in range(5)]
+    for name in sleeping:
+        network.register(name)
+        network.declare(name, node(0))
+    network.sprint({"alice": {0: 10}, "bob": {0: 10}, **{name: {0: 10**6} for name in sleeping}})
+    network.advance(126)
+    powers_now = network.powers()
+    asleep = sum(powers_now[name] for name in sleeping)
+    assert 0 < asleep * 5 <= sum(powers_now.values())
+
+
+def test_signing_less_than_half_of_every_window_proves_nothing() -> None:
+    params = fast_params()
+    params.consensus_power_params.proof_window = 10
+    network = Network(params=params, hardware=everyone())
+    network.register("dave")
+    network.declare("dave", node(0))
+    network.sprint({"alice": {0: 100}, "dave": {0: 900}})
+    for height in range(network.block.height, 129):
+        network.signing = [*HOSTS, "dave"] if height % 10 < 4 else HOSTS
+        network.advance(height + 1)
+    assert network.powers() == {"alice": 100, "dave": 25}
+
+
+def test_a_key_that_leaves_the_set_begins_anew_and_a_proven_one_does_not() -> None:
+    network = Network(hardware=everyone())
+    network.register("dave")
+    network.declare("dave", node(0))
+    network.sprint({"alice": {0: 100}, "dave": {0: 900}})
+    network.sprint({"alice": {0: 100}})
+    assert network.powers() == {"alice": 100}
+    network.sprint({"alice": {0: 100}, "bob": {0: 100}, "dave": {0: 900}})
+    assert network.powers()["bob"] == 100
+    assert network.powers()["dave"] == 900  # it had signed for more than half of a window in epoch 1
+
+
+@pytest.mark.parametrize("height", [5, 30, 63])
+def test_an_invalid_member_loses_its_power_in_the_same_block(height: int) -> None:
+    network = Network(hardware=everyone())
+    network.advance(height)
+    set_status(network, "bob", ParticipantStatus.INVALID)
+    block = network.block
+    network.advance(height + 1)
+    assert block.validator_updates == [ValidatorUpdate(consensus_key("bob"), 0)]
+    assert network.powers() == {"alice": 30, "carol": 10}
+
+
+def test_the_set_never_becomes_empty() -> None:
+    network = Network()
+    for name in HOSTS:
+        set_status(network, name, ParticipantStatus.INVALID)
+    network.advance(3)
+    assert network.powers() == {"alice": 30, "bob": 20, "carol": 10}
+    validators.set_members(network.block, [])
+    network.advance(5)
+    assert network.powers() == {"alice": 30, "bob": 20, "carol": 10}
+
+
+def test_a_member_that_is_no_participant_has_no_power() -> None:
+    network = Network()
+    dave = key("dave").address
+    validators.set_members(
+        network.block, [(dave, consensus_key("dave"), 5), (key("bob").address, consensus_key("bob"), 7)]
+    )
+    network.advance(2)
+    assert network.powers() == {"bob": 7}
+
+
+def test_the_invariant_sees_powers_that_cannot_be() -> None:
+    network = Network()
+    row = validators.POWERS + consensus_key("dave")
+    network.state.set(validators.STORE, row, (1000).to_bytes(8))
+    with pytest.raises(AssertionError, match="unproven keys hold 1000 of 1060"):
+        check_powers(network.state)
+    network.state.set(validators.STORE, row, (2**51).to_bytes(8))
+    with pytest.raises(AssertionError, match="in 4 parts"):
+        check_powers(network.state)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.data())
+def test_through_epochs_of_change_the_set_keeps_its_rules(data: st.DataObject) -> None:
+    """Random work, rotations, sleepers and INVALID hosts; `Network` checks the engine's rules and the invariants."""
+    params = fast_params()
+    params.consensus_power_params.proof_window = data.draw(st.sampled_from([2, 40, 100]))
+    names = [*HOSTS, "dave", "erin"]
+    network = Network(params=params, hardware=everyone())
+    for name in names[3:]:
+        network.register(name)
+        network.declare(name, node(0), node(1))
+    network.names |= {key(name).address: name for name in names}
+    for epoch in range(3):
+        network.signing = data.draw(st.lists(st.sampled_from(names), unique=True))
+        if data.draw(st.booleans()):
+            rotating = data.draw(st.sampled_from(names))
+            network.register(rotating, consensus=f"{rotating} {epoch}")
+        network.to_sprint()
+        counts = {
+            name: {0: data.draw(st.integers(1, 2**40))}
+            for name in data.draw(st.lists(st.sampled_from(names), unique=True))
+        }
+        work = {
+            name: {} if any(each.node_number == 0 for each in network.serving(name)) else passes
+            for name, passes in counts.items()
+        }
+        network.sprint(work)
+        if data.draw(st.booleans()):
+            set_status(network, data.draw(st.sampled_from(names)), ParticipantStatus.INVALID)
+        network.advance(network.block.height + data.draw(st.integers(0, 50)))
+        assert network.set == validators.last_powers(network.state)
+        for name in names:
+            set_status(network, name, ParticipantStatus.ACTIVE)
+    assert {consensus_address(each) for each in network.set}
