@@ -1,0 +1,216 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pivot.api.http.admin import OpenAdminPort, admin_app
+from pivot.protocol.generated.inference.inference.types_pb2 import EpochGroupData, MLNodeInfo, Model
+from pivot.protocol.mlnode_api import Mode, PowState
+from tests.api.fleet.chain import MODEL, FakeChain, FakePhases, epoch, group, until
+from tests.api.fleet.ml_node import FakeMlNode
+from tests.api.poc.host import Host, host
+from tests.api.poc.test_prover import MARKS
+from tests.api.serving import serving
+
+DECLARED = {"id": "node1", "host": "10.0.0.5", "inference_port": 5000, "poc_port": 8080, "max_concurrent": 500}
+
+
+@pytest.fixture
+async def one(tmp_path: Path) -> AsyncIterator[Host]:
+    chain = FakeChain()
+    async with host(chain, FakePhases(chain), tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+async def admin(one: Host) -> AsyncIterator[str]:
+    async with serving(admin_app(one.settings, one.identity, one.chain, one.fleet)) as url:
+        yield f"{url}/admin/v1/nodes"
+
+
+async def call(method: str, url: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+        session.request(method, url, json=body, headers=headers) as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+def declared(**fields: Any) -> dict[str, Any]:
+    return {**DECLARED, "models": {MODEL: {"args": ["--gpu-memory-utilization", "0.9"]}}, **fields}
+
+
+async def test_the_journey_of_the_hosts_guide(admin: str, one: Host) -> None:
+    status, echoed = await call("POST", admin, declared())
+    assert status == 200
+    assert {name: echoed[name] for name in declared()} == declared()
+    assert (await call("POST", admin, declared(max_concurrent=7)))[0] == 200
+    status, listed = await call("GET", admin)
+    assert status == 200
+    (item,) = listed
+    assert item["node"] == {
+        **declared(max_concurrent=7),
+        "inference_segment": "",
+        "poc_segment": "",
+        "hardware": [],
+        "version": "",
+        "node_num": 1,
+    }
+    assert await call("DELETE", f"{admin}/node1") == (200, True)
+    assert await call("DELETE", f"{admin}/node1") == (200, False)
+    assert await call("GET", admin) == (200, [])
+
+
+async def test_the_state_of_a_node_through_an_epoch(admin: str, one: Host) -> None:
+    async def state() -> dict[str, Any]:
+        (item,) = (await call("GET", admin))[1]
+        found: dict[str, Any] = item["state"]
+        return found
+
+    async with FakeMlNode.running() as node:
+        assert (await call("POST", admin, node.declared()))[0] == 200
+        assert (await state())["intended_status"] == "UNKNOWN"
+        await one.phases.at(3)
+        await until(lambda: one.fleet.nodes()[0].fulfils)
+        serving_state = await state()
+        assert serving_state["status_timestamp"].endswith("Z")
+        assert {k: v for k, v in serving_state.items() if k != "status_timestamp"} == {
+            "intended_status": "INFERENCE",
+            "current_status": "INFERENCE",
+            "poc_intended_status": "IDLE",
+            "poc_current_status": "IDLE",
+            "lock_count": 0,
+            "failure_reason": "",
+            "admin_state": {"enabled": True, "epoch": 0},
+            "epoch_models": {},
+            "epoch_ml_nodes": {},
+        }
+        async with one.fleet.lend(MODEL, wait_s=0):
+            assert (await state())["lock_count"] == 1
+        one.chain.latest = epoch(1)
+        for height, poc in ((MARKS.poc_start, "GENERATING"), (MARKS.poc_generation_end, "VALIDATING")):
+            await one.phases.at(height)
+            await until(lambda poc=poc: node.pow == poc and one.fleet.nodes()[0].fulfils)  # type: ignore[misc]
+            now = await state()
+            assert [now["intended_status"], now["current_status"]] == ["POC", "POC"]
+            assert [now["poc_intended_status"], now["poc_current_status"]] == [poc, poc]
+        node.refuses["/api/v1/inference/up"] = 500
+        await one.phases.at(MARKS.poc_validation_end)
+        await until(lambda: "500" in one.fleet.reports()[0].failure_reason)
+        failed = await state()
+        assert (failed["current_status"], failed["reconcile_info"]) == (
+            "FAILED",
+            {"status": "INFERENCE", "poc_status": "IDLE"},
+        )
+    await until(lambda: not one.fleet.nodes()[0].reachable)
+    assert (await state())["current_status"] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"), [(Mode.STOPPED, "STOPPED"), (Mode.TRAIN, "TRAINING"), (Mode.INFERENCE, "UNKNOWN")]
+)
+async def test_a_node_without_a_duty_is_shown_as_it_is(admin: str, one: Host, mode: Mode, status: str) -> None:
+    async with FakeMlNode.running(mode=mode, pow=PowState.IDLE, healthy=False) as node:
+        await call("POST", admin, node.declared())
+        await until(lambda: one.fleet.nodes()[0].reachable)
+        assert (await call("GET", admin))[1][0]["state"]["current_status"] == status
+
+
+async def test_what_the_epoch_gave_a_node_is_shown(admin: str, one: Host) -> None:
+    await call("POST", admin, declared())
+    given = MLNodeInfo(node_id="node1", node_number=1, poc_weight=45, timeslot_allocation=[True, False])
+    one.chain.effective = epoch(1)
+    one.chain.groups[1, ""] = EpochGroupData(epoch_index=1, sub_group_models=[MODEL])
+    of_model = group(1, {one.address: [given], "gonka1other": [MLNodeInfo(node_number=1)]})
+    of_model.model_id = MODEL
+    of_model.model_snapshot.CopyFrom(Model(id=MODEL, context_window=1024))
+    one.chain.groups[1, MODEL] = of_model
+    state = (await call("GET", admin))[1][0]["state"]
+    assert state["epoch_models"][MODEL]["context_window"] == 1024
+    assert state["epoch_ml_nodes"][MODEL]["poc_weight"] == 45
+    one.chain.down = True
+    assert (await call("GET", admin))[1][0]["state"]["epoch_models"] == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"models": {"no/such": {"args": []}}}, "models: the network does not know the model 'no/such'"),
+        ({"models": {MODEL: {"args": ["--max-model-len", "9"]}}}, f"models.{MODEL}.args: "),
+        ({"poc_port": 70000}, "poc_port: "),
+        ({"inference_port": None}, "inference_port: "),
+        ({"host": "http://10.0.0.5:80"}, "host: "),
+        ({"id": "node2"}, "poc_port: http://10.0.0.5:8080 belongs to node 'node1' already"),
+    ],
+)
+async def test_a_bad_node_is_a_400_that_names_the_field(admin: str, fields: dict[str, Any], sentence: str) -> None:
+    await call("POST", admin, declared())
+    status, refusal = await call("POST", admin, declared(**fields))
+    assert (status, refusal["error"].startswith(sentence)) == (400, True), refusal
+    assert len((await call("GET", admin))[1]) == 1
+
+
+async def test_what_is_no_json_is_a_400(admin: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession() as session, session.post(admin, data=b"{", headers=headers) as answer:
+        assert (answer.status, await answer.json()) == (400, {"error": "the body is no JSON"})
+    assert await call("PATCH", admin) == (405, {"error": "Method Not Allowed"})
+
+
+async def test_a_batch_says_what_became_of_every_node(admin: str) -> None:
+    good, other = declared(), declared(id="node2", poc_port=1, inference_port=2)
+    status, taken = await call("POST", f"{admin}/batch", [good, other])
+    assert (status, [node["id"] for node in taken]) == (201, ["node1", "node2"])
+    status, partly = await call("POST", f"{admin}/batch", [good, {"id": "bad"}, 5])
+    assert status == 206
+    assert [node["id"] for node in partly["nodes"]] == ["node1"]
+    assert [each["id"] for each in partly["errors"]] == ["bad", "2"]
+    assert partly["errors"][0]["error"].startswith("host: ")
+    status, failed = await call("POST", f"{admin}/batch", [{"id": "bad"}])
+    assert (status, failed["nodes"]) == (400, [])
+    assert (await call("POST", f"{admin}/batch", [1] * 1001))[0] == 400
+
+
+async def test_a12_unknown_ids_are_answered_and_lock_nothing(admin: str) -> None:
+    await call("POST", admin, declared())
+    for action in ("enable", "disable"):
+        answers = await asyncio.gather(*(call("POST", f"{admin}/nobody/{action}") for _ in range(5)))
+        assert answers == [(404, {"error": "node not found: nobody"})] * 5
+    assert await call("POST", f"{admin}/node1/disable") == (
+        200,
+        {"message": "node disabled successfully", "node_id": "node1"},
+    )
+    assert (await call("GET", admin))[1][0]["state"]["admin_state"] == {"enabled": False, "epoch": 0}
+    assert (await call("POST", f"{admin}/node1/enable"))[1]["message"] == "node enabled successfully"
+
+
+async def test_ids_may_hold_slashes(admin: str) -> None:
+    await call("POST", admin, declared(id="rack1/gpu2"))
+    assert (await call("POST", f"{admin}/rack1%2Fgpu2/disable"))[0] == 200
+    assert await call("DELETE", f"{admin}/rack1%2Fgpu2") == (200, True)
+
+
+async def test_without_the_chain_nothing_is_added(admin: str, one: Host) -> None:
+    one.chain.down = True
+    assert await call("POST", admin, declared()) == (503, {"error": "the chain is down"})
+    assert await call("GET", admin) == (200, [])
+
+
+async def test_39_the_token_is_demanded_when_there_is_one(one: Host) -> None:
+    one.settings.api.admin_token = "secret"
+    one.settings.api.admin_server_host = "0.0.0.0"
+    async with serving(admin_app(one.settings, one.identity, one.chain, one.fleet)) as url:
+        assert (await call("GET", f"{url}/admin/v1/nodes"))[0] == 401
+        assert await call("GET", f"{url}/admin/v1/nodes", Authorization="Bearer secret") == (200, [])
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.5", "::", "api"])
+async def test_39_a_port_that_others_reach_needs_a_token(one: Host, address: str) -> None:
+    one.settings.api.admin_server_host = address
+    with pytest.raises(OpenAdminPort, match="admin_token"):
+        admin_app(one.settings, one.identity, one.chain, one.fleet)
+    one.settings.api.admin_server_host = "localhost"
+    admin_app(one.settings, one.identity, one.chain, one.fleet)

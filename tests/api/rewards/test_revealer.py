@@ -1,0 +1,157 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from pivot.api.database import Database
+from pivot.api.identity import Identity
+from pivot.api.poc.records import SprintRecord, keep_sprint
+from pivot.api.rewards.revealer import Revealer
+from pivot.protocol import hash_chain
+from pivot.protocol.epochs import segment_end
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCommitPoc
+from pivot.protocol.generated.inference.inference.types_pb2 import PocNodeCommit
+from tests.api.fleet.chain import CHAIN_ID, FakeChain, FakeOutbox, FakePhases, epoch, group, until
+
+SECRET = b"s" * 32
+MARKS = epoch(1).boundaries
+
+
+def accepted(chain: FakeChain) -> FakeOutbox:
+    """An outbox whose reveals the chain takes at once."""
+
+    def take(_key: str, message: object) -> int:
+        chain.revealed[message.epoch_index] = message.segment + 1  # type: ignore[attr-defined]
+        return 0
+
+    return FakeOutbox(on_put=take)
+
+
+@pytest.fixture
+async def member(chain: FakeChain, identity: Identity, database: Database) -> FakeChain:
+    """The chain in epoch 1, of which the host is a member with a commit."""
+    chain.latest = chain.effective = epoch(1)
+    chain.groups[1, ""] = group(1, {identity.address: []})
+    commit = MsgCommitPoc(epoch_index=1, nodes=[PocNodeCommit(node_number=1, count=1)])
+    await keep_sprint(database, SprintRecord(1, SECRET, commit))
+    return chain
+
+
+@pytest.fixture
+def outbox(chain: FakeChain) -> FakeOutbox:
+    return accepted(chain)
+
+
+@pytest.fixture
+def phases(chain: FakeChain) -> FakePhases:
+    return FakePhases(chain)
+
+
+@pytest.fixture
+async def revealer(
+    database: Database, identity: Identity, chain: FakeChain, outbox: FakeOutbox, phases: FakePhases
+) -> AsyncIterator[Revealer]:
+    revealer = Revealer(database, identity, chain, outbox, phases)
+    await revealer.start()
+    yield revealer
+    await revealer.close()
+
+
+async def blocks_until(phases: FakePhases, height: int, condition: Callable[[], bool]) -> None:
+    """Make blocks until it is so."""
+    while not condition():
+        await phases.at(height)
+        await asyncio.sleep(0.01)
+        height += 1
+        assert height < MARKS.randomness_freeze
+
+
+def revealed(outbox: FakeOutbox) -> list[int]:
+    return [message.segment for message in outbox.messages.values()]  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("revealer")
+async def test_an_element_is_revealed_when_its_segment_has_ended(
+    member: FakeChain, outbox: FakeOutbox, phases: FakePhases, identity: Identity
+) -> None:
+    await phases.at(segment_end(MARKS, 0))
+    assert revealed(outbox) == []
+    await phases.at(segment_end(MARKS, 0) + 1)
+    await until(lambda: revealed(outbox) == [0])
+    message = outbox.messages["reveal:1:0"]
+    assert message.element == hash_chain.element(CHAIN_ID, 1, identity.address, SECRET, 0)  # type: ignore[attr-defined]
+    assert outbox.deadlines["reveal:1:0"] == MARKS.randomness_freeze
+    await blocks_until(phases, segment_end(MARKS, 2) + 1, lambda: revealed(outbox) == [0, 1, 2])
+
+
+@pytest.mark.usefixtures("revealer")
+async def test_missed_elements_are_caught_up_one_after_the_other(
+    member: FakeChain, outbox: FakeOutbox, phases: FakePhases
+) -> None:
+    member.revealed[1] = 2
+    await blocks_until(phases, segment_end(MARKS, 5) + 1, lambda: revealed(outbox)[:4] == [2, 3, 4, 5])
+
+
+@pytest.mark.usefixtures("revealer")
+async def test_nothing_is_revealed_from_the_freeze_on(
+    member: FakeChain, outbox: FakeOutbox, phases: FakePhases
+) -> None:
+    await phases.at(MARKS.randomness_freeze)
+    assert revealed(outbox) == []
+    assert not member.asked
+
+
+@pytest.mark.usefixtures("revealer")
+async def test_one_who_is_no_member_reveals_nothing(member: FakeChain, outbox: FakeOutbox, phases: FakePhases) -> None:
+    member.groups[1, ""] = group(1, {"gonka1other": []})
+    await phases.at(segment_end(MARKS, 3) + 1)
+    await until(lambda: "EpochGroupData" in member.asked)
+    assert revealed(outbox) == []
+
+
+@pytest.mark.usefixtures("revealer")
+async def test_a_member_that_carries_over_without_a_commit_reveals_nothing(
+    member: FakeChain, outbox: FakeOutbox, phases: FakePhases, identity: Identity
+) -> None:
+    member.effective = epoch(2)
+    member.groups[2, ""] = group(2, {identity.address: []})
+    await phases.at(segment_end(MARKS, 3) + 1)
+    await until(lambda: "EpochGroupData" in member.asked)
+    assert revealed(outbox) == []
+
+
+@pytest.mark.usefixtures("revealer")
+async def test_the_next_element_waits_for_the_one_before(
+    member: FakeChain, outbox: FakeOutbox, phases: FakePhases
+) -> None:
+    outbox.on_put = lambda _key, _message: None
+    start = segment_end(MARKS, 1) + 1
+    await blocks_until(phases, start, lambda: revealed(outbox) == [0])
+    for height in range(start, start + 3):
+        await phases.at(height)
+    assert revealed(outbox) == [0]
+    outbox.done("reveal:1:0")
+    await blocks_until(phases, start + 3, lambda: revealed(outbox) == [0, 1])
+
+
+@pytest.mark.usefixtures("revealer")
+async def test_an_element_that_the_chain_refuses_for_good_ends_it(
+    member: FakeChain, outbox: FakeOutbox, phases: FakePhases, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox.on_put = lambda _key, _message: 9
+    start = segment_end(MARKS, 3) + 1
+    await blocks_until(phases, start, lambda: "refused element 0" in caplog.text)
+    await phases.at(start + 12)
+    assert revealed(outbox) == [0]
+
+
+@pytest.mark.usefixtures("revealer")
+async def test_an_element_that_the_chain_has_already_is_passed_over(
+    member: FakeChain, outbox: FakeOutbox, phases: FakePhases
+) -> None:
+    def known(key: str, _message: object) -> int:
+        member.revealed[1] = 1
+        return 9 if key.endswith(":0") else 0
+
+    outbox.on_put = known
+    await blocks_until(phases, segment_end(MARKS, 1) + 1, lambda: revealed(outbox) == [0, 1])
