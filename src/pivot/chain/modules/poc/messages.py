@@ -122,9 +122,8 @@ def _commit(block: Block, message: MsgCommitPoc) -> MsgCommitPocResponse:
 def _most_passes(block: Block, upcoming: Epoch) -> int:
     """What one node may have counted since the sprint began, where the parameters limit the rate."""
     rate: int = upcoming.params.poc_params.max_rate
-    if rate == 0:
-        return MAX_INDEX + 1
-    return rate * (block.time - upcoming.created_time + RATE_SLACK_NS) // _NANOSECONDS
+    began: int = upcoming.created_time
+    return rate * (block.time - began + RATE_SLACK_NS) // _NANOSECONDS if rate else MAX_INDEX + 1
 
 
 def _total(nodes: list[PocNodeCommit]) -> int:
