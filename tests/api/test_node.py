@@ -1,18 +1,22 @@
 """The whole API node against a chain node in this process."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
+import orjson
 import pytest
+import structlog
 
 from pivot.api import node as node_module
+from pivot.api.__main__ import main
 from pivot.api.http.admin import OpenAdminPort
 from pivot.api.ledger.rpc import Rpc
 from pivot.api.listening import CannotListen
@@ -23,6 +27,17 @@ from pivot.protocol.generated.inference.inference import query_pb2 as queries
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, EpochBoundaries
 from pivot.protocol.parameters import preset_params
 from tests.api.ledger.engine import CHAIN_ID, FakeEngine, FakeGateway
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """What a node sets for its process stays in the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -148,23 +163,47 @@ async def test_sigterm_ends_a_node_that_waits_for_its_chain_node(tmp_path: Path)
     await asyncio.wait_for(running, 20)
 
 
-def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pivot.api"]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
-    )
-
-
-def test_a3_a_node_that_cannot_start_says_why_and_fails(tmp_path: Path) -> None:
+def test_a3_a_node_that_cannot_start_says_why_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAPI_HOME", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = run({"DAPI_HOME": str(tmp_path), "DAPI_API__PUBLIC_SERVER_PORT": port})
-    assert ended.returncode == 1
-    assert f"cannot listen on 0.0.0.0:{port}" in ended.stderr
-    assert "Traceback" not in ended.stderr
+        monkeypatch.setenv("DAPI_API__PUBLIC_SERVER_PORT", port)
+        assert main() == 1
+    assert f"cannot listen on 0.0.0.0:{port}" in capsys.readouterr().err
 
 
-def test_wrong_settings_are_wrong_usage(tmp_path: Path) -> None:
-    ended = run({"DAPI_HOME": str(tmp_path), "DAPI_API__PUBLIC_SERVER_PORT": "many"})
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("DAPI_API__PUBLIC_SERVER_PORT (api.public_server_port)")
+def test_a_node_that_must_not_start_as_it_is_configured_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAPI_HOME", str(tmp_path))
+    monkeypatch.setenv("DAPI_API__ADMIN_SERVER_HOST", "0.0.0.0")
+    assert main() == 2
+    assert "api.admin_server_host is 0.0.0.0" in capsys.readouterr().err
+    monkeypatch.setenv("DAPI_API__PUBLIC_SERVER_PORT", "many")
+    assert main() == 2
+    assert "DAPI_API__PUBLIC_SERVER_PORT (api.public_server_port)" in capsys.readouterr().err
+
+
+async def test_the_command_line_runs_the_node_and_ends_well(
+    tmp_path: Path, engine: FakeEngine, gateway: FakeGateway
+) -> None:
+    environment = {
+        "DAPI_HOME": str(tmp_path),
+        "DAPI_API__PUBLIC_SERVER_PORT": "0",
+        "DAPI_API__ML_SERVER_PORT": "0",
+        "DAPI_API__ADMIN_SERVER_PORT": "0",
+        "DAPI_CHAIN_NODE__URL": engine.url,
+        "DAPI_CHAIN_NODE__GRPC_URL": gateway.url,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "pivot.cli", "api", "run", env={**os.environ, **environment}, stderr=subprocess.PIPE
+    )
+    while not engine.subscriptions:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, log = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, log
+    assert all(orjson.loads(line)["event"] for line in log.splitlines())
