@@ -292,7 +292,7 @@ class Network:
         """Checkers by name: the names of the hosts that they check in the sprint under way."""
         upcoming = epochs.latest(self.state)
         found: dict[str, list[str]] = {}
-        for commit in poc.commits(self.state, upcoming.index):
+        for commit in filter(lambda each: each.nodes, poc.commits(self.state, upcoming.index)):
             for checker in tally.checkers(self.state, upcoming, commit.participant):
                 found.setdefault(self.names[checker], []).append(self.names[commit.participant])
         return found

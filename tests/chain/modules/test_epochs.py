@@ -45,6 +45,16 @@ def test_the_record_of_an_epoch_is_made_when_its_sprint_begins() -> None:
     assert network.events("poc_started") == [{"epoch_index": "1", "poc_start_block_height": "10"}]
 
 
+def test_a_sprint_that_is_overdue_begins_once() -> None:
+    """A network may begin at a height behind its first sprint (a restart from an export)."""
+    network = Network()
+    assert epochs.sprint_begins(network.state, 1000)
+    network.block.height = 1000
+    epochs.begin(network.block, bytes(32))
+    assert not epochs.sprint_begins(network.state, 1001)
+    assert epochs.latest(network.state).boundaries.poc_start == 1000
+
+
 def test_epochs_follow_one_another_at_their_boundaries() -> None:
     network = Network()
     network.advance(64)

@@ -122,10 +122,11 @@ def to_epoch_2(network: Network) -> None:
 
 def test_from_epoch_3_on_all_revealed_elements_are_in_the_randomness(network: Network) -> None:
     to_epoch_2(network)
+    after_segment(network, 2, 0)
+    for name in ("bob", "alice"):
+        network.deliver(network.reveal_message(name, 2, 0))
     after_segment(network, 2, 1)
-    network.deliver(network.reveal_message("bob", 2, 0))
-    for segment in (0, 1):
-        network.deliver(network.reveal_message("alice", 2, segment))
+    network.deliver(network.reveal_message("alice", 2, 1))
     network.advance(250)
     revealed = {
         ALICE: element(CHAIN_ID, 2, ALICE, secret("alice"), 1),
@@ -169,7 +170,26 @@ def test_what_is_revealed_after_the_freeze_does_not_count(network: Network) -> N
     assert epochs.latest(network.state).randomness == randomness.frozen(network.state) == value
 
 
+def test_elements_that_were_kept_back_cannot_be_chosen_from_at_the_end(network: Network) -> None:
+    """Before the freeze alice holds many elements and may reveal as many as she likes: only the latest one counts."""
+    to_epoch_2(network)
+    after_segment(network, 2, 9)
+    for segment in range(9):
+        network.deliver(network.reveal_message("alice", 2, segment))
+        randomness.freeze(network.block)
+        assert randomness.frozen(network.state) == fold(GENESIS_HASH, b"")
+    network.deliver(network.reveal_message("alice", 2, 9))
+    randomness.freeze(network.block)
+    latest = element(CHAIN_ID, 2, ALICE, secret("alice"), 9)
+    assert randomness.frozen(network.state) == fold(fold(GENESIS_HASH, b""), latest)
+
+
 def test_w24_hash_chains_of_old_epochs_are_forgotten(network: Network) -> None:
+    after_segment(network, 1, 0)
+    network.deliver(network.reveal_message("alice", 1, 0))
+    counted = epochs.epoch_key(randomness.COUNTED, 1, ALICE)
+    assert network.state.get(randomness.STORE, counted)
     network.advance(10 + 120 * 5 + 60)
     assert epochs.effective_index(network.state) == 6
-    assert list(randomness.chains(network.state, 1)) == []
+    assert randomness.chain(network.state, 1, ALICE) is None
+    assert network.state.get(randomness.STORE, counted) is None

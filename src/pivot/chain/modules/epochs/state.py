@@ -39,8 +39,9 @@ def latest(state: Reader) -> Epoch:
 
 
 def sprint_begins(state: Reader, height: int) -> bool:
-    """Whether the next epoch's sprint begins in the block of this height."""
-    return effective(state).boundaries.next_poc_start == height
+    """Whether the next epoch's sprint begins in the block of this height: the first that is due and finds no record."""
+    current = effective(state)
+    return height >= current.boundaries.next_poc_start and epoch(state, current.index + 1) is None
 
 
 def begin(block: Block, randomness: bytes) -> Epoch:

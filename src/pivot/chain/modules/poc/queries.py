@@ -12,7 +12,7 @@ SERVICE = query_pb2.DESCRIPTOR.services_by_name["Query"]
 
 
 def _commits(view: View, request: query_pb2.QueryPocCommitsRequest) -> query_pb2.QueryPocCommitsResponse:
-    """All commits of a sprint, each with its checkers: what a checker needs to know its duties."""
+    """All commits of a sprint in which there is work to check, each with its checkers."""
     record = epoch(view.state, request.epoch_index)
     if record is None or record.index == 0:
         raise NetworkError(NetworkCode.EPOCH_NOT_FOUND, f"there is no sprint of epoch {request.epoch_index}")
@@ -20,6 +20,7 @@ def _commits(view: View, request: query_pb2.QueryPocCommitsRequest) -> query_pb2
         duties=[
             query_pb2.PocDuty(commit=found, checkers=checkers(view.state, record, found.participant))
             for found in commits(view.state, record.index)
+            if found.nodes
         ]
     )
 

@@ -4,7 +4,7 @@ from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.epochs.state import effective_index, epoch
 from pivot.chain.modules.members.state import is_member
-from pivot.chain.modules.randomness.state import chain, put_chain
+from pivot.chain.modules.randomness.state import chain, count_element, put_chain
 from pivot.chain.types import Block
 from pivot.protocol.epochs import SEGMENTS, segment_end
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgRevealElement, MsgRevealElementResponse
@@ -25,7 +25,8 @@ def _reveal(block: Block, message: MsgRevealElement) -> MsgRevealElementResponse
     """Take the next element of a member's chain, once its segment is over.
 
     The epoch is the one in force, or the one before: its last segment ends with it, and its duties are claimed after it.
-    What comes after the freeze counts for duties, not for randomness.
+    Only what comes before the next segment is over counts for the randomness, and only before the freeze: so a host can
+    leave out its latest element, and cannot choose at the end among all that it has kept back.
     """
     served = _require_epoch(block, message.epoch_index)
     if not is_member(block.state, served.index, message.creator):
@@ -45,6 +46,8 @@ def _reveal(block: Block, message: MsgRevealElement) -> MsgRevealElementResponse
     found.last = message.element
     found.revealed += 1
     put_chain(block.state, found)
+    if block.height <= segment_end(served.boundaries, message.segment + 1):
+        count_element(block.state, served.index, message.creator, message.element)
     return MsgRevealElementResponse()
 
 

@@ -4,8 +4,6 @@ HashChain/value/<epoch, 8 bytes>/<address>/     HashChain
 FrozenRandomness/value/                         32 bytes: randomness of the next epoch
 """
 
-from collections.abc import Iterator
-
 from pivot.chain.modules.epochs.pruning import prune_rows
 from pivot.chain.modules.epochs.state import effective, epoch_key
 from pivot.chain.modules.params.state import genesis_hash
@@ -17,6 +15,7 @@ from pivot.protocol.hash_chain import fold
 
 STORE = "inference"
 CHAINS = b"HashChain/value/"
+COUNTED = b"CountedElement/value/"
 FIRST_FOLDED_EPOCH = 3
 """Epochs before this one are seeded by the genesis: when their sprints begin, no epoch with hash chains is complete."""
 FROZEN = b"FrozenRandomness/value/"
@@ -26,13 +25,6 @@ def chain(state: Reader, epoch: int, address: str) -> HashChain | None:
     """A host's hash chain for an epoch, as far as it is revealed; None if it committed to none."""
     row = state.get(STORE, epoch_key(CHAINS, epoch, address))
     return None if row is None else HashChain.FromString(row)
-
-
-def chains(state: Reader, epoch: int) -> Iterator[HashChain]:
-    """All hash chains of an epoch, by address."""
-    prefix = epoch_key(CHAINS, epoch)
-    for _, row in state.iterate(STORE, prefix, prefix_end(prefix)):
-        yield HashChain.FromString(row)
 
 
 def commit_tip(state: State, epoch: int, address: str, tip: bytes) -> None:
@@ -46,7 +38,7 @@ def frozen(state: Reader) -> bytes:
 
 
 def freeze(block: Block) -> None:
-    """Fix the next epoch's randomness: fold the last element that each host of this epoch has revealed.
+    """Fix the next epoch's randomness: fold the last element that each host of this epoch has revealed in time.
 
     In address order, so that whoever orders a block's transactions decides nothing; an element stands for all before it.
     """
@@ -54,10 +46,15 @@ def freeze(block: Block) -> None:
     if current.index + 1 < FIRST_FOLDED_EPOCH:
         return
     value = fold(current.randomness, b"")
-    for revealed in chains(block.state, current.index):
-        if revealed.revealed:
-            value = fold(value, revealed.last)
+    prefix = epoch_key(COUNTED, current.index)
+    for _, element in block.state.iterate(STORE, prefix, prefix_end(prefix)):
+        value = fold(value, element)
     block.state.set(STORE, FROZEN, value)
+
+
+def count_element(state: State, epoch: int, address: str, element: bytes) -> None:
+    """Let an element (32 bytes) be the one that stands for its host in the next epoch's randomness."""
+    state.set(STORE, epoch_key(COUNTED, epoch, address), element)
 
 
 def put_chain(state: State, record: HashChain) -> None:
@@ -69,3 +66,4 @@ def put_chain(state: State, record: HashChain) -> None:
 def prune(block: Block) -> None:
     """Delete hash chains of epochs past their time."""
     prune_rows(block, CHAINS)
+    prune_rows(block, COUNTED)
