@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import json
 import os
@@ -71,7 +72,7 @@ class Network:
 
     async def post(self, session: aiohttp.ClientSession, host: int, body: bytes, headers: dict[str, str]) -> Answer:
         url = f"{self.hosts[host]['public_url']}/v1/chat/completions"
-        async with session.post(url, data=body, headers=headers) as answer:
+        async with session.post(url, data=io.BytesIO(body), headers=headers) as answer:
             raw = await answer.read()
             return Answer(answer.status, raw, answer.headers.get("Content-Type", ""))
 

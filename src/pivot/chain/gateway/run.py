@@ -23,8 +23,8 @@ from pivot.chain.store.database import ReadOnlyDatabase
 from pivot.chain.store.errors import NoStore
 from pivot.chain.types import View
 
-WAIT_FOR_STATE_SECONDS = 0.1
-GRPC_GRACE_SECONDS = 2.0
+WAIT_FOR_STATE_MS = 100
+GRPC_GRACE_SECONDS = 2
 HTTP_GRACE_SECONDS = 2
 MAX_OPEN_REQUESTS = 1_024
 
@@ -88,7 +88,7 @@ async def _opened(database: Path, stop: asyncio.Event) -> ReadOnlyDatabase | Non
         with contextlib.suppress(NoStore):
             return ReadOnlyDatabase.open(database)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), WAIT_FOR_STATE_SECONDS)
+            await asyncio.wait_for(stop.wait(), WAIT_FOR_STATE_MS / 1000)
     return None
 
 
