@@ -70,9 +70,7 @@ async def host(
 ) -> AsyncIterator[Host]:
     """Host `number`. All hosts of a test share chain and blocks."""
     async with AsyncExitStack() as stack:
-        home.mkdir(exist_ok=True)
-        settings = ApiSettings(home=home)
-        settings.api.allow_private_urls = True
+        settings = _settings(home)
         identity = Identity(account=key(number), gateway=key(number + 100))
         database = connect(database_url("", home))
         stack.push_async_callback(database.close)
@@ -103,3 +101,10 @@ async def host(
             await checker.start()
             stack.push_async_callback(checker.close)
         yield Host(identity, settings, database, chain, outbox, phases, fleet, prover, leaves, checker)
+
+
+def _settings(home: Path) -> ApiSettings:
+    home.mkdir(exist_ok=True)
+    settings = ApiSettings(home=home)
+    settings.api.allow_private_urls = True
+    return settings
