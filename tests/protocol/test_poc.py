@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivot.protocol.generated.inference.inference.types_pb2 import PocVerdict, PocVote
-from pivot.protocol.poc import credit, vote_hash
+from pivot.protocol.poc import credit, split, vote_hash
 
 VALID, INVALID, ABSTAIN = PocVerdict.POC_VALID, PocVerdict.POC_INVALID, PocVerdict.POC_ABSTAIN
 
@@ -97,3 +97,12 @@ def test_a_vote_hash_binds_network_epoch_checker_votes_and_salt() -> None:
         vote_hash("pivot", 2, "checker", votes, bytes(31) + b"\x01"),
     }
     assert len(hashes) == 7
+
+
+@given(st.integers(0, 2**53), st.lists(st.integers(0, 2**40), min_size=1).filter(any))
+def test_a_split_is_in_proportion_and_loses_nothing(total: int, shares: list[int]) -> None:
+    parts = split(total, shares)
+    assert sum(parts) == total
+    whole = sum(shares)
+    assert parts[1:] == [total * share // whole for share in shares[1:]]
+    assert total * shares[0] // whole <= parts[0] < total * shares[0] // whole + len(shares)

@@ -1,4 +1,8 @@
-"""Records of epochs, and which of them is in force."""
+"""Records of epochs, and which of them is in force. Rows of the store `inference`.
+
+Epoch/value/<index, 8 bytes>/       Epoch
+EffectiveEpochIndex/value/          8 bytes, big-endian
+"""
 
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.params.state import params

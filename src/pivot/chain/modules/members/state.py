@@ -1,4 +1,8 @@
-"""Groups of members by epoch and model. Written once when the epoch is formed, parsed once per process."""
+"""Groups of members, written once when their epoch is formed, parsed once per process. Rows of the store `inference`.
+
+EpochGroupData/value/<epoch, 8 bytes>/<model id>/       EpochGroupData; all members under the empty id
+ActiveParticipants/value/<epoch, 8 bytes>/              ActiveParticipants, which clients read with its proof
+"""
 
 from functools import lru_cache
 

@@ -1,4 +1,7 @@
-"""Rows of models, by id."""
+"""Rows of models in the store `inference`.
+
+Model/value/<id>/       Model
+"""
 
 from pivot.chain.modules.params.state import params
 from pivot.chain.pagination import prefix_end

@@ -1,4 +1,8 @@
-"""Commits by epoch and host, votes by epoch and checker."""
+"""Commits and votes. Rows of the store `inference`.
+
+PocCommit/value/<epoch, 8 bytes>/<host>/        PocCommit
+PocVotes/value/<epoch, 8 bytes>/<checker>/      PocVotes: a hash, later the votes too
+"""
 
 from collections.abc import Iterator
 

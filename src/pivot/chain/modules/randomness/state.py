@@ -1,4 +1,4 @@
-"""Hash chains by epoch and host, and the value that they fold into.
+"""Hash chains, and the value that they fold into. Rows of the store `inference`.
 
 HashChain/value/<epoch, 8 bytes>/<address>/     HashChain
 FrozenRandomness/value/                         32 bytes: randomness of the next epoch
