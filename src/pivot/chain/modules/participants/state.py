@@ -2,7 +2,7 @@
 
 Participant/value/<address>/                    Participant
 HardwareNodes/value/<address>/                  HardwareNodes
-ConsensusAddress/value/<20 bytes>/              address of the participant whose consensus key it names
+ConsensusAddress/value/<20 bytes>/              height at which the key retired (8 bytes; 0: in use), its owner's address
 ParticipantStatusRevision/value/                8 bytes, big-endian: how many times a status has changed
 """
 

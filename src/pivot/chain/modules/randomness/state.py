@@ -1,7 +1,8 @@
 """Hash chains, and the value that they fold into. Rows of the store `inference`.
 
-HashChain/value/<epoch, 8 bytes>/<address>/     HashChain
-FrozenRandomness/value/                         32 bytes: randomness of the next epoch
+HashChain/value/<epoch, 8 bytes>/<address>/         HashChain
+CountedElement/value/<epoch, 8 bytes>/<address>/    32 bytes: the last element that was revealed in time
+FrozenRandomness/value/                             32 bytes: randomness of the next epoch
 """
 
 from pivot.chain.modules.epochs.pruning import prune_rows
