@@ -133,13 +133,15 @@ class PhaseKeeper:
 
     async def _moment_of(self, head: Head) -> Moment:
         """The moment at `head`, or at a newer block if one has come while the gateway did not answer."""
-        lagging = 0
+        lagging, told = 0, False
         while True:
             head = self._heads.newest or head
             try:
                 info = await self._source.new_block(head.height)
             except LedgerError as error:
-                _log.warning("cannot tell the phase at block %d: %s", head.height, error)
+                if not told:
+                    _log.warning("cannot tell the phase at block %d: %s", head.height, error)
+                told = True
             else:
                 if info.block_height >= head.height or lagging >= MAX_LAGGING_ANSWERS:
                     return moment_at(head, info, synced=self._heads.synced)

@@ -151,14 +151,18 @@ async def test_heights_only_rise(http: aiohttp.ClientSession, engine: FakeEngine
     assert (await follower.next()).height == 11
 
 
-async def test_where_the_subscription_is_refused_the_engine_is_asked(
-    http: aiohttp.ClientSession, engine: FakeEngine, started: list[Follower]
+async def test_where_the_subscription_is_refused_the_engine_is_asked_and_the_reason_told_once(
+    http: aiohttp.ClientSession, engine: FakeEngine, started: list[Follower], caplog: pytest.LogCaptureFixture
 ) -> None:
     engine.refuse_subscription = True
     follower = await follow(http, engine, started, PATIENCE)
     for height in (1, 2, 3):
         await engine.add_blocks()
         assert (await soon(follower, height)).height == height
+    async with asyncio.timeout(10):
+        while engine.asked.count("status") < 8:
+            await asyncio.sleep(0.005)
+    assert caplog.text.count("no websocket to the chain node") == 1
 
 
 async def test_a_node_that_catches_up_is_not_synced(

@@ -34,7 +34,8 @@ class Patience:
     doubt: float = 2.0
     """Between questions while the node catches up with the network, or after it had a block that no event told of."""
     first_retry: float = 0.1
-    longest_retry: float = 5.0
+    longest_retry: float = 2.0
+    """Also how often blocks are asked for while there is no websocket."""
 
 
 class Follower:
@@ -47,6 +48,8 @@ class Follower:
         self._rose = asyncio.Event()
         self._returned = 0
         self._asked_at = 0.0
+        self._heard = False
+        """Whether the present websocket has told of a block."""
         self._task: asyncio.Task[None] | None = None
         self.newest: Head | None = None
         self.synced = False
@@ -70,17 +73,22 @@ class Follower:
         return self.newest
 
     async def _run(self) -> None:
-        pause = self._patience.first_retry
+        pause, told = self._patience.first_retry, ""
         while True:
-            before = self.newest
+            self._heard = False
             try:
                 await self._ask()
                 await self._listen()
             except (LedgerError, aiohttp.ClientError, OSError, ValueError, KeyError, TypeError) as error:
-                _log.warning("lost the chain node at %s (%s), trying again in %.1f s", self._rpc.url, error, pause)
+                if self._heard or str(error) != told:
+                    told = str(error)
+                    _log.warning(
+                        "no websocket to the chain node at %s (%s); until there is one, it is asked for its blocks",
+                        self._rpc.url,
+                        told,
+                    )
+            pause = self._patience.first_retry if self._heard else min(2 * pause, self._patience.longest_retry)
             await asyncio.sleep(pause)
-            heard = self.newest is not before
-            pause = self._patience.first_retry if heard else min(2 * pause, self._patience.longest_retry)
 
     async def _listen(self) -> None:
         """Take events until the socket breaks, or until it turns out to have missed a block."""
@@ -103,8 +111,8 @@ class Follower:
                     continue
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     raise ChainUnavailable("its websocket was closed")
-                self._take(orjson.loads(message.data))
-                missed = False
+                if self._take(orjson.loads(message.data)):
+                    missed, self._heard = False, True
                 if not self.synced and asyncio.get_running_loop().time() - self._asked_at > self._patience.doubt:
                     await self._ask()
 
@@ -115,12 +123,15 @@ class Follower:
         self.synced = status.synced
         return status.head.height > 0 and self._offer(status.head)
 
-    def _take(self, document: dict[str, object]) -> None:
+    def _take(self, document: dict[str, object]) -> bool:
+        """Whether the message tells of a block."""
         if "error" in document:
             raise ChainUnavailable(f"its subscription ended: {document['error']}")
         result = document["result"]
-        if isinstance(result, dict) and (data := result.get("data")):
-            self._offer(head_of(data["value"]["header"]))
+        if not isinstance(result, dict) or not (data := result.get("data")):
+            return False  # the subscription's confirmation
+        self._offer(head_of(data["value"]["header"]))
+        return True
 
     def _offer(self, head: Head) -> bool:
         if self.newest is not None and head.height <= self.newest.height:
