@@ -19,6 +19,7 @@ from pivot.node.engine_home import EngineHome, engine_config, genesis_document
 from tests.chain.chain import CHAIN_ID, app_state, lone_host
 
 START_SECONDS = 30.0
+NOTICE_SECONDS = 1.0
 WAIT_SECONDS = 0.02
 ANSWER_SECONDS = 5.0
 
@@ -75,6 +76,16 @@ class Node:
                     os.kill(process.pid, signal.SIGKILL)
                 process.wait()
         self.socket.unlink(missing_ok=True)
+
+    def kill_application(self) -> None:
+        """Kill the application alone. The engine then ends by itself, or hangs in doing so: it is killed a second later."""
+        assert self.application is not None
+        assert self.engine is not None
+        os.kill(self.application.pid, signal.SIGKILL)
+        self.application.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.engine.wait(NOTICE_SECONDS)
+        self.kill()
 
     def ask(self, method: str, **parameters: Any) -> Any:
         """The result of an RPC call; None while the engine does not answer."""

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import structlog
 from tendermint.abci import types_pb2 as abci
@@ -18,6 +19,8 @@ from pivot.chain.server.frames import FrameReader, encode_frame
 
 READ_BYTES = 2**18
 ROWS = "store/"
+INTERNAL = 1
+"""The published code of a fault of the node's own."""
 
 _log = structlog.get_logger("chain")
 
@@ -36,9 +39,10 @@ class Server:
         _remove_socket(path)
         self._failed = asyncio.get_running_loop().create_future()
         listener = await asyncio.start_unix_server(self._connected, path)
-        stopped: asyncio.Future[bool] = asyncio.ensure_future(stop.wait())
+        stopped = asyncio.create_task(stop.wait())
+        ends: list[asyncio.Future[Any]] = [stopped, self._failed]
         try:
-            await asyncio.wait([stopped, self._failed], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
             listener.close()
@@ -84,10 +88,20 @@ class Server:
         if kind is None:
             raise ValueError("the engine asks something that this version of ABCI does not know")
         question = getattr(request, kind)
-        if kind == "query" and not question.path.strip("/").startswith(ROWS):
-            loop = asyncio.get_running_loop()
-            return kind, await loop.run_in_executor(self._queries, self._answers[kind], question)
+        if kind == "query":
+            return kind, await self._answer_query(question)
         return kind, self._answers[kind](question)
+
+    async def _answer_query(self, question: abci.RequestQuery) -> abci.ResponseQuery:
+        """A query only reads: if answering it fails, the asker is told so and the chain goes on."""
+        try:
+            if question.path.strip("/").startswith(ROWS):
+                return self._answers["query"](question)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._queries, self._answers["query"], question)
+        except Exception:  # noqa: BLE001  a fault in an answer is not one of the state
+            _log.exception("a query failed", path=question.path)
+            return abci.ResponseQuery(code=INTERNAL, codespace="sdk", log="the query failed; the node's log says why")
 
 
 def _remove_socket(path: Path) -> None:

@@ -3,7 +3,7 @@
 import base64
 
 from pivot.chain.handlers import QueryHandler, query
-from pivot.chain.modules.auth.state import public_key
+from pivot.chain.modules.auth.state import check_address, public_key
 from pivot.chain.modules.authz.state import grantees
 from pivot.chain.modules.participants.state import HARDWARE, STORE, hardware
 from pivot.chain.pagination import list_page
@@ -30,6 +30,7 @@ def _all_hardware(
 def _grantees(
     view: View, request: query_pb2.QueryGranteesByMessageTypeRequest
 ) -> query_pb2.QueryGranteesByMessageTypeResponse:
+    check_address("granter_address", request.granter_address)
     granted = grantees(view.state, request.granter_address, request.message_type_url, view.time)
     return query_pb2.QueryGranteesByMessageTypeResponse(
         grantees=[
