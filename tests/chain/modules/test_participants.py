@@ -359,6 +359,11 @@ def test_a_participant_signs_with_its_own_key_and_those_of_its_grantees() -> Non
     )
     listed = {each.address: each.pub_key for each in answer.grantees}
     assert listed == {warm.address: encoded(warm.public_key), cold.address: ""}
+    with pytest.raises(Rejection, match="granter_address"):
+        network.query(
+            "GranteesByMessageType",
+            query_pb2.QueryGranteesByMessageTypeRequest(granter_address="nobody", message_type_url=START),
+        )
 
 
 def test_the_key_of_the_registration_counts_where_no_account_is_known() -> None:

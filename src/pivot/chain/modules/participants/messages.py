@@ -4,14 +4,14 @@ import base64
 import binascii
 import re
 
-from pivot.chain.errors import NetworkCode, NetworkError, SdkCode, SdkError
+from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.handlers import MessageHandler
-from pivot.chain.modules.auth.state import check_public_key, public_key, set_public_key
+from pivot.chain.modules.auth.state import check_address, check_public_key, public_key, set_public_key
 from pivot.chain.modules.participants import hardware_messages
 from pivot.chain.modules.participants.consensus_keys import claim_key
 from pivot.chain.modules.participants.state import is_host, participant, put, require_participant
 from pivot.chain.types import Block
-from pivot.primitives.addresses import CONSENSUS_KEY_LENGTH, InvalidAddress, from_public_key, to_bytes
+from pivot.primitives.addresses import CONSENSUS_KEY_LENGTH, from_public_key
 from pivot.primitives.keys import InvalidSignature, decode_signature, is_public_key, recover, verify
 from pivot.protocol.generated.inference.inference.tx_pb2 import (
     MsgSetGateway,
@@ -33,10 +33,7 @@ _URL = re.compile(r"https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA
 
 def _check_registration(address: str, url: str, validator_key: str, signature: str) -> None:
     """A host gives URL, consensus key and signature; a consumer gives none of them."""
-    try:
-        to_bytes(address)
-    except InvalidAddress as error:
-        raise SdkError(SdkCode.INVALID_ADDRESS, str(error)) from None
+    check_address("address", address)
     if bool(url) != bool(validator_key):
         raise _invalid("a host registers with url and validator_key, a consumer with neither")
     if url:
