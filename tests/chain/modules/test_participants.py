@@ -418,12 +418,18 @@ def test_hardware_is_declared_changed_and_removed() -> None:
     assert len(list(participants.all_hardware(network.state))) == 1
 
 
+def test_a_node_that_was_set_up_anew_may_have_another_number() -> None:
+    network = Network(hardware={"alice": [node(7, name="known")]})
+    network.declare("alice", node(8, name="known"), node(7, name="other"))
+    declared = participants.hardware(network.state, key("alice").address).hardware_nodes
+    assert {each.local_id: each.node_number for each in declared} == {"known": 8, "other": 7}
+
+
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
         ([node(1), node(1)], "newOrModified names a node twice"),
         ([node(1), node(1, name="other")], "cannot have one node_number"),
-        ([node(0, name="known")], "has the number 7 and keeps it"),
         ([node(7, name="other")], "cannot have one node_number"),
         ([node(MAX_NODE_NUMBER + 1)], "node_number of .* above"),
         ([HardwareNode()], "local_id"),

@@ -155,7 +155,7 @@ def test_w10_a_node_that_serves_through_the_sprint_cannot_be_counted_twice() -> 
         refused(
             network, network.commit_message("alice", counts), NetworkCode.INVALID_FIELD, "serves through the sprint"
         )
-    network.declare("alice", node(9, name=f"node{serving}"), removed=[node(serving)])
+    network.declare("alice", node(9, name=f"node{serving}"))
     message = network.commit_message("alice", {9: 5})
     message.nodes[0].node_id = f"node{serving}"
     refused(network, message, NetworkCode.INVALID_FIELD, "serves through the sprint")

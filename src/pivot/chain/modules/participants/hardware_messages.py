@@ -44,7 +44,10 @@ def _check_node(node: HardwareNode) -> None:
 
 
 def _apply_diff(block: Block, message: MsgSubmitHardwareDiff) -> MsgSubmitHardwareDiffResponse:
-    """Take away the nodes removed, then add or replace the others. Removing a node that is not there is no fault."""
+    """Take away the nodes removed, then add or replace the others. Removing a node that is not there is no fault.
+
+    One that comes with another number is another node: it carries no weight of the one that it replaces.
+    """
     require_participant(block.state, message.creator)
     declared = {node.local_id: node for node in hardware(block.state, message.creator).hardware_nodes}
     for node in message.removed:
@@ -53,9 +56,6 @@ def _apply_diff(block: Block, message: MsgSubmitHardwareDiff) -> MsgSubmitHardwa
         for name in node.models:
             if model(block.state, name) is None:
                 raise NetworkError(NetworkCode.INVALID_MODEL, f"{name[:90]!r} is not a model of this network")
-        before = declared.get(node.local_id)
-        if before is not None and before.node_number != node.node_number:
-            raise _invalid(f"node {node.local_id} has the number {before.node_number} and keeps it")
         declared[node.local_id] = node
     _require_numbers(declared.values())
     nodes = [declared[local_id] for local_id in sorted(declared)]
