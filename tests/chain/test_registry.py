@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pivot.chain.errors import Rejection
+from pivot.chain.modules.auth.state import check_address
 from pivot.chain.modules.params.state import view_of
 from pivot.chain.registry import MESSAGES, QUERIES
 from pivot.chain.store.database import Database
@@ -90,7 +91,7 @@ def test_a_message_is_handled_or_refused(chain: Chain, url: str, data: st.DataOb
         handler.check(message)
         assert handler.gas(message) >= 0
         for signer in signers(message):
-            assert isinstance(signer, str)
+            check_address("signer", signer)
         with block.frame():
             handler.handle(block, message)
     for check in INVARIANTS:

@@ -17,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pivot.chain.errors import SdkCode
 from pivot.chain.modules.authz.state import STORE, Permission, forget_expired, grant, grantees, may_act, revoke
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards, MsgRevealElement
 from pivot.protocol.messages import pack
 from pivot.protocol.transactions import NANOSECONDS, timestamp
 from tests.chain.chain import Chain, events_of, key, plain_block
@@ -162,6 +163,15 @@ def test_all_grantees_of_a_type_are_found_without_a_page_limit() -> None:
 )
 def test_what_is_wrong_is_refused(chain: Chain, message: Message) -> None:
     assert chain.deliver(ALICE, message).code in {SdkCode.INVALID_REQUEST, SdkCode.INVALID_ADDRESS}
+
+
+def test_a_granter_that_is_no_address_is_refused(chain: Chain) -> None:
+    result = chain.deliver(BOB, msg_exec(MsgRevoke(granter=BOB.address, grantee="gonka1x", msg_type_url=SEND)))
+    assert result.code == SdkCode.INVALID_ADDRESS
+    claim = MsgClaimRewards(creator="gonka1nobody", epoch_index=1)
+    reveal = MsgRevealElement(creator="", epoch_index=1, element=bytes(32))
+    assert chain.deliver(BOB, msg_exec(claim)).code == SdkCode.INVALID_ADDRESS
+    assert chain.deliver(BOB, msg_exec(reveal)).code == SdkCode.INVALID_ADDRESS
 
 
 def test_a_message_without_a_signer_cannot_be_carried(chain: Chain) -> None:

@@ -182,3 +182,20 @@ async def test_a_second_process_on_the_same_state_is_refused(tmp_path: Path) -> 
     await first.wait()
     assert second.returncode == 1
     assert "already open for writing" in json.loads(log)["error"]
+
+
+@pytest.mark.parametrize("path", ["/store/bank/key", "/cosmos.bank.v1beta1.Query/Balance"])
+async def test_a_query_that_fails_stops_nobody(served: Served, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("pivot.chain.queries._row", broken)
+    monkeypatch.setattr("pivot.chain.queries.params.view_of", broken)
+    client = await served.client()
+    with capture_logs() as logs:
+        (told,) = await client.ask(abci.Request(query=abci.RequestQuery(path=path)))
+    assert (told.query.code, told.query.codespace) == (1, "sdk")
+    assert "log says why" in told.query.log
+    assert [entry["event"] for entry in logs] == ["a query failed"]
+    assert await client.ask(abci.Request(info=abci.RequestInfo()))
+    client.close()

@@ -125,6 +125,7 @@ def _gas_of_exec(known: MessageTable, message: MsgExec) -> int:
 
 
 def _check_exec(known: MessageTable, message: MsgExec) -> None:
+    check_address("grantee", message.grantee)
     if not 0 < len(message.msgs) <= MAX_INNER_MESSAGES:
         raise SdkError(SdkCode.INVALID_REQUEST, f"msgs: 1 to {MAX_INNER_MESSAGES} are needed, not {len(message.msgs)}")
     for packed in message.msgs:
@@ -132,8 +133,10 @@ def _check_exec(known: MessageTable, message: MsgExec) -> None:
             raise SdkError(SdkCode.INVALID_REQUEST, "msgs: MsgExec cannot carry another MsgExec")
         handler, inner = known.unpack(packed)
         handler.check(inner)
-        if len(signers(inner)) != 1:
+        granters = signers(inner)
+        if len(granters) != 1:
             raise SdkError(SdkCode.INVALID_REQUEST, f"msgs: {packed.type_url} must have exactly one signer here")
+        check_address(f"msgs: signer of {packed.type_url}", granters[0])
 
 
 def _exec(known: MessageTable, block: Block, message: MsgExec) -> MsgExecResponse:

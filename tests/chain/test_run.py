@@ -1,0 +1,78 @@
+"""The application's process, run in this one."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from pivot.chain import __main__ as command
+from pivot.chain.run import run
+from pivot.chain.server.frames import encode_frame
+from pivot.chain.store.database import Database
+from pivot.chain.types import STORES
+
+FLUSH = encode_frame(b"\x12\x00")
+EMPTY_FINALIZE_BLOCK = encode_frame(b"\xa2\x01\x00")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """The process sets up the log of all that runs in it."""
+    yield
+    structlog.reset_defaults()
+
+
+def after_start(path: Path, send: bytes, *, terminate: bool) -> threading.Thread:
+    """In a thread: wait for the socket, send these bytes and hear an answer, then end the process, perhaps."""
+
+    def act() -> None:
+        while not path.is_socket():
+            time.sleep(0.01)
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.connect(str(path))
+            engine.sendall(send)
+            assert engine.recv(1_000)
+        if terminate:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    return thread
+
+
+def logged(text: str) -> list[str]:
+    return [json.loads(line)["event"] for line in text.splitlines()]
+
+
+def test_it_serves_until_it_is_told_to_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.sock"
+    thread = after_start(path, FLUSH, terminate=True)
+    assert run(tmp_path / "chain", path) == 0
+    thread.join()
+    assert logged(capfd.readouterr().err) == ["serving", "stopped"]
+
+
+def test_a_failure_ends_it_with_status_1(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.sock"
+    thread = after_start(path, EMPTY_FINALIZE_BLOCK, terminate=False)
+    assert run(tmp_path / "chain", path) == 1
+    thread.join()
+    log = capfd.readouterr().err
+    assert logged(log) == ["serving", "the application stops", "stopped"]
+    assert "Traceback" in log
+
+
+def test_a_state_in_use_is_refused_with_a_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["pivot.chain", "--home", str(tmp_path), "--socket", str(tmp_path / "a.sock")])
+    with Database.open(tmp_path, STORES):
+        assert command.main() == 1
+    assert logged(capfd.readouterr().err) == ["the state cannot be opened"]
