@@ -46,6 +46,12 @@ async def pair(
         yield first, second
 
 
+def checked(one: Host) -> bool:
+    """Whether checks were begun, and all are done."""
+    tasks = [task for _, task in one.checker._checks.values()]
+    return bool(tasks) and all(task.done() for task in tasks)
+
+
 def votes_of(one: Host) -> MsgSubmitPocVotes:
     message = one.outbox.messages["poc-votes:1"]
     assert isinstance(message, MsgSubmitPocVotes)
@@ -64,9 +70,7 @@ async def votes_sent(one: Host) -> list[tuple[str, int, int, str]]:
 async def test_hosts_check_each_other_and_vote(pair: tuple[Host, Host], phases: FakePhases) -> None:
     first, second = pair
     await phases.at(BOOKS_CLOSE + 2)
-    await until(
-        lambda: all(one.checker._checks and all(t.done() for _, t in one.checker._checks.values()) for one in pair)
-    )
+    await until(lambda: checked(first) and checked(second))
     assert "poc-vote-hash:1" not in first.outbox.messages  # another commit may still come
     await phases.at(MARKS.poc_exchange_end)
     await until(lambda: all("poc-vote-hash:1" in one.outbox.messages for one in pair))
@@ -90,7 +94,7 @@ async def test_a_lone_host_checks_itself(one: Host, node: FakeMlNode) -> None:
     await until(lambda: "poc-commit:1" in one.outbox.messages)
     one.include_commit([one.address])
     await one.phases.at(MARKS.poc_exchange_end)
-    await until(lambda: all(t.done() for _, t in one.checker._checks.values()) and one.checker._checks)
+    await until(lambda: checked(one))
     await one.phases.at(MARKS.poc_validation_start)
     await until(lambda: "poc-vote-hash:1" in one.outbox.messages)
     assert await votes_sent(one) == [(one.address, 20, 0, "POC_VALID")]
@@ -124,7 +128,7 @@ async def test_votes_survive_a_restart(
 ) -> None:
     first, _ = pair
     await phases.at(MARKS.poc_exchange_end)
-    await until(lambda: all(t.done() for _, t in first.checker._checks.values()))
+    await until(lambda: checked(first))
     await phases.at(MARKS.poc_validation_start)
     await until(lambda: "poc-vote-hash:1" in first.outbox.messages)
     async with host(chain, phases, tmp_path / "first", number=1) as again:

@@ -13,7 +13,7 @@ from pivot.api.fleet.declaration import NodeDeclaration
 from pivot.protocol.generated.inference.inference.types_pb2 import PocVerdict
 from tests.api.fleet.chain import epoch, until
 from tests.api.poc.host import Host
-from tests.api.poc.test_checker import votes_of
+from tests.api.poc.test_checker import checked, votes_of
 from tests.api.poc.test_prover import BOOKS_CLOSE, MARKS
 
 PATIENCE_S = 60.0
@@ -59,8 +59,7 @@ async def test_a_real_ml_node_proves_and_checks(one: Host) -> None:
         await until(lambda: "poc-commit:1" in one.outbox.messages)
         one.include_commit([one.address])
         await one.phases.at(MARKS.poc_exchange_end)
-        checks = one.checker._checks
-        await until(lambda: checks and all(task.done() for _, task in checks.values()), PATIENCE_S)
+        await until(lambda: checked(one), PATIENCE_S)
         await one.phases.at(MARKS.poc_validation_start)
         await until(lambda: "poc-vote-hash:1" in one.outbox.messages)
         await one.phases.at(MARKS.poc_validation_reveal)
