@@ -136,7 +136,7 @@ async def test_votes_survive_a_restart(
         await until(lambda: "poc-vote-hash:1" in again.outbox.messages)
         assert again.outbox.messages["poc-vote-hash:1"] == first.outbox.messages["poc-vote-hash:1"]
         await phases.at(MARKS.poc_validation_reveal)
-        await until(lambda: "poc-votes:1" in again.outbox.messages)
+        await until(lambda: all("poc-votes:1" in one.outbox.messages for one in (first, again)))
         assert votes_of(again) == votes_of(first)
 
 
