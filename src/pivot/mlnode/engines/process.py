@@ -67,18 +67,11 @@ class ProcessEngine:
         command = self._command_for(request)
         try:
             listen(self._host, self._port).close()  # else something other would answer in the engine's place
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                limit=MAX_LINE_BYTES,
-                start_new_session=True,
-            )
-            self._reading = asyncio.create_task(self._read(self._process))
-            await self._until_healthy(self._process)
+            process = await self._spawn(command)
         except (CannotListen, OSError) as error:
             raise EngineFailed(f"the engine cannot be started: {error}") from error
+        try:
+            await self._until_healthy(process)
         except BaseException:
             await self.stop()
             raise
@@ -110,6 +103,22 @@ class ProcessEngine:
             return "no engine was started"
         await self._process.wait()
         return await self._reason(self._process)
+
+    async def _spawn(self, command: Sequence[str]) -> asyncio.subprocess.Process:
+        """The process, adopted; when cancelled, nothing is left of it."""
+        spawning = asyncio.create_task(_create(command))
+        try:
+            process = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            self._adopt(await spawning)  # it may have begun, and children of its own
+            await self.stop()
+            raise
+        self._adopt(process)
+        return process
+
+    def _adopt(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._reading = asyncio.create_task(self._read(process))
 
     async def _until_healthy(self, process: asyncio.subprocess.Process) -> None:
         ended = asyncio.create_task(process.wait())
@@ -153,3 +162,14 @@ class ProcessEngine:
             text = line.decode(errors="replace").rstrip("\n")
             self._lines.append(text)
             sys.stderr.write(text + "\n")
+
+
+async def _create(command: Sequence[str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=MAX_LINE_BYTES,
+        start_new_session=True,
+    )

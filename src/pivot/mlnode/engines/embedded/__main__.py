@@ -24,6 +24,7 @@ from pivot.mlnode.logs import configure_logs
 DEFAULT_SLOTS = 16
 MAX_WAITING_PER_SLOT = 16
 GRACE_S = 1
+READ_BYTES = 4_096
 KEEP_ALIVE_S = 75
 EXIT_FAILED = 1
 
@@ -77,7 +78,8 @@ async def serve(server: uvicorn.Server, scheduler: Scheduler, listening: socket.
 
 def _end_with_stdin() -> None:
     """Whoever started this holds the other end: when it is gone, so is this process."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), READ_BYTES):
+        pass
     os._exit(EXIT_FAILED)
 
 

@@ -243,8 +243,9 @@ async def _body(http: Request, kind: type[Parsed]) -> Parsed:
     except orjson.JSONDecodeError as error:
         raise Refused(HTTPStatus.BAD_REQUEST, f"The body is no valid JSON: {error}") from error
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        fault = max(faults, key=lambda each: len(each["loc"]))  # of a field with alternatives, the one that fits best
+        place = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or part.isidentifier())
         message = fault["msg"].removeprefix("Value error, ")
         raise Refused(
             HTTPStatus.BAD_REQUEST, f"{place}: {message}" if place else message, param=place or None
