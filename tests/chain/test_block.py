@@ -2,6 +2,10 @@
 
 import base64
 import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cosmpy.protos  # noqa: F401
 import pytest
@@ -38,6 +42,7 @@ from pivot.protocol.parameters import preset_params
 from pivot.protocol.poc import vote_hash
 from tests.chain.chain import CHAIN_ID, Chain, consensus_key, events_of, key
 
+ROOT = Path(__file__).parent.parent.parent
 HOSTS = ("alice", "bob")
 SECRET = hashlib.sha256(b"secret").digest()
 SALT = bytes(32)
@@ -156,6 +161,29 @@ def test_what_nobody_claims_goes_to_the_community_pool() -> None:
     chain.block()
     reward = preset_params("test").reward_params.initial_epoch_reward
     assert chain.balance(COMMUNITY_POOL) >= reward // 3 + reward * 2 // 3
+
+
+SCENARIO = """
+from tests.chain.test_block import new_chain, must, declare, sprint
+chain = new_chain()
+for name in ("alice", "bob"):
+    must(chain, name, declare(name))
+for _ in range(2):
+    sprint(chain, {"alice": 60, "bob": 30})
+print(chain.store.app_hash.hex())
+"""
+
+
+def test_every_process_comes_to_the_same_app_hash() -> None:
+    """The order in which Python keeps sets and hashes text differs between processes; nothing may depend on it."""
+    hashes = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        run = subprocess.run(
+            [sys.executable, "-c", SCENARIO], env=environment, capture_output=True, text=True, check=True
+        )
+        hashes.add(run.stdout)
+    assert len(hashes) == 1
 
 
 @pytest.fixture

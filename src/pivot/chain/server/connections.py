@@ -29,6 +29,7 @@ class Server:
     """Serves one application. The first failure that is no refusal ends it: a state machine that errs must stop."""
 
     def __init__(self, application: Application) -> None:
+        self._application = application
         self._answers = answers(application)
         self._queries = ThreadPoolExecutor(1, thread_name_prefix="query")
         self._failed: asyncio.Future[None] | None = None
@@ -96,9 +97,9 @@ class Server:
         """A query only reads: if answering it fails, the asker is told so and the chain goes on."""
         try:
             if question.path.strip("/").startswith(ROWS):
-                return self._answers["query"](question)
+                return self._application.query(question)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._queries, self._answers["query"], question)
+            return await loop.run_in_executor(self._queries, self._application.query, question)
         except Exception:  # noqa: BLE001  a fault in an answer is not one of the state
             _log.exception("a query failed", path=question.path)
             return abci.ResponseQuery(code=INTERNAL, codespace="sdk", log="the query failed; the node's log says why")
