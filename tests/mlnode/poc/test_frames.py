@@ -1,0 +1,34 @@
+import io
+
+import pytest
+
+from pivot.mlnode.poc.frames import (
+    MAX_FRAME_BYTES,
+    Job,
+    Sprint,
+    decode_job,
+    decode_sprint,
+    encode,
+    frame,
+    frame_length,
+    read_frame,
+)
+
+
+def test_messages_survive_the_pipe() -> None:
+    sprint, job = Sprint("devnet", "ff" * 32), Job("gonka1host", (1, 2**62))
+    pipe = io.BytesIO(encode(sprint) + encode(job) + frame(b""))
+    assert decode_sprint(read_frame(pipe) or b"") == sprint
+    assert decode_job(read_frame(pipe) or b"") == job
+    assert read_frame(pipe) == b""
+    assert read_frame(pipe) is None
+
+
+@pytest.mark.parametrize("rest", [b"", b"\x00\x00", frame(b"abcd")[:-1]])
+def test_a_pipe_that_ends_in_the_middle_is_an_end(rest: bytes) -> None:
+    assert read_frame(io.BytesIO(rest)) is None
+
+
+def test_an_oversized_frame_is_refused() -> None:
+    with pytest.raises(ValueError, match="over the limit"):
+        frame_length((MAX_FRAME_BYTES + 1).to_bytes(4, "big"))
