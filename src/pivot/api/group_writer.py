@@ -1,6 +1,7 @@
 """Rows of many callers in one transaction: while one is being written, the next one gathers."""
 
 import asyncio
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Insert, Table
@@ -43,20 +44,21 @@ class GroupWriter:
                     if not written.done():
                         written.set_exception(error)
                         written.exception()  # a row that nobody waits for is no loose end
-            else:
-                for _, _, written in group:
-                    if not written.done():
-                        written.set_result(None)
 
     async def _write(self, group: list[tuple[Table, dict[str, Any], asyncio.Future[None]]]) -> None:
         rows: dict[Table, list[dict[str, Any]]] = {}
         for table, row, _ in group:
             rows.setdefault(table, []).append(row)
-        async with self._database.engine.begin() as connection:
+        async with self._database.engine.connect() as connection:
             for table, of_table in rows.items():
                 await connection.execute(_insert_new(connection.dialect.name, table), of_table)
+            await connection.commit()
+            for _, _, written in group:  # they need not wait for the connection to go back to its pool
+                if not written.done():
+                    written.set_result(None)
 
 
+@cache
 def _insert_new(dialect: str, table: Table) -> Insert:
     insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     return insert.on_conflict_do_nothing()

@@ -157,6 +157,18 @@ async def test_a_time_stamp_outside_the_window_is_refused(network: Network, offs
     assert f"Request timestamp {sentence}" in reply.error
 
 
+@pytest.mark.parametrize("drift_s", [-1000, 0, 1000])
+async def test_the_gateways_stamps_are_good_whatever_this_machines_clock_says(network: Network, drift_s: int) -> None:
+    access = network.hosts[0].service.access
+    access._wall_clock_ns = lambda: BLOCK_TIME_NS + drift_s * SECOND
+    access._last_stamp = 0
+    replies = [await network.post(network.hosts[0], network.body()) for _ in range(3)]
+    assert [reply.status for reply in replies] == [200] * 3
+    starts = await network.hosts[0].started()
+    assert all(start.attempt == 0 for start in starts)
+    assert len({start.request_timestamp for start in starts}) == 3
+
+
 async def test_a31_a_used_signature_is_refused_also_at_the_same_moment(network: Network) -> None:
     body = network.body()
     headers = network.signed(body, network.hosts[0])

@@ -99,6 +99,7 @@ class FakeEngine:
         await self._event(response, {**base, "choices": [first], "prompt_token_ids": PROMPT_TOKEN_IDS})
         for number, word in enumerate(words):
             if self.breaks_after == number:
+                await asyncio.sleep(0.05)  # what was written is on its way
                 request.transport.abort()  # type: ignore[union-attr]
                 return response
             await asyncio.sleep(self.pause_s)

@@ -245,9 +245,9 @@ class Network:
         async with self.http.post(host.url + "/v1/chat/completions", data=body, headers=told) as answer:
             return Reply(answer.status, await answer.read(), dict(answer.headers))
 
-    def drawn(self, inference_id: str) -> list[str]:
+    def drawn(self, inference_id: str, epoch: int = EPOCH) -> list[str]:
         """The executors of a request, first choice first."""
-        return draw.executors([(host.address, 10) for host in self.hosts], inference_id, bytes([EPOCH]) * 32)
+        return draw.executors([(host.address, 10) for host in self.hosts], inference_id, bytes([epoch]) * 32)
 
     def first_drawn(self, host: Host, **fields: Any) -> tuple[bytes, dict[str, str]]:
         """A body and headers whose first executor is the given host, with the first host as transfer agent."""
@@ -261,6 +261,7 @@ class Network:
         """A start that host 0 as transfer agent would send for this body, with `changes` made before it signs."""
         agent = self.hosts[0]
         headers = self.signed(body, agent)
+        drawn = self.drawn(headers["Authorization"], changes.get("epoch_id", EPOCH))
         fields: dict[str, Any] = {
             "creator": agent.address,
             "inference_id": headers["Authorization"],
@@ -274,7 +275,7 @@ class Network:
             "transferred_by": agent.address,
             "developer_public_key": self.developer.public_key,
             "assigned_to": host.address,
-            "attempt": self.drawn(headers["Authorization"]).index(host.address),
+            "attempt": drawn.index(host.address),
         }
         start = MsgStartInference(**{**fields, **changes})
         start.transfer_signature = agent.identity.account.sign_base64(signing.start_sign_bytes(start))
@@ -311,7 +312,7 @@ async def running_network(folder: Path, engines: Sequence[int] = (1, 1)) -> Asyn
         network = Network(chain, [], PrivateKey(secrets.token_bytes(32)), http)
         for number, count in enumerate(engines):
             nodes = [await stack.enter_async_context(FakeEngine.running()) for _ in range(count)]
-            network.hosts.append(await stack.enter_async_context(_running_host(folder / str(number), chain, nodes)))
+            network.hosts.append(await stack.enter_async_context(running_host(folder / str(number), chain, nodes)))
         chain.form_group(EPOCH, {host.address: 10 for host in network.hosts})
         for each in network.hosts:
             chain.balances[each.identity.gateway.address] = 10**9
@@ -320,7 +321,7 @@ async def running_network(folder: Path, engines: Sequence[int] = (1, 1)) -> Asyn
 
 
 @asynccontextmanager
-async def _running_host(home: Path, chain: FakeChain, engines: list[FakeEngine]) -> AsyncIterator[Host]:
+async def running_host(home: Path, chain: FakeChain, engines: list[FakeEngine]) -> AsyncIterator[Host]:
     settings = ApiSettings(
         home=home, api=HttpSettings(api_keys=[API_KEY], allow_private_urls=True, max_request_bytes=65_536)
     )

@@ -106,12 +106,15 @@ class Execution:
                             marked = self._use_signature(start)
                             acceptance = self._acceptance(start)
                             yield Accepted(acceptance)
-                            await marked
-                        async with engine.ask(self._http, lease.inference_url, body, stream=request.stream) as reply:
-                            async with aclosing(_relayed(reply, transcript)) as relayed:
-                                async for part in relayed:
+                        async with (
+                            engine.ask(self._http, lease.inference_url, body, stream=request.stream) as reply,
+                            aclosing(_relayed(reply, transcript)) as relayed,
+                        ):
+                            async for part in relayed:
+                                if not begun:
+                                    await marked  # the mark goes to disk while the engine works
                                     begun = True
-                                    yield part
+                                yield part
                             return
                 except NoNodeAvailable as error:
                     raise Unavailable(f"no node of this host is free for {request.model!r}: {error}") from None
