@@ -24,7 +24,7 @@ from pivot.mlnode.engines.embedded.weights import Floats, UnsupportedModel, load
 Ids = npt.NDArray[np.int64]
 
 ARCHITECTURE = "Qwen2ForCausalLM"
-FEW_ROWS = 4
+FEW_ROWS = 8
 """Up to so many rows are multiplied one by one: a BLAS is slower on thin matrices, and the result is a lone row's."""
 
 
