@@ -64,6 +64,6 @@ def test_cosmpy_sends_coins_and_reads_the_balance(two_hosts: Network, interface:
     )
     ledger = LedgerClient(config)
     wallet = LocalWallet(CosmpyKey(bytes.fromhex(developer_key(two_hosts))), prefix="gonka")
-    recipient = PrivateKey(bytes([8, len(interface)]) * 16).address
+    recipient = PrivateKey(interface.encode() * 8).address
     ledger.send_tokens(recipient, 4321, "ngonka", wallet).wait_to_complete(timeout=30, poll_period=0.2)
     assert ledger.query_bank_balance(recipient, "ngonka") == 4321

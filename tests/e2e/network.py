@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import itertools
 import json
@@ -65,7 +66,9 @@ class Network:
             "Content-Type": "application/json",
         }
 
-    async def ask(self, session: aiohttp.ClientSession, host: int, text: str = "What is an epoch?", **fields: Any) -> Answer:
+    async def ask(
+        self, session: aiohttp.ClientSession, host: int, text: str = "What is an epoch?", **fields: Any
+    ) -> Answer:
         """A request with the API key, to one host."""
         headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}
         return await self.post(session, host, self.chat_body(text, **fields), headers)
@@ -144,6 +147,18 @@ class Answer:
         lines = [line.removeprefix("data: ") for line in self.raw.decode().split("\n") if line.startswith("data: ")]
         assert lines[-1] == "[DONE]"
         return [json.loads(line) for line in lines[:-1]]
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for known in found:
+        found += [child for child, parent in parents.items() if parent == known]
+    return found
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.e2e.network import Network, get, until
+from tests.e2e.network import Network, family, get, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
@@ -107,7 +107,9 @@ async def test_an_added_ml_node_raises_its_hosts_weight(two_hosts: Network, sess
             assert await removed.json() is True
 
 
-async def test_a_request_in_the_sprint_waits_and_is_answered(two_hosts: Network, session: aiohttp.ClientSession) -> None:
+async def test_a_request_in_the_sprint_waits_and_is_answered(
+    two_hosts: Network, session: aiohttp.ClientSession
+) -> None:
     async def sprinting() -> bool:
         latest = await get(session, f"{two_hosts.hosts[0]['public_url']}/v1/epochs/latest")
         return bool(latest["phase"] == "PoCGenerate")
@@ -117,21 +119,30 @@ async def test_a_request_in_the_sprint_waits_and_is_answered(two_hosts: Network,
     assert answer.status == 200, answer.raw
 
 
-async def test_when_a_hosts_ml_node_dies_the_other_host_answers(two_hosts: Network, session: aiohttp.ClientSession) -> None:
-    victims = [each for each in two_hosts.processes() if each["name"] == "mlnode" and each["host"] == 1]
-    for victim in victims:
-        os.kill(victim["pid"], signal.SIGSTOP)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hanging"])
+async def test_when_a_hosts_ml_node_is_lost_the_other_host_answers(
+    two_hosts: Network, session: aiohttp.ClientSession, number: signal.Signals
+) -> None:
+    [victim] = [each for each in two_hosts.processes() if each["name"] == "mlnode" and each["host"] == 1]
+    lost = family(victim["pid"])
+    for pid in lost:
+        os.kill(pid, number)
     try:
-        answers = await asyncio.gather(*(two_hosts.ask(session, 0, f"Question {n}", max_tokens=4) for n in range(6)))
+        answers = await asyncio.gather(*(two_hosts.ask(session, 0, f"Question {n}", max_tokens=4) for n in range(12)))
     finally:
-        for victim in victims:
-            os.kill(victim["pid"], signal.SIGCONT)
-    assert [answer.status for answer in answers] == [200] * 6, [answer.raw for answer in answers]
+        if number == signal.SIGSTOP:
+            for pid in lost:
+                os.kill(pid, signal.SIGCONT)
+    assert [answer.status for answer in answers] == [200] * 12, [answer.raw for answer in answers]
     records = [await two_hosts.record(session, 0, answer.json["id"]) for answer in answers]
-    assert {record["executed_by"] for record in records} == {two_hosts.hosts[0]["address"]}
+    moved_on = [record for record in records if int(record["attempt"]) > 0]
+    assert moved_on, "12 requests were all drawn for the host that had its ML node"
+    assert {record["executed_by"] for record in moved_on} == {two_hosts.hosts[0]["address"]}
 
 
-async def test_all_hosts_have_the_same_app_hash_at_every_height(two_hosts: Network, session: aiohttp.ClientSession) -> None:
+async def test_all_hosts_have_the_same_app_hash_at_every_height(
+    two_hosts: Network, session: aiohttp.ClientSession
+) -> None:
     latest = await get(session, f"{two_hosts.hosts[0]['rpc_url']}/status")
     height = int(latest["result"]["sync_info"]["latest_block_height"]) - 2
     for wanted in range(2, height, 7):

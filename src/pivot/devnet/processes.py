@@ -1,8 +1,10 @@
 """The processes of a devnet: which command, which settings, in which order."""
 
 import json
+import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pivot.devnet.plan import LOOPBACK, MODEL, HostPlan, MlNodePlan, Plan, host_home, write_private
@@ -12,6 +14,9 @@ from pivot.node.supervisor import ProcessSpec
 from pivot.protocol.parameters import timeout_commit
 
 ML_NODE_MAX_CONCURRENT = 16
+ENGINE_PATIENCE_SECONDS = 15.0
+"""An engine starts after this long even if a node of its host is not up: the network does without it."""
+CONNECT_SECONDS = 0.2
 
 
 def engine_home(home: Path, index: int) -> EngineHome:
@@ -32,9 +37,32 @@ def process_groups(plan: Plan, home: Path, engine: Path) -> list[list[ProcessSpe
             logs=home / "logs",
             log_prefix=f"host{index}-",
             host=index,
+            engine_waits_for=_all_listen(host),
         )
         groups += [*node_groups(settings), [_api(plan, home, index, host)]]
     return groups
+
+
+def _all_listen(host: HostPlan) -> Callable[[], bool]:
+    """Whether the host's API node and ML nodes are up: the first sprint begins two seconds after the first block."""
+    ports = [host.callback_port, *(node.management_port for node in host.ml_nodes)]
+    began: float | None = None
+
+    def listen() -> bool:
+        nonlocal began
+        now = time.monotonic()
+        began = now if began is None else began
+        return now - began > ENGINE_PATIENCE_SECONDS or all(_listens(port) for port in ports)
+
+    return listen
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def write_settings(plan: Plan, home: Path) -> None:

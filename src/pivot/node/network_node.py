@@ -3,6 +3,7 @@
 import hashlib
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class NodeSettings:
     logs: Path | None = None
     log_prefix: str = ""
     host: int = 0
+    engine_waits_for: Callable[[], bool] | None = None
+    """The engine makes no block before this is true (besides waiting for its application)."""
 
     @property
     def engine_home(self) -> Path:
@@ -62,10 +65,21 @@ def node_groups(settings: NodeSettings) -> list[list[ProcessSpec]]:
     return [
         [
             _spec(settings, "application", application),
-            ProcessSpec("engine", engine, _log(settings, "engine"), settings.host, waits_for=socket.exists),
+            ProcessSpec(
+                "engine", engine, _log(settings, "engine"), settings.host, waits_for=_engine_may_start(settings)
+            ),
         ],
         [_spec(settings, "gateway", gateway)],
     ]
+
+
+def _engine_may_start(settings: NodeSettings) -> Callable[[], bool]:
+    socket = application_socket(settings.home)
+
+    def may_start() -> bool:
+        return socket.exists() and (settings.engine_waits_for is None or settings.engine_waits_for())
+
+    return may_start
 
 
 def _spec(settings: NodeSettings, name: str, command: list[str]) -> ProcessSpec:
