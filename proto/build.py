@@ -62,7 +62,9 @@ def rewrite_imports(folder: Path) -> None:
         text = re.sub(
             r"^from inference(\.\S+)? import", r"from pivot.protocol.generated.inference\1 import", text, flags=re.M
         )
-        text = re.sub(r"^import inference\.(\S+)$", r"import pivot.protocol.generated.inference.\1", text, flags=re.M)
+        text = re.sub(
+            r"^import inference\.(\S+)$", r"import pivot.protocol.generated.inference.\1", text, flags=re.MULTILINE
+        )
         if file.suffix == ".pyi":
             text = re.sub(r"(?<![\w.])inference\.inference\.", "pivot.protocol.generated.inference.inference.", text)
             text = text.replace("pivot.protocol.generated.pivot.protocol.generated.", "pivot.protocol.generated.")

@@ -132,7 +132,7 @@ class Blocks:
             codespace=told.get("codespace", ""),
         )
 
-    async def _block(self, height: int | None) -> dict[str, Message]:
+    async def _block(self, height: int | None) -> dict[str, Any]:
         told = await self._engine.call("block", {} if height is None else {"height": str(height)})
         if not told.get("block"):
             raise Refusal(StatusCode.NOT_FOUND, f"this node has no block {height}")

@@ -15,7 +15,7 @@ import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on th
 import orjson
 from google.api import annotations_pb2
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from grpc import StatusCode
 
@@ -94,7 +94,8 @@ def to_json(message: Message) -> bytes:
 
 
 def _routes(method: Method) -> Iterable[Route]:
-    rule = method.descriptor.GetOptions().Extensions[annotations_pb2.http]
+    options: Any = method.descriptor.GetOptions()
+    rule = options.Extensions[annotations_pb2.http]
     for binding in (rule, *rule.additional_bindings):
         for verb in ("get", "post"):
             template: str = getattr(binding, verb)
@@ -174,7 +175,8 @@ def _set(target: Message, name: str, text: str, full_name: str) -> None:
         raise Refusal(StatusCode.INVALID_ARGUMENT, f"{full_name}: {str(error)[:300]}") from error
 
 
-def _field(message: Descriptor, name: str) -> FieldDescriptor | None:
+def _field(message: Any, name: str) -> Any:
+    """The field's descriptor by either of its names, or None."""
     return message.fields_by_name.get(name) or message.fields_by_camelcase_name.get(name)
 
 

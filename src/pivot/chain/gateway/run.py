@@ -70,7 +70,7 @@ class _Server(uvicorn.Server):
 def _rest_server(application: RestApplication, address: str) -> uvicorn.Server:
     host, _, port = address.rpartition(":")
     config = uvicorn.Config(
-        application,  # type: ignore[arg-type]  # ASGI's types are narrower there
+        application,
         host=host,
         port=int(port),
         log_level="warning",
