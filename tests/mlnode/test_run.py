@@ -10,11 +10,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.mlnode.fakes import FakeApiNode, sprint
+
+UP = {"model": "pivot/tiny-random", "dtype": "float16"}
 
 
 def free_port() -> int:
@@ -53,6 +56,12 @@ async def node(**settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Proces
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def get(url: str) -> dict[str, object]:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        answer: dict[str, object] = await response.json()
+        return answer
 
 
 async def post(url: str, body: object) -> dict[str, object]:
@@ -97,6 +106,48 @@ async def test_a_signal_ends_the_node_and_its_worker_and_logs_are_json(
         await gone(workers)
     lines = [json.loads(line) for line in output.splitlines()]
     assert any(line["event"] == "in mode POW" and line["logger"] == "pivot.mlnode.service" for line in lines)
+
+
+async def test_from_proof_of_compute_to_inference_and_back(api: FakeApiNode, models: Path) -> None:
+    port = free_port()
+    async with node(MLNODE_MODELS_DIR=str(models), MLNODE_INFERENCE_PORT=str(port)) as (process, url):
+        for _ in range(2):  # test_m8: the inference port opens again
+            await post(f"{url}/api/v1/pow/init/generate", sprint(api.url).model_dump())
+            seen = api.leaves
+            while api.leaves == seen:
+                await asyncio.sleep(0.01)
+            refused = await post(f"{url}/api/v1/inference/up", UP)
+            assert (
+                refused["detail"]
+                == "Cannot run INFERENCE because MLNode is currently in POW mode. Please stop POW first."
+            )
+            await post(f"{url}/api/v1/stop", None)
+            assert await post(f"{url}/api/v1/inference/up", UP) == {"status": "OK"}
+            answer = await post(f"http://127.0.0.1:{port}/v1/completions", {"prompt": "hi", "max_tokens": 3})
+            assert answer["usage"] == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
+            await post(f"{url}/api/v1/stop", None)
+            assert children(process.pid) == set()
+
+
+async def test_an_engine_that_dies_leaves_a_stopped_node_with_the_reason(models: Path) -> None:
+    async with node(MLNODE_MODELS_DIR=str(models)) as (process, url):
+        assert await post(f"{url}/api/v1/inference/up", UP) == {"status": "OK"}
+        (engine,) = children(process.pid)
+        os.kill(engine, signal.SIGKILL)
+        while (answer := await get(f"{url}/api/v1/state"))["state"] != "STOPPED":
+            await asyncio.sleep(0.01)
+        assert str(answer["error"]).startswith("the engine ended with exit code -9")
+        assert await post(f"{url}/api/v1/inference/up", UP) == {"status": "OK"}
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+async def test_an_engine_does_not_outlive_its_node(models: Path, ending: signal.Signals) -> None:
+    async with node(MLNODE_MODELS_DIR=str(models)) as (process, url):
+        await post(f"{url}/api/v1/inference/up", UP)
+        engines = children(process.pid)
+        assert engines
+        process.send_signal(ending)
+        await gone(engines)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

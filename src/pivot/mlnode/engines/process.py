@@ -12,8 +12,9 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 
 import aiohttp
 
@@ -36,11 +37,22 @@ CommandFor = Callable[[InferenceUp], Sequence[str]]
 
 
 class ProcessEngine:
-    """Runs the process that `command_for` names, which listens on host and port."""
+    """Runs the process that `command_for` names, which listens on host and port.
 
-    def __init__(self, session: aiohttp.ClientSession, command_for: CommandFor, host: str, port: int) -> None:
+    environment: variables for the process, where this one's own environment does not have them.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        command_for: CommandFor,
+        host: str,
+        port: int,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._session = session
         self._command_for = command_for
+        self._environment = environment
         self._host, self._port = host, port
         self._request: InferenceUp | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -106,7 +118,7 @@ class ProcessEngine:
 
     async def _spawn(self, command: Sequence[str]) -> asyncio.subprocess.Process:
         """The process, adopted; when cancelled, nothing is left of it."""
-        spawning = asyncio.create_task(_create(command))
+        spawning = asyncio.create_task(_create(command, {**self._environment, **os.environ}))
         try:
             process = await asyncio.shield(spawning)
         except asyncio.CancelledError:
@@ -164,12 +176,13 @@ class ProcessEngine:
             sys.stderr.write(text + "\n")
 
 
-async def _create(command: Sequence[str]) -> asyncio.subprocess.Process:
+async def _create(command: Sequence[str], environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=MAX_LINE_BYTES,
+        env=environment,
         start_new_session=True,
     )

@@ -19,6 +19,8 @@ DTYPES = ("auto", "float16", "bfloat16", "float32", "half", "float")
 """Taken for what they ask of others: this engine computes in fp32 whatever the dtype."""
 ARGUMENTS = ("--max-model-len", "--max-num-seqs")
 """What a request may set, named and meant as in vLLM."""
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""Small matrices are slower on more threads; an operator with larger ones may set it otherwise."""
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -34,7 +36,7 @@ def embedded_engine(session: aiohttp.ClientSession, models: Path, host: str, por
         arguments = known_arguments(request.additional_args)
         return [sys.executable, "-m", ENGINE_MODULE, *place, *address, "--end-with-stdin", *arguments]
 
-    return ProcessEngine(session, command_for, host, port)
+    return ProcessEngine(session, command_for, host, port, ONE_THREAD)
 
 
 def model_folder(models: Path, model: str) -> Path:
