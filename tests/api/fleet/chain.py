@@ -13,6 +13,7 @@ from pivot.primitives.keys import PrivateKey
 from pivot.protocol.epochs import boundaries, phase_at
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
 from pivot.protocol.generated.inference.inference.params_pb2 import Params
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitHardwareDiff
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     ActiveParticipants,
     Epoch,
@@ -40,7 +41,7 @@ class FakeChain:
     chain_id: str = CHAIN_ID
     down: bool = False
     models: list[Model] = field(default_factory=lambda: [Model(id=MODEL, model_args=["--max-model-len", "1024"])])
-    hardware: list[HardwareNode] = field(default_factory=list)
+    hardware: dict[str, list[HardwareNode]] = field(default_factory=dict)
     groups: dict[tuple[int, str], EpochGroupData] = field(default_factory=dict)
     participants: dict[str, Participant] = field(default_factory=dict)
     keys: dict[str, list[bytes]] = field(default_factory=dict)
@@ -57,9 +58,10 @@ class FakeChain:
             case "ModelsAll":
                 return queries.QueryModelsAllResponse(model=self.models)
             case "HardwareNodes":
-                if not self.hardware:
+                if request.participant not in self.hardware:
                     raise NOT_FOUND
-                nodes = HardwareNodes(participant=request.participant, hardware_nodes=self.hardware)
+                mine = self.hardware[request.participant]
+                nodes = HardwareNodes(participant=request.participant, hardware_nodes=mine)
                 return queries.QueryHardwareNodesResponse(nodes=nodes)
             case "PocCommits":
                 return queries.QueryPocCommitsResponse(duties=self.duties.get(request.epoch_index, []))
@@ -104,6 +106,15 @@ class FakeChain:
 
     async def inference(self, inference_id: str) -> Inference | None:
         raise NotImplementedError
+
+    def take_hardware(self, _key: str, message: Message) -> int | None:
+        """What the chain does with a report of hardware; other messages are left waiting."""
+        if not isinstance(message, MsgSubmitHardwareDiff):
+            return None
+        gone = {each.local_id for each in [*message.removed, *message.newOrModified]}
+        kept = [each for each in self.hardware.get(message.creator, []) if each.local_id not in gone]
+        self.hardware[message.creator] = [*kept, *message.newOrModified]
+        return 0
 
     def _note(self, name: str) -> None:
         self.asked.append(name)

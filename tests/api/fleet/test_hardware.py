@@ -8,7 +8,6 @@ from pivot.api.fleet import hardware as module
 from pivot.api.fleet.declaration import NodeDeclaration
 from pivot.api.fleet.hardware import HardwareReport, hardware_diff
 from pivot.api.fleet.registry import Registry
-from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitHardwareDiff
 from tests.api.fleet.chain import FakeChain, FakeOutbox, key, until
 
 ADDRESS = key(1).address
@@ -17,13 +16,6 @@ ADDRESS = key(1).address
 def node(node_id: str, port: int, **fields: Any) -> NodeDeclaration:
     document = {"id": node_id, "host": "10.0.0.5", "inference_port": port, "poc_port": port + 1, "max_concurrent": 1}
     return NodeDeclaration.parse({**document, "models": {"b": {}, "a": {}}, **fields})
-
-
-def apply(chain: FakeChain, message: MsgSubmitHardwareDiff) -> int:
-    """What the chain does with the message."""
-    gone = {each.local_id for each in [*message.removed, *message.newOrModified]}
-    chain.hardware = [each for each in chain.hardware if each.local_id not in gone] + list(message.newOrModified)
-    return 0
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +37,7 @@ def sent(outbox: FakeOutbox) -> list[Any]:
 async def test_nodes_are_told_with_numbers_and_models(
     database: Database, chain: FakeChain, outbox: FakeOutbox, report: HardwareReport
 ) -> None:
-    outbox.on_put = lambda _key, message: apply(chain, message)
+    outbox.on_put = chain.take_hardware
     registry = Registry(database)
     await registry.put(node("one", 1000, hardware=[{"type": "H100", "count": 8}]), 0)
     report.start()

@@ -22,7 +22,7 @@ from pivot.api.settings import ApiSettings
 from pivot.protocol.generated.inference.inference.query_pb2 import PocDuty
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCommitPoc
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant, PocCommit
-from tests.api.fleet.chain import FakeChain, FakeOutbox, FakePhases, key
+from tests.api.fleet.chain import FakeChain, FakeOutbox, FakePhases, key, until
 from tests.api.fleet.ml_node import FakeMlNode
 from tests.api.serving import serving
 
@@ -46,6 +46,7 @@ class Host:
 
     async def add(self, node: FakeMlNode, node_id: str = "node1") -> None:
         await self.fleet.put(NodeDeclaration.parse(node.declared(node_id)))
+        await until(lambda: any(known.local_id == node_id for known in self.chain.hardware.get(self.address, [])))
 
     def commit(self, epoch: int = 1) -> MsgCommitPoc:
         message = self.outbox.messages[f"poc-commit:{epoch}"]
@@ -77,7 +78,7 @@ async def host(
         async with database.engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        outbox = FakeOutbox()
+        outbox = FakeOutbox(on_put=chain.take_hardware)
         fleet = HostFleet(database, http, settings, identity, chain, outbox)
         await fleet.start()
         stack.push_async_callback(fleet.close)

@@ -73,6 +73,9 @@ async def test_hosts_check_each_other_and_vote(pair: tuple[Host, Host], phases: 
     await until(lambda: checked(first) and checked(second))
     assert "poc-vote-hash:1" not in first.outbox.messages  # another commit may still come
     await phases.at(MARKS.poc_exchange_end)
+    await until(lambda: not first.checker._checks)
+    assert "poc-vote-hash:1" not in first.outbox.messages  # its window is not open yet
+    await phases.at(MARKS.poc_validation_start)
     await until(lambda: all("poc-vote-hash:1" in one.outbox.messages for one in pair))
     assert "poc-votes:1" not in first.outbox.messages
     assert first.outbox.deadlines["poc-vote-hash:1"] == MARKS.poc_validation_reveal

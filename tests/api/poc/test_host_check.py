@@ -117,6 +117,12 @@ async def test_without_an_own_node_that_checks_it_abstains() -> None:
     assert await outcome(Claim().check()) == (0, 0, "POC_ABSTAIN")
 
 
+async def test_on_a_commit_without_leaves_there_is_no_verdict() -> None:
+    claim = Claim()
+    del claim.commit.nodes[:]
+    assert await outcome(claim.check(distances=3)) == (0, 0, "POC_ABSTAIN")
+
+
 async def test_one_that_came_late_does_not_blame_a_silent_host() -> None:
     claim = Claim()
     claim.silent = {1, 2}

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from pivot.api.fleet.declaration import NodeDeclaration
 from pivot.api.poc.leaves import LeafFiles
 from pivot.api.poc.prover import ForeignBatch, NotReady, SprintOver
 from pivot.api.poc.records import sprint_record
@@ -87,6 +88,32 @@ async def test_a_node_with_the_slot_serves_and_is_not_in_the_commit(one: Host) -
         await until(lambda: "poc-commit:1" in one.outbox.messages)
         assert [node.node_id for node in one.commit().nodes] == ["sprinting"]
         assert serving.mode == Mode.INFERENCE
+
+
+async def test_a_node_that_carries_its_weight_keeps_its_host_in_the_commit(one: Host) -> None:
+    async with FakeMlNode.running() as serving, FakeMlNode.running() as broken:
+        await one.add(serving, "serving")
+        await one.add(broken, "broken")
+        slot = MLNodeInfo(node_id="serving", node_number=1, timeslot_allocation=[True, True])
+        one.chain.groups[0, ""] = group(0, {one.address: [slot]})
+        await sprint(one, broken)
+        await one.phases.at(BOOKS_CLOSE)
+        await until(lambda: "poc-commit:1" in one.outbox.messages)
+        assert not one.commit().nodes
+
+
+async def test_a_node_that_the_chain_does_not_know_yet_spoils_no_commit(one: Host) -> None:
+    async with FakeMlNode.running() as known, FakeMlNode.running() as new:
+        await one.add(known, "known")
+        await sprint(one, known)
+        one.outbox.on_put = lambda _key, _message: None  # the report stays under way
+        await one.fleet.put(NodeDeclaration.parse(new.declared("new")))
+        await until(lambda: new.pow == PowState.GENERATING)
+        for node in (known, new):
+            assert await node.send_leaves(5) == 200
+        await one.phases.at(BOOKS_CLOSE)
+        await until(lambda: "poc-commit:1" in one.outbox.messages)
+        assert [node.node_id for node in one.commit().nodes] == ["known"]
 
 
 async def test_a15_one_that_was_away_commits_while_it_still_can(

@@ -74,9 +74,9 @@ def revealed(outbox: FakeOutbox) -> list[int]:
 async def test_an_element_is_revealed_when_its_segment_has_ended(
     member: FakeChain, outbox: FakeOutbox, phases: FakePhases, identity: Identity
 ) -> None:
-    await phases.at(segment_end(MARKS, 0))
+    await phases.at(segment_end(MARKS, 0) - 1)
     assert revealed(outbox) == []
-    await phases.at(segment_end(MARKS, 0) + 1)
+    await phases.at(segment_end(MARKS, 0))
     await until(lambda: revealed(outbox) == [0])
     message = outbox.messages["reveal:1:0"]
     assert message.element == hash_chain.element(CHAIN_ID, 1, identity.address, SECRET, 0)  # type: ignore[attr-defined]

@@ -65,7 +65,8 @@ class HardwareReport:
 
     async def _report(self) -> bool:
         """Send what differs. Whether the chain's list is in step. Raises LedgerError."""
-        difference = hardware_diff(self._address, await self._registry.nodes(), await self._known())
+        known = await known_nodes(self._chain, self._address)
+        difference = hardware_diff(self._address, await self._registry.nodes(), known)
         if difference is None:
             return True
         key = await self._fresh_key(difference)
@@ -77,15 +78,6 @@ class HardwareReport:
             log.warning("the chain refused this host's ML nodes: %s", outcome.log)
         return outcome.code == 0
 
-    async def _known(self) -> Sequence[HardwareNode]:
-        """What the chain has of this host."""
-        try:
-            request = QueryHardwareNodesRequest(participant=self._address)
-            answer = await self._chain.query(HARDWARE_PATH, request, QueryHardwareNodesResponse)
-        except ChainRefused:  # it has nothing
-            return []
-        return answer.nodes.hardware_nodes
-
     async def _fresh_key(self, difference: MsgSubmitHardwareDiff) -> str:
         """A key for this message: the same while it is under way, another when the same change comes again later."""
         content, repetition = difference.SerializeToString(deterministic=True), 0
@@ -95,6 +87,18 @@ class HardwareReport:
             if outcome is None or not outcome.done:
                 return key
             repetition += 1
+
+
+async def known_nodes(chain: Chain, address: str) -> Sequence[HardwareNode]:
+    """The nodes of a host as the chain has them. Raises LedgerError."""
+    request = QueryHardwareNodesRequest(participant=address)
+    try:
+        answer = await chain.query(HARDWARE_PATH, request, QueryHardwareNodesResponse)
+    except ChainRefused as error:
+        if error.not_found:
+            return []
+        raise
+    return answer.nodes.hardware_nodes
 
 
 def hardware_diff(

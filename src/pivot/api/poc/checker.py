@@ -94,7 +94,7 @@ class Checker:
                 votes = await self._decide(epoch)
         if votes is None:
             return
-        if marks.poc_validation_start <= height + 1 <= marks.poc_validation_reveal:
+        if marks.poc_validation_start <= height < marks.poc_validation_reveal:
             await self._put_hash(votes, marks)
         if height >= marks.poc_validation_reveal:
             await self._outbox.put(f"poc-votes:{epoch}", votes, deadline_height=marks.poc_validation_end)

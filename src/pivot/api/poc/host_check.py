@@ -64,12 +64,15 @@ class HostCheck:
         await asyncio.gather(*(self._check(node, indices) for node, indices in self._samples))
 
     def vote(self) -> PocVote:
-        """The vote on this host. What it did not hand out counts as mismatched; what could not be recomputed is an abstention."""
+        """The vote on this host. What it did not hand out counts as mismatched.
+
+        An abstention when a leaf could not be recomputed, or when there is none: a verdict rests on at least one.
+        """
         wanted = [nonce_of(node.node_number, index) for node, indices in self._samples for index in indices]
         unanswered = any(nonce not in self._leaves for nonce in wanted)
         unchecked = any(self._leaves.get(nonce) is not None and nonce not in self._distances for nonce in wanted)
         host = self.commit.participant
-        if unchecked or (self._late and unanswered):
+        if not wanted or unchecked or (self._late and unanswered):
             return PocVote(participant=host, verdict=PocVerdict.POC_ABSTAIN)
         judgement = judge(self._preset, [self._distances.get(nonce) for nonce in wanted])
         verdict = PocVerdict.POC_VALID if judgement.valid else PocVerdict.POC_INVALID

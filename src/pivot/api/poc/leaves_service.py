@@ -80,7 +80,7 @@ class LeavesService:
     async def leaves(self, epoch: int, node_number: int, indices: Sequence[int]) -> list[ServedLeaf]:
         """Leaves of a node's committed tree. Raises LeavesRefused for what is not in it."""
         record = await sprint_record(self._database, epoch)
-        nodes = record.commit.nodes if record else []
+        nodes = record.commit.nodes if record and record.commit else []
         count = next((node.count for node in nodes if node.node_number == node_number), 0)
         if count == 0:
             raise LeavesRefused(HTTPStatus.NOT_FOUND, f"node {node_number} has committed nothing in epoch {epoch}")

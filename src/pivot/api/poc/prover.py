@@ -9,6 +9,7 @@ import secrets
 
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
+from pivot.api.fleet.hardware import known_nodes
 from pivot.api.fleet.interface import Fleet
 from pivot.api.fleet.models import registered_models
 from pivot.api.identity import Identity
@@ -141,26 +142,31 @@ class Prover:
         in_time = moment.head.height < deadline
         if record is None and in_time:
             record = await self._close_books(epoch, serving_through)
-        if record is not None and record.commit.nodes and in_time:
+        if record is not None and record.commit is not None and in_time:
             await self._outbox.put(f"poc-commit:{epoch.index}", record.commit, deadline_height=deadline)
         self._sent_epoch = epoch.index
 
     async def _close_books(self, epoch: Epoch, serving_through: frozenset[int]) -> SprintRecord:
-        secret = secrets.token_bytes(hash_chain.ELEMENT_LENGTH)
+        """Count what is here, for good.
+
+        Only nodes that the chain knows are counted: one that was added a moment ago would spoil the whole commit. Without
+        leaves a host commits only if a node that serves through the sprint carries its weight. Raises LedgerError.
+        """
+        known = {node.node_number: node.local_id for node in await known_nodes(self._chain, self._identity.address)}
         await asyncio.to_thread(self.leaves.secure, epoch.index)
-        ids = {node.node_number: node.id for node in self._fleet.nodes()}
         nodes = [
-            await asyncio.to_thread(self._node_commit, epoch.index, number, ids[number])
+            await asyncio.to_thread(self._node_commit, epoch.index, number, known[number])
             for number in self.leaves.node_numbers(epoch.index)
-            if number in ids and number not in serving_through and self.leaves.count(epoch.index, number)
+            if number in known and number not in serving_through and self.leaves.count(epoch.index, number)
         ]
+        secret = secrets.token_bytes(hash_chain.ELEMENT_LENGTH)
         commit = MsgCommitPoc(
             creator=self._identity.address,
             epoch_index=epoch.index,
             nodes=nodes[:MAX_NODES_PER_HOST],
             hash_chain_tip=hash_chain.tip(self._chain.chain_id, epoch.index, self._identity.address, secret),
         )
-        record = SprintRecord(epoch.index, secret, commit)
+        record = SprintRecord(epoch.index, secret, commit if nodes or serving_through else None)
         await keep_sprint(self._database, record)
         log.info("epoch %d: %d leaves of %d nodes", epoch.index, sum(node.count for node in nodes), len(nodes))
         return record

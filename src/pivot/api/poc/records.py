@@ -18,20 +18,24 @@ class SprintRecord:
 
     epoch: int
     secret: bytes
-    commit: MsgCommitPoc
+    commit: MsgCommitPoc | None
+    """None when there was nothing to commit to."""
 
 
 async def sprint_record(database: Database, epoch: int) -> SprintRecord | None:
     """None while the books are open, or when this host had none."""
     async with database.session() as session:
         row = await session.get(SprintRow, epoch)
-        return SprintRecord(epoch, row.secret, MsgCommitPoc.FromString(row.commit)) if row else None
+        if row is None:
+            return None
+        return SprintRecord(epoch, row.secret, MsgCommitPoc.FromString(row.commit) if row.commit else None)
 
 
 async def keep_sprint(database: Database, record: SprintRecord) -> None:
     """Close the books for good."""
+    commit = record.commit.SerializeToString() if record.commit else b""
     async with database.session() as session:
-        session.add(SprintRow(epoch=record.epoch, secret=record.secret, commit=record.commit.SerializeToString()))
+        session.add(SprintRow(epoch=record.epoch, secret=record.secret, commit=commit))
 
 
 async def votes_record(database: Database, epoch: int) -> MsgSubmitPocVotes | None:

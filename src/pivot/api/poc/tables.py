@@ -15,7 +15,7 @@ class SprintRow(Base):
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     """Last element of the hash chain whose tip the commit holds."""
     commit: Mapped[bytes] = mapped_column(LargeBinary)
-    """MsgCommitPoc; without nodes it is not sent."""
+    """MsgCommitPoc; empty when there was nothing to commit to."""
 
 
 class VotesRow(Base):

@@ -44,13 +44,13 @@ class Revealer:
         if epoch.index != self._epoch:
             self._epoch, self._next, self._refused = epoch.index, None, False
         freeze = epoch.boundaries.randomness_freeze
-        ended = ended_segments(epoch.boundaries, height)
+        ended = ended_segments(epoch.boundaries, height + 1)  # seen from the block that can hold the message
         if self._refused or epoch.index == 0 or height >= freeze or ended <= (self._next or 0):
             return
         if not await is_member(self._chain, epoch.index, self._identity.address):
             return
         record = await sprint_record(self._database, epoch.index)
-        if record is None or not record.commit.nodes:
+        if record is None or record.commit is None:
             return
         if self._next is None:
             self._next = await self._revealed(epoch.index)
