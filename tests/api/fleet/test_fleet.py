@@ -190,6 +190,22 @@ async def test_leaves_are_checked_by_a_node_that_validates(fleet: HostFleet) -> 
         assert await asking == [3, 2, 1]
 
 
+@pytest.mark.parametrize("patience_s", [5.0, 0.1])
+async def test_answers_under_way_may_end_before_the_sprint_but_not_for_long(
+    fleet: HostFleet, monkeypatch: pytest.MonkeyPatch, patience_s: float
+) -> None:
+    monkeypatch.setattr(reconciler, "LAST_ANSWERS_S", patience_s)
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node))
+        async with fleet.lend(MODEL, wait_s=5):
+            fleet.assign(lambda _: Validate(init()))
+            with pytest.raises(NoNodeAvailable):  # no new ones
+                async with fleet.lend(MODEL, wait_s=0.3):
+                    pass
+            assert (node.mode == Mode.INFERENCE) == (patience_s > 1)
+        await until(lambda: node.mode == Mode.POW)
+
+
 async def test_two_changes_of_one_node_at_once_leave_one_node(fleet: HostFleet) -> None:
     async with FakeMlNode.running() as node:
         await asyncio.gather(*(fleet.put(parsed(node, max_concurrent=n)) for n in range(1, 6)))

@@ -22,6 +22,9 @@ TRANSITION_POLL_S = 0.25
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 MAX_DOUBLINGS = 10
+LAST_ANSWERS_S = 2.0
+"""How long a node may finish its answers when a sprint calls it: every second costs its host weight."""
+LEASE_POLL_S = 0.05
 PATIENCE_S = 1_800.0
 """How long a node may be getting there (loading a model) before it is told again."""
 
@@ -72,7 +75,8 @@ class NodeReconciler:
                 await self._task
 
     def wake(self) -> None:
-        """Look again now: the duty may have changed."""
+        """Look again now: the duty may have changed. With another duty the node is lent to nobody from here on."""
+        self._adopt_duty()
         self._wake.set()
 
     def set_aside(self, reason: str) -> None:
@@ -145,7 +149,7 @@ class NodeReconciler:
     def _adopt_duty(self) -> None:
         duty = self._duty_of(self.view())
         if not same(duty, self._duty):
-            self._taken_at, self._failures, self._not_before = None, 0, 0.0
+            self._fulfils, self._taken_at, self._failures, self._not_before = False, None, 0, 0.0
         self._duty = duty
 
     def _should_act(self) -> bool:
@@ -161,7 +165,7 @@ class NodeReconciler:
         duty, seen = self._duty, self.seen
         if duty is None or seen is None:
             return
-        giving = asyncio.create_task(command(self.client, duty, seen))
+        giving = asyncio.create_task(self._give(duty, seen))
         try:
             while not giving.done() and same(self._duty_of(self.view()), duty):
                 self._wake.clear()
@@ -172,13 +176,22 @@ class NodeReconciler:
             giving.cancel()
             outcome = (await asyncio.gather(giving, return_exceptions=True))[0]
             self.seen = None  # whatever it was seen doing may be over
+        if isinstance(outcome, Exception) and not isinstance(outcome, MlNodeError):
+            raise outcome
+        if not same(self._duty, duty):
+            return
         if isinstance(outcome, MlNodeError):
             self._note_failure(outcome)
-        elif isinstance(outcome, Exception):
-            raise outcome
         elif outcome is None:
             self._must_be_told, self._taken_at, self.failure_reason = False, time.monotonic(), ""
             self._back_off()  # a node that took the command and does not follow is told again, ever more rarely
+
+    async def _give(self, duty: Duty, seen: Observation) -> None:
+        """Give the command, after the answers that the node is in the midst of, if they do not take long."""
+        deadline = time.monotonic() + LAST_ANSWERS_S
+        while seen.healthy and self.leases and time.monotonic() < deadline:
+            await asyncio.sleep(LEASE_POLL_S)
+        await command(self.client, duty, seen)
 
     def _note_failure(self, error: MlNodeError) -> None:
         pause = self._back_off()

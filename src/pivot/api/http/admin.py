@@ -1,4 +1,4 @@
-"""The admin port: the host's own hand on its fleet, in the published shapes (docs/api/admin.md)."""
+"""The admin port: the host's own hand on its fleet, in the published shapes."""
 
 import ipaddress
 from http import HTTPStatus
