@@ -2,12 +2,15 @@
 
 import asyncio
 import base64
+from collections.abc import AsyncIterator
 
 import aiohttp
 import orjson
 import pytest
 
 from pivot.api.inference import artifacts, hop, transfer
+from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Part
+from pivot.api.ledger.interface import ChainUnavailable
 from pivot.primitives import keys
 from pivot.primitives.hashes import sha256
 from pivot.protocol import signing
@@ -121,6 +124,22 @@ async def test_a17_the_next_drawn_host_answers_when_the_first_ones_ml_node_does_
     assert start.assigned_to == network.hosts[0].address
     assert victim.fleet.lost == ([victim.engine.url] if fault == "hangs" else [])
     assert victim.fleet.leased == 0
+
+
+async def test_a17_a_host_that_failed_a_moment_ago_is_asked_last(network: Network) -> None:
+    gone = network.hosts[1]
+    url = network.chain.participants[gone.address].inference_url
+    network.chain.participants[gone.address].inference_url = "http://127.0.0.1:1"
+    body, headers = network.first_drawn(gone)
+    assert (await network.post(network.hosts[0], body, headers)).status == 200
+    network.chain.participants[gone.address].inference_url = url
+    body, headers = network.first_drawn(gone)
+    assert (await network.post(network.hosts[0], body, headers)).status == 200
+    assert gone.engine.bodies == []
+    network.hosts[0].service.transfer._failed_at.clear()
+    body, headers = network.first_drawn(gone)
+    assert (await network.post(network.hosts[0], body, headers)).status == 200
+    assert len(gone.engine.bodies) == 1
 
 
 async def test_a17_an_invalid_host_is_passed_over(network: Network) -> None:
@@ -282,3 +301,52 @@ async def test_a_node_that_catches_up_says_so(network: Network) -> None:
 async def test_the_id_is_the_developers_signature(network: Network) -> None:
     reply = await network.post(network.hosts[0], network.body())
     assert len(base64.b64decode(reply.json["id"])) == 64
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_executor_that_dies_in_its_answer_is_told_from_one_that_ended(
+    network: Network, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = network.hosts[1]
+
+    async def answer(*_: object) -> AsyncIterator[Part]:
+        yield Accepted("signature")
+        yield Head(200, EVENT_STREAM) if stream else Head(200, JSON, 100)
+        yield b"data: {}\n\n"
+        raise RuntimeError
+
+    monkeypatch.setattr(dying.service.execution, "answer", answer)
+    body, headers = network.first_drawn(dying, stream=stream)
+    if stream:
+        reply = await network.post(network.hosts[0], body, headers)
+        events = [event for event in reply.raw.split(b"\n\n") if event]
+        assert orjson.loads(events[-1].removeprefix(b"data: "))["error"]["code"] == "answer_broke_off"
+    else:
+        with pytest.raises(aiohttp.ClientError):
+            await network.post(network.hosts[0], body, headers)
+    monkeypatch.undo()
+    assert (await network.post(network.hosts[0], network.body())).status == 200
+
+
+async def test_a_host_whose_url_cannot_be_looked_up_is_passed_over(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(address: str) -> None:
+        raise ChainUnavailable("away")
+
+    monkeypatch.setattr(network.hosts[0].service.market, "host", away)
+    body, headers = network.first_drawn(network.hosts[1])
+    assert (await network.post(network.hosts[0], body, headers)).status == 200
+
+
+async def test_an_answer_that_cannot_be_recorded_is_still_the_developers(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    for host in network.hosts:
+        monkeypatch.setattr(host.outbox, "put", full)
+    assert (await network.post(network.hosts[0], network.body())).status == 200
+    for host in network.hosts:
+        assert await host.started() == await host.settled() == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from contextlib import aclosing
 from http import HTTPStatus
 
@@ -24,6 +25,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantSt
 
 SHORT_PATIENCE_SECONDS = 2.0
 """First every drawn host is given this long to find a free node; then those that were only busy are asked once more."""
+DISTRUST_SECONDS = 10.0
+"""A host that failed is asked after the others for this long."""
 LOST_STATUSES = frozenset({500, 502, 503, 504, 429})
 
 log = structlog.get_logger(__name__)
@@ -49,6 +52,7 @@ class Transfer:
         self._execution = execution
         self._peers = peers
         self._putting: set[asyncio.Task[None]] = set()
+        self._failed_at: dict[str, float] = {}
 
     async def answer(self, request: Request, order: Order) -> Parts:
         """Head and bytes of the answer.
@@ -59,7 +63,7 @@ class Transfer:
         start = self._start(request, order, terms)
         await self._require_funds(start, terms.price)
         marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
-        candidates = list(enumerate(terms.candidates(order.inference_id)))
+        candidates = self._in_order_of_trust(terms.candidates(order.inference_id))
         failures: dict[str, str] = {}
         for patience_s in (SHORT_PATIENCE_SECONDS, hop.LONGEST_PATIENCE_SECONDS):
             busy = []
@@ -75,6 +79,7 @@ class Transfer:
                 except CandidateFailed as failure:
                     log.info("candidate_failed", host=address, attempt=attempt, reason=str(failure))
                     failures[address] = str(failure)
+                    self._failed_at[address] = time.monotonic()
                     if failure.busy:
                         busy.append((attempt, address))
             candidates = busy
@@ -85,6 +90,11 @@ class Transfer:
         """Wait until every start is in the outbox."""
         while self._putting:
             await asyncio.gather(*self._putting, return_exceptions=True)
+
+    def _in_order_of_trust(self, drawn: list[str]) -> list[tuple[int, str]]:
+        """Attempt and address of the drawn hosts, as drawn, but those that failed a moment ago last."""
+        distrusted_since = time.monotonic() - DISTRUST_SECONDS
+        return sorted(enumerate(drawn), key=lambda pair: self._failed_at.get(pair[1], float("-inf")) > distrusted_since)
 
     def _start(self, request: Request, order: Order, terms: Terms) -> MsgStartInference:
         return MsgStartInference(
