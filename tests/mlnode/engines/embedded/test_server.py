@@ -7,6 +7,8 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -38,18 +40,29 @@ async def batch(served: ServedModel) -> Batch:
     return Batch(served.decoder, SLOTS)
 
 
-@pytest.fixture
-async def http(served: ServedModel, batch: Batch) -> AsyncIterator[aiohttp.ClientSession]:
+@asynccontextmanager
+async def engine(model: ServedModel, batch: Batch) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of an engine that serves the model."""
     scheduler = Scheduler(batch, MAX_WAITING)
     running = asyncio.create_task(scheduler.run())
-    async with fakes.served(engine_app(served, scheduler)) as url, fakes.client(url) as session:
+    async with fakes.served(engine_app(model, scheduler)) as url, fakes.client(url) as session:
         yield session
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.fixture
+async def http(served: ServedModel, batch: Batch) -> AsyncIterator[aiohttp.ClientSession]:
+    async with engine(served, batch) as session:
+        yield session
+
+
+@pytest.fixture
 async def post(http: aiohttp.ClientSession) -> Post:
+    return poster(http)
+
+
+def poster(http: aiohttp.ClientSession) -> Post:
     """Posts a body, changed by fields, to a route. Returns the answer, which must have the expected status."""
 
     async def post(path: str, body: dict[str, Any], *, status: int = 200, **changes: Any) -> Any:
@@ -186,16 +199,11 @@ async def test_a_stop_token_ends_the_answer(post: Post) -> None:
     assert (choice["finish_reason"], choice["stop_reason"]) == ("stop", ids[3])
 
 
-async def test_the_models_own_end_ends_the_answer_unless_ignored(
-    post: Post, served: ServedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_models_own_end_ends_the_answer_unless_ignored(post: Post, served: ServedModel, batch: Batch) -> None:
     ids = (await post("/v1/completions", TEXT, return_token_ids=True))["choices"][0]["token_ids"]
-    object.__setattr__(served, "stop_ids", frozenset([ids[2]]))
-    try:
-        ended = await post("/v1/completions", TEXT, ignore_eos=False)
-        ignored = await post("/v1/completions", TEXT, ignore_eos=True)
-    finally:
-        object.__setattr__(served, "stop_ids", frozenset())
+    async with engine(replace(served, stop_ids=frozenset([ids[2]])), batch) as http:
+        ended = await poster(http)("/v1/completions", TEXT, ignore_eos=False)
+        ignored = await poster(http)("/v1/completions", TEXT, ignore_eos=True)
     assert ended["choices"][0]["finish_reason"] == "stop"
     assert ended["choices"][0]["stop_reason"] is None
     assert ended["usage"]["completion_tokens"] == ids.index(ids[2]) + 1
@@ -339,6 +347,43 @@ async def test_a_prompt_that_fills_the_context_is_refused(post: Post) -> None:
     assert error["code"] == "context_length_exceeded"
     assert str(CONTEXT) in error["message"]
     assert (await post("/v1/completions", TEXT, prompt=[1] * (CONTEXT - 1)))["usage"]["completion_tokens"] == 1
+
+
+async def test_a_text_that_cannot_fit_is_refused_before_it_is_read(post: Post, served: ServedModel) -> None:
+    text = "a" * (CONTEXT * served.tokenizer.longest + 1)
+    for path, body in (("/v1/completions", TEXT), ("/tokenize", {})):
+        error = (await post(path, body, prompt=text, status=400))["error"]
+        assert error["code"] == "context_length_exceeded"
+        assert f"has at least {CONTEXT}" in error["message"]
+
+
+async def test_a_model_without_a_template_is_not_for_chat(served: ServedModel, batch: Batch) -> None:
+    async with engine(replace(served, template=None), batch) as http:
+        error = (await poster(http)("/v1/chat/completions", CHAT, status=400))["error"]
+    assert "no chat template" in error["message"]
+
+
+async def test_a_bug_is_a_500_in_the_same_shape(
+    http: aiohttp.ClientSession, served: ServedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(served.tokenizer), "encode", lambda *_, **__: 1 / 0)
+    async with http.post("/v1/completions", json=TEXT) as response:
+        assert response.status == 500
+        assert (await response.json())["error"]["type"] == "server_error"
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_bug(
+    http: aiohttp.ClientSession, post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        raise RuntimeError("the client breaks")
+
+    with pytest.raises((RuntimeError, aiohttp.ClientError)):
+        async with http.post("/v1/completions", data=body()):
+            pass
+    await post("/tokenize", {"prompt": "x"})
+    assert "Exception in ASGI application" not in caplog.text
 
 
 async def test_another_model_is_404(post: Post) -> None:

@@ -227,8 +227,8 @@ class TokenizeRequest(_Request):
     prompt: str | None = None
     messages: list[ChatMessage] | None = None
     add_generation_prompt: bool = True
-    add_special_tokens: bool | None = None
-    """By default true for a prompt and false for messages, whose template writes them."""
+    add_special_tokens: bool = True
+    """Of a prompt; a chat template writes its own."""
     chat_template_kwargs: dict[str, Any] = {}
     return_token_strs: bool = False
 

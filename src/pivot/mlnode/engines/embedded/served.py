@@ -75,7 +75,13 @@ class ServedModel:
             text = self.template.render({**variables, **known, "add_generation_prompt": add_generation_prompt})
         except TemplateRefused as error:
             raise BadPrompt(str(error), param="messages") from error
-        return self.tokenizer.encode(text)
+        return self.encode(text)
+
+    def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+        """The ids of a text. Raises BadPrompt, without reading it, for one that cannot fit the context."""
+        if len(text) > self.context * self.tokenizer.longest:
+            raise self._too_long(f"at least {len(text) // self.tokenizer.longest}")
+        return self.tokenizer.encode(text, add_special_tokens=add_special_tokens)
 
     def sequence(self, prompt: Sequence[int], request: GenerationRequest, choice: int) -> BatchSequence:
         """One choice of a request, ready for the batch. Raises BadPrompt."""
@@ -86,11 +92,7 @@ class ServedModel:
             raise BadPrompt(f"token {max(prompt)} is out of vocabulary", param="prompt")
         room = self.context - len(prompt)
         if room < min(1, 1 if limit is None else limit):
-            raise BadPrompt(
-                f"This model's maximum context length is {self.context} tokens, and the prompt has {len(prompt)}.",
-                param="prompt",
-                code="context_length_exceeded",
-            )
+            raise self._too_long(str(len(prompt)))
         ends = frozenset() if request.ignore_eos else self.stop_ids
         return BatchSequence(
             prompt,
@@ -100,6 +102,10 @@ class ServedModel:
             top=request.top or 0,
             prompt_top=request.prompt_top,
         )
+
+    def _too_long(self, tokens: str) -> BadPrompt:
+        message = f"This model's maximum context length is {self.context} tokens, and the prompt has {tokens}."
+        return BadPrompt(message, param="prompt", code="context_length_exceeded")
 
 
 def _sampling_defaults(generation: dict[str, Any]) -> Sampling:

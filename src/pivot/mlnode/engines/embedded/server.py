@@ -18,7 +18,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -73,7 +73,7 @@ class Engine:
         """`POST /v1/completions`."""
         request = await _body(http, CompletionRequest)
         self._require_model(request.model)
-        encode = self._model.tokenizer.encode
+        encode = self._model.encode
         prompts = [
             encode(prompt, add_special_tokens=request.add_special_tokens) if isinstance(prompt, str) else prompt
             for prompt in request.prompts
@@ -102,8 +102,7 @@ class Engine:
         if request.messages is not None:
             tokens = self._chat_prompt(request.messages, request)
         else:
-            special = request.add_special_tokens is not False
-            tokens = self._model.tokenizer.encode(request.prompt or "", add_special_tokens=special)
+            tokens = self._model.encode(request.prompt or "", add_special_tokens=request.add_special_tokens)
         texts = [self._model.tokenizer.text_of(token) for token in tokens] if request.return_token_strs else None
         return _json(
             {"count": len(tokens), "max_model_len": self._model.context, "tokens": tokens, "token_strs": texts}
@@ -186,7 +185,9 @@ def engine_app(model: ServedModel, scheduler: Scheduler) -> Starlette:
             Refused: _refused,
             BadPrompt: _bad_prompt,
             Overloaded: _overloaded,
+            ClientDisconnect: _client_gone,
             HTTPException: _http_error,
+            Exception: _failed,
         },
     )
 
@@ -277,6 +278,14 @@ async def _bad_prompt(_: Request, error: Exception) -> Response:
 async def _overloaded(_: Request, error: Exception) -> Response:
     refusal = Refused(HTTPStatus.SERVICE_UNAVAILABLE, str(error), code="overloaded")
     return _error(refusal, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+async def _client_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE)
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    return _error(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "The engine failed; its log says why."))
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

@@ -29,6 +29,8 @@ class Tokenizer:
             index: bytes(_BYTE_OF[character] for character in token) if index not in added else token.encode()
             for token, index in inner.get_vocab(with_added_tokens=True).items()
         }
+        self.longest = max(map(len, self._bytes.values()))
+        """Bytes of the longest token."""
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
