@@ -266,8 +266,8 @@ async def _refusal(network: Network, start: Any, body: bytes, host: int = 1) -> 
 @pytest.mark.parametrize(
     ("changes", "status", "sentence"),
     [
-        ({"prompt_hash": "0" * 64}, 400, "prompt_hash"),
-        ({"model": "other"}, 400, "model"),
+        ({"prompt_hash": "0" * 64}, 401, "not the developer's signature"),
+        ({"model": "other"}, 404, "other"),
         ({"prompt_token_count": 3}, 400, "prompt_token_count"),
         ({"max_tokens": 9}, 400, "max_tokens"),
         ({"epoch_id": 5}, 403, "is over"),
@@ -285,6 +285,28 @@ async def test_a18_an_executor_refuses_a_start_that_is_not_as_it_should_be(
     told, message = await _refusal(network, start, body)
     assert (told, sentence in message) == (status, True), message
     assert network.hosts[1].engine.bodies == []
+
+
+async def test_a18_an_executor_refuses_a_body_that_the_start_does_not_speak_of(network: Network) -> None:
+    start = network.start_for(network.hosts[1], network.body())
+    status, message = await _refusal(network, start, network.body("another question"))
+    assert (status, "prompt_hash" in message) == (400, True)
+    body = network.body(model="other")
+    status, message = await _refusal(network, network.start_for(network.hosts[1], body), body)
+    assert (status, "model" in message) == (400, True)
+
+
+async def test_a18_strangers_get_no_body_read_by_an_executor(network: Network) -> None:
+    start = network.start_for(network.hosts[1], network.body(), requested_by="gonka1other")
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(0.3)
+
+    headers = hop.request_headers(start, 1.0)
+    url = network.hosts[1].url + "/v1/chat/completions"
+    async with network.http.post(url, data=endless(), headers=headers) as answer:
+        assert answer.status == 401
 
 
 async def test_a18_an_executor_refuses_what_is_for_another_host(network: Network) -> None:

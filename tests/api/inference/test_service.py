@@ -9,7 +9,6 @@ from pivot.api.database import Base, Database, connect
 from pivot.api.group_writer import GroupWriter
 from pivot.api.http.errors import Forbidden, SignatureReused
 from pivot.api.inference import artifacts
-from pivot.api.inference.request import parse
 from pivot.api.inference.tables import UsedSignature
 from pivot.api.inference.used_signatures import Role, UsedSignatures
 from tests.api.inference.network import Network, moment_at
@@ -70,10 +69,10 @@ async def test_a_start_of_the_epoch_before_is_good_for_the_grace(network: Networ
     network.chain.form_group(8, {each.address: 10 for each in network.hosts})
     await host.phases.set(moment_at(epoch=7))
     await host.phases.set(moment_at(epoch=8, height=1040))
-    await host.service.execution.check(parse(body), start)
+    await host.service.execution.admit(start)
     await host.phases.set(moment_at(epoch=8, height=1041))
     with pytest.raises(Forbidden, match="is over"):
-        await host.service.execution.check(parse(body), start)
+        await host.service.execution.admit(start)
 
 
 async def test_a_start_of_an_epoch_that_this_node_has_not_seen_begin_waits_a_little(network: Network) -> None:
@@ -81,6 +80,6 @@ async def test_a_start_of_an_epoch_that_this_node_has_not_seen_begin_waits_a_lit
     network.chain.form_group(8, {each.address: 10 for each in network.hosts})
     start = network.start_for(host, body, epoch_id=8)
     with pytest.raises(Forbidden, match="has not begun"):
-        await host.service.execution.check(parse(body), start)
+        await host.service.execution.admit(start)
     host.phases.later = moment_at(epoch=8)
-    await host.service.execution.check(parse(body), start)
+    await host.service.execution.admit(start)

@@ -22,7 +22,7 @@ from pivot.api.http.errors import (
 )
 from pivot.api.http.presence import Presence
 from pivot.api.inference import hop, sse
-from pivot.api.inference.access import Headers, credentials
+from pivot.api.inference.access import Headers
 from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Part, Parts
 from pivot.api.inference.request import parse
 from pivot.api.inference.service import InferenceService
@@ -71,17 +71,16 @@ class ChatEndpoint:
             await answer.refuse(ApiError("this node failed; its log says why"))
 
     async def _transfer(self, headers: Headers, receive: Receive, answer: "_Answer") -> None:
+        service = self._service
+        service.access.admit(headers)  # nobody gets a body read without credentials
         if self._transfers_left <= 0:
             raise TooManyRequests("this node is busy; try again, or another one of /v1/epochs/current/participants")
         self._transfers_left -= 1
         try:
-            credentials(headers)  # nobody gets a body of theirs read without any
-            body = await read_body(headers, receive, self._service.max_request_bytes)
-            request = parse(body)
-            moment = self._service.market.moment
-            order = self._service.access.identify(headers, request, moment)
+            request = parse(await read_body(headers, receive, service.max_request_bytes))
+            order = service.access.identify(headers, request, service.market.moment)
             async with Presence(receive):
-                async with aclosing(self._service.transfer.answer(request, order)) as parts:
+                async with aclosing(service.transfer.answer(request, order)) as parts:
                     async for part in parts:
                         await answer.give(part)
                 await answer.end()
@@ -89,16 +88,17 @@ class ChatEndpoint:
             self._transfers_left += 1
 
     async def _execute(self, headers: Headers, receive: Receive, answer: "_Answer") -> None:
+        service = self._service
+        start = hop.read_start(headers)
+        await service.execution.admit(start)
         if self._executions_left <= 0:
             raise TooManyRequests("this host executes as many requests as it may")
         self._executions_left -= 1
         try:
-            start = hop.read_start(headers)
-            request = parse(await read_body(headers, receive, self._service.max_request_bytes))
-            execution = self._service.execution
-            await execution.check(request, start)
+            request = parse(await read_body(headers, receive, service.max_request_bytes))
+            await service.execution.check(request, start)
             async with Presence(receive):
-                async with aclosing(execution.answer(request, start, hop.read_patience(headers))) as parts:
+                async with aclosing(service.execution.answer(request, start, hop.read_patience(headers))) as parts:
                     await _give_to_transfer_agent(parts, answer)
                 await answer.end()
         finally:

@@ -58,11 +58,21 @@ class Access:
         self._last_stamp = 0
         self._known_keys: dict[str, bytes] = {}
 
-    def identify(self, headers: Headers, request: Request, moment: Moment) -> Order:
-        """The order of a request to this node as transfer agent. Raises Unauthorized, BadRequest, OutsideTimeWindow."""
-        authorization = credentials(headers)
-        if authorization.lower().startswith(BEARER):
+    def admit(self, headers: Headers) -> None:
+        """Refuse what carries no credentials, or an API key of another node, before its body is read. Raises Unauthorized."""
+        authorization = _text(headers, b"authorization")
+        if not authorization:
+            raise Unauthorized("Authorization is required")
+        if _is_bearer(authorization):
             self._require_api_key(authorization[len(BEARER) :].strip())
+
+    def identify(self, headers: Headers, request: Request, moment: Moment) -> Order:
+        """The order of an admitted request to this node as transfer agent.
+
+        Raises Unauthorized, BadRequest, OutsideTimeWindow.
+        """
+        authorization = _text(headers, b"authorization")
+        if _is_bearer(authorization):
             return self._gateway_order(request, moment)
         return self._signed_order(headers, authorization, request, moment)
 
@@ -126,14 +136,6 @@ class Access:
         )
 
 
-def credentials(headers: Headers) -> str:
-    """The Authorization header. Raises Unauthorized."""
-    authorization = _text(headers, b"authorization")
-    if not authorization:
-        raise Unauthorized("Authorization is required")
-    return authorization
-
-
 def time_window(epoch: Epoch) -> tuple[int, int]:
     """How far a time stamp may lie behind and ahead of the latest block's time, in nanoseconds."""
     params = epoch.params.validation_params
@@ -156,6 +158,10 @@ def require_in_window(timestamp_ns: int, moment: Moment) -> None:
             f"Request timestamp is in the future: {-age_ns // NANOSECONDS} s ahead of the latest block, "
             f"at most {ahead_ns // NANOSECONDS} are allowed"
         )
+
+
+def _is_bearer(authorization: str) -> bool:
+    return authorization[: len(BEARER)].lower() == BEARER
 
 
 def _recover(address: str, message: bytes, signature: bytes) -> bytes | None:

@@ -58,17 +58,17 @@ class Execution:
         self._http = http
         self._settling: set[asyncio.Task[None]] = set()
 
-    async def check(self, request: Request, start: MsgStartInference) -> None:
-        """Refuse a start that the chain would refuse, or that is not for this host (weakness A-18).
+    async def admit(self, start: MsgStartInference) -> None:
+        """Refuse a start that the chain would refuse, or that is not for this host, before its body is read (A-18).
 
-        Raises BadRequest, Unauthorized, Forbidden, InsufficientBalance, SignatureReused, Unavailable.
+        Raises Unauthorized, Forbidden, OutsideTimeWindow, SignatureReused, UnknownModel, Unavailable.
         """
-        moment = await self._market.reach(start.epoch_id)
         if start.assigned_to != self._identity.address:
             raise Forbidden(f"this start is for {start.assigned_to}, this host is {self._identity.address}")
-        _require_same(request, start)
         signature = _require_developer(start)
+        await self._require_transfer_signature(start)
         self._used.require_unused(signature, Role.EXECUTOR)
+        moment = await self._market.reach(start.epoch_id)
         require_in_window(start.request_timestamp, moment)
         current, grace = moment.effective.index, moment.effective.params.epoch_params.previous_epoch_grace
         in_grace = (
@@ -77,11 +77,16 @@ class Execution:
         )
         if start.epoch_id != current and not in_grace:
             raise Forbidden(f"epoch {start.epoch_id} is over or has not begun; the current one is {current}")
-        await self._require_transfer_agent(start)
-        terms = await self._market.terms(request.model, start.epoch_id)
-        drawn = terms.candidates(start.inference_id)
+        if not await self._market.is_member(start.transferred_by, start.epoch_id):
+            raise Forbidden(f"the transfer agent {start.transferred_by} is no member of epoch {start.epoch_id}")
+        drawn = (await self._market.terms(start.model, start.epoch_id)).candidates(start.inference_id)
         if start.attempt >= len(drawn) or drawn[start.attempt] != self._identity.address:
             raise Forbidden(f"this host is not drawn as executor {start.attempt} of {start.inference_id}")
+
+    async def check(self, request: Request, start: MsgStartInference) -> None:
+        """The start that was admitted speaks of this body, and somebody can pay. Raises BadRequest, InsufficientBalance."""
+        _require_same(request, start)
+        terms = await self._market.terms(request.model, start.epoch_id)
         if start.max_tokens != max_tokens(request, terms.context_window):
             raise BadRequest("the start's max_tokens is not that of the body", param="max_tokens")
         await self._require_funds(start, terms.price)
@@ -133,17 +138,14 @@ class Execution:
         while self._settling:
             await asyncio.gather(*self._settling, return_exceptions=True)
 
-    async def _require_transfer_agent(self, start: MsgStartInference) -> None:
+    async def _require_transfer_signature(self, start: MsgStartInference) -> None:
         if start.transferred_by == self._identity.address:
             transfer_keys = [self._identity.account.public_key]
         else:
             transfer_keys = await self._market.transfer_keys(start.transferred_by)
-        signature = _signature(start.transfer_signature)
-        signed = signing.start_sign_bytes(start)
+        signature, signed = _signature(start.transfer_signature), signing.start_sign_bytes(start)
         if not any(keys.verify(key, signed, signature) for key in transfer_keys):
             raise Unauthorized("Unable to validate request against TransferSignature")
-        if not await self._market.is_member(start.transferred_by, start.epoch_id):
-            raise Forbidden(f"the transfer agent {start.transferred_by} is no member of epoch {start.epoch_id}")
 
     async def _require_funds(self, start: MsgStartInference, price: int) -> None:
         """The developer, together with the transfer agent's gateway account, holds what the answer may cost."""
