@@ -23,7 +23,7 @@ import aiohttp
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol import signing
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 180.0
 Found = TypeVar("Found")
 _timestamps = itertools.count(1)
 

@@ -11,6 +11,9 @@ import pytest
 from tests.e2e.network import Network, family, get, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+HEADERS_AT_ONCE = 20
+CALM_BLOCKS = 25
+SPRINT_BLOCKS = 60
 
 
 @pytest.fixture
@@ -123,6 +126,7 @@ async def test_a_request_in_the_sprint_waits_and_is_answered(
 async def test_when_a_hosts_ml_node_is_lost_the_other_host_answers(
     two_hosts: Network, session: aiohttp.ClientSession, number: signal.Signals
 ) -> None:
+    await between_sprints(two_hosts, session)
     [victim] = [each for each in two_hosts.processes() if each["name"] == "mlnode" and each["host"] == 1]
     lost = family(victim["pid"])
     for pid in lost:
@@ -140,14 +144,65 @@ async def test_when_a_hosts_ml_node_is_lost_the_other_host_answers(
     assert {record["executed_by"] for record in moved_on} == {two_hosts.hosts[0]["address"]}
 
 
+async def test_a_host_without_ml_nodes_is_no_member_until_it_proves_again(
+    two_hosts: Network, session: aiohttp.ClientSession
+) -> None:
+    host = two_hosts.hosts[1]
+    nodes = f"{host['admin_url']}/admin/v1/nodes"
+    await between_sprints(two_hosts, session)
+    async with session.get(nodes) as listed:
+        known = [item["node"] for item in await listed.json()]
+    for node in known:
+        async with session.delete(f"{nodes}/{node['id']}") as removed:
+            assert await removed.json() is True
+
+    async def gone() -> bool:
+        return host["address"] not in await two_hosts.members(session)
+
+    await until(gone)
+    answer = await two_hosts.ask(session, 1)
+    assert answer.status == 200, "a host without ML nodes is a transfer agent still"
+    assert (await two_hosts.record(session, 1, answer.json["id"]))["executed_by"] == two_hosts.hosts[0]["address"]
+    for node in known:
+        async with session.post(nodes, json=node) as added:
+            assert added.status == 200, await added.text()
+
+    async def back() -> bool:
+        return (await two_hosts.members(session)).get(host["address"], 0) > 0
+
+    await until(back)
+
+
 async def test_all_hosts_have_the_same_app_hash_at_every_height(
     two_hosts: Network, session: aiohttp.ClientSession
 ) -> None:
     latest = await get(session, f"{two_hosts.hosts[0]['rpc_url']}/status")
     height = int(latest["result"]["sync_info"]["latest_block_height"]) - 2
-    for wanted in range(2, height, 7):
-        hashes = set()
-        for host in two_hosts.hosts:
-            block = await get(session, f"{host['rpc_url']}/block?height={wanted}")
-            hashes.add(block["result"]["block"]["header"]["app_hash"])
-        assert len(hashes) == 1, f"at height {wanted}"
+    first, second = [await app_hashes(session, host["rpc_url"], height) for host in two_hosts.hosts]
+    assert len(first) == height
+    assert first == second
+
+
+async def between_sprints(network: Network, session: aiohttp.ClientSession) -> None:
+    """Wait for a moment with some blocks left until the next sprint."""
+
+    async def calm() -> bool:
+        latest = await get(session, f"{network.hosts[0]['public_url']}/v1/epochs/latest")
+        left = latest["next_epoch_stages"]["poc_start"] - latest["block_height"]
+        return (
+            latest["phase"] == "Inference"
+            and CALM_BLOCKS < left < int(latest["epoch_params"]["epoch_length"]) - SPRINT_BLOCKS
+        )
+
+    await until(calm)
+
+
+async def app_hashes(session: aiohttp.ClientSession, rpc_url: str, last: int) -> dict[int, str]:
+    """The app hash in every header from 1 to `last`."""
+    found = {}
+    for start in range(1, last + 1, HEADERS_AT_ONCE):
+        end = min(start + HEADERS_AT_ONCE - 1, last)
+        told = await get(session, f"{rpc_url}/blockchain?minHeight={start}&maxHeight={end}")
+        for meta in told["result"]["block_metas"]:
+            found[int(meta["header"]["height"])] = meta["header"]["app_hash"]
+    return found
