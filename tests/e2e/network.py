@@ -97,7 +97,6 @@ class Network:
             "MLNODE_HOST": "127.0.0.1",
             "MLNODE_MANAGEMENT_PORT": str(management),
             "MLNODE_INFERENCE_PORT": str(inference),
-            "MLNODE_STATE_DIR": str(self.home / "extra-ml-node"),
         }
         with (self.home / "logs" / "extra-ml-node.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(

@@ -14,6 +14,8 @@ from pivot.node.supervisor import ProcessSpec
 from pivot.protocol.parameters import timeout_commit
 
 ML_NODE_MAX_CONCURRENT = 16
+HOME_VARIABLE = "PIVOT_DEVNET_HOME"
+"""Tells in a process's environment which network it belongs to."""
 ENGINE_PATIENCE_SECONDS = 15.0
 """An engine starts after this long even if a node of its host is not up: the network does without it."""
 CONNECT_SECONDS = 0.2
@@ -124,7 +126,7 @@ def _ml_node(home: Path, index: int, node: MlNodePlan) -> ProcessSpec:
         "MLNODE_HOST": LOOPBACK,
         "MLNODE_MANAGEMENT_PORT": str(node.management_port),
         "MLNODE_INFERENCE_PORT": str(node.inference_port),
-        "MLNODE_STATE_DIR": str(host_home(home, index) / node.id),
+        HOME_VARIABLE: str(home),
         "OPENBLAS_NUM_THREADS": "1",
     }
     return ProcessSpec("mlnode", _python("pivot.mlnode"), _log(home, index, node.id), index, environment)
