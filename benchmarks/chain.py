@@ -1,7 +1,7 @@
 """What a block costs the application, over a state on disk, fsync on.
 
 - 2,000 signed sends, each by an account of its own: FinalizeBlock with signatures that CheckTx has already found good (the
-  usual case), and with signatures never seen before (a node that catches up), on one thread and on two; then Commit.
+  usual case), and with signatures never seen before (a node that catches up); then Commit.
 - 2,000 inferences of four hosts, in batches: all starts in one block, all finishes in the next.
 
     python benchmarks/chain.py --json
@@ -32,8 +32,6 @@ from tendermint.types.params_pb2 import BlockParams, ConsensusParams
 from pivot.chain.application import Application
 from pivot.chain.modules.epochs.state import effective
 from pivot.chain.modules.members.state import weights
-from pivot.chain.server.verification import SignatureThreads
-from pivot.chain.signatures import CheckMany
 from pivot.chain.store.database import Database
 from pivot.chain.types import STORES, Reader
 from pivot.primitives.keys import PrivateKey
@@ -84,11 +82,9 @@ def main() -> None:
     keys = [PrivateKey(hashlib.sha256(b"%d" % i).digest()) for i in range(SENDS)]
     blocks = [sends(keys, sequence) for sequence in range(options.blocks + 1)]
     results = []
-    for name, checked, threads in (("checked before", True, 1), ("unseen", False, 1), ("unseen, 2 threads", False, 2)):
+    for name, checked in (("checked before", True), ("unseen", False)):
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            results.append(
-                measure_sends(name, Path(folder), keys, blocks, SignatureThreads(threads).check, checked=checked)
-            )
+            results.append(measure_sends(name, Path(folder), keys, blocks, checked=checked))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         inferences = measure_inferences(Path(folder), keys, options.blocks)
     if options.json:
@@ -119,7 +115,6 @@ def measure_sends(
     folder: Path,
     keys: Sequence[PrivateKey],
     blocks: Sequence[Sequence[bytes]],
-    check_signatures: CheckMany,
     *,
     checked: bool,
 ) -> Figures:
@@ -128,7 +123,7 @@ def measure_sends(
     finalizes: list[float] = []
     commits: list[float] = []
     with Database.open(folder, STORES) as database:
-        application = Application(database, check_signatures)
+        application = Application(database)
         application.init_chain(genesis([key.address for key in keys], keys[:1]))
         for height, transactions in enumerate(blocks, 1):
             if checked:

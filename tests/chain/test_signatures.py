@@ -1,76 +1,58 @@
-"""Each signature is checked once."""
-
-from collections.abc import Sequence
+"""Each good signature is checked once."""
 
 import pytest
 
 from pivot.chain import signatures
-from pivot.chain.server.verification import FEW, SignatureThreads
-from pivot.chain.signatures import SignatureCheck, Signatures, check_each
+from pivot.chain.signatures import Signatures
 from tests.chain.chain import key
 
 ALICE = key("alice")
 
 
-def check(message: bytes, *, good: bool = True) -> SignatureCheck:
-    return SignatureCheck(ALICE.public_key, message, ALICE.sign(message if good else b"another"))
+def is_good(found: Signatures, message: bytes, signed: bytes | None = None) -> bool:
+    """Whether Alice's signature over `signed` (the message itself unless given) is taken for one over the message."""
+    return found.verify(ALICE.public_key, message, ALICE.sign(message if signed is None else signed))
 
 
-class Counter:
-    """Counts what is checked ahead."""
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The messages whose signatures have really been checked."""
+    messages: list[bytes] = []
+    check = signatures.verify
 
-    def __init__(self) -> None:
-        self.checked = 0
+    def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
+        messages.append(message)
+        return check(public_key, message, signature)
 
-    def check(self, checks: Sequence[SignatureCheck]) -> list[bool]:
-        self.checked += len(checks)
-        return check_each(checks)
+    monkeypatch.setattr(signatures, "verify", verify)
+    return messages
 
 
 def test_good_signatures_are_good_and_bad_ones_bad_however_often() -> None:
     found = Signatures()
     for _ in range(2):
-        assert found.verify(check(b"m"))
-        assert not found.verify(check(b"m", good=False))
+        assert is_good(found, b"m")
+        assert not is_good(found, b"m", b"another")
 
 
-def test_what_is_known_is_not_checked_again() -> None:
-    counter = Counter()
-    found = Signatures(counter.check)
-    assert found.verify(check(b"1"))
-    found.verify_ahead([check(b"1"), check(b"2"), check(b"2"), check(b"3", good=False)])
-    assert counter.checked == 2
-    found.verify_ahead([check(b"2")])
-    assert counter.checked == 2
-    assert not found.verify(check(b"3", good=False))
-
-
-def test_a_good_signature_says_nothing_of_another_message() -> None:
+def test_what_is_known_to_be_good_is_not_checked_again(checked: list[bytes]) -> None:
     found = Signatures()
-    good = check(b"m")
-    assert found.verify(good)
-    assert not found.verify(good._replace(message=b"n"))
-    assert not found.verify(good._replace(public_key=key("bob").public_key))
+    for _ in range(2):
+        assert is_good(found, b"1")
+        assert not is_good(found, b"2", b"another")
+    assert checked == [b"1", b"2", b"2"]
 
 
-def test_old_ones_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    counter = Counter()
-    found = Signatures(counter.check)
-    for i in range(3):
-        found.verify_ahead([check(b"%d %d" % (i, j)) for j in range(2)])
-    before = counter.checked
+def test_a_good_signature_says_nothing_of_another_message_or_key() -> None:
+    found = Signatures()
+    assert is_good(found, b"m")
+    assert not is_good(found, b"n", b"m")
+    assert not found.verify(key("bob").public_key, b"m", ALICE.sign(b"m"))
+
+
+def test_old_ones_are_forgotten(checked: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signatures, "REMEMBERED", 2)
-    found.verify_ahead([check(b"new")])
-    found.verify_ahead([check(b"newer"), check(b"newest")])
-    found.verify_ahead([check(b"last"), check(b"very last")])
-    found.verify_ahead([check(b"0 0")])
-    assert counter.checked == before + 6
-
-
-def test_threads_give_the_same_results_in_the_same_order() -> None:
-    checks = [check(b"%d" % i, good=i % 3 > 0) for i in range(3 * FEW)]
-    for threads in (1, 2, 5):
-        pool = SignatureThreads(threads)
-        assert pool.check(checks) == check_each(checks)
-        assert pool.check(checks[:2]) == [False, True]
-        pool.close()
+    found = Signatures()
+    for message in (b"1", b"2", b"3", b"1", b"4", b"5", b"1"):
+        assert is_good(found, message)
+    assert checked == [b"1", b"2", b"3", b"4", b"5", b"1"]

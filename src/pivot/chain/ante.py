@@ -13,7 +13,7 @@ from pivot.chain.modules.bank.state import COMMUNITY_POOL, send
 from pivot.chain.modules.epochs.state import effective_index
 from pivot.chain.modules.members.state import is_member
 from pivot.chain.modules.params.state import fee_of
-from pivot.chain.signatures import SignatureCheck, Signatures
+from pivot.chain.signatures import Signatures
 from pivot.chain.transaction import Signer, Transaction
 from pivot.chain.types import Block, Reader
 from pivot.primitives.coins import BASE_DENOM
@@ -32,17 +32,6 @@ def process_simulated_ante(block: Block, transaction: Transaction) -> None:
     """Let a transaction in that is only tried out: no signature, gas limit or fee is asked for. Raises SdkError."""
     with block.frame():
         _process(block, transaction, None)
-
-
-def signature_checks(state: Reader, chain_id: str, transaction: Transaction) -> list[SignatureCheck]:
-    """The checks that `process_ante` will make if the accounts stay as they are; those that cannot be told are left out."""
-    checks = []
-    for signer in transaction.signers:
-        found = account(state, signer.address)
-        key = signer.public_key or (found.public_key if found else b"")
-        if found and key:
-            checks.append(_signature_check(chain_id, transaction, signer, found, key))
-    return checks
 
 
 def _process(block: Block, transaction: Transaction, signatures: Signatures | None) -> None:
@@ -121,19 +110,13 @@ def _known_key(signer: Signer, found: Account, *, needed: bool) -> bytes:
 def _require_signature(
     block: Block, transaction: Transaction, signer: Signer, found: Account, key: bytes, signatures: Signatures
 ) -> None:
-    if not signatures.verify(_signature_check(block.chain_id, transaction, signer, found, key)):
+    signed = sign_bytes(transaction.body, transaction.auth_info, block.chain_id, found.number)
+    if not signatures.verify(key, signed, signer.signature):
         raise SdkError(
             SdkCode.UNAUTHORIZED,
             f"signature verification failed; please verify account number ({found.number}), "
             f"sequence ({found.sequence}) and chain-id ({block.chain_id}): unauthorized",
         )
-
-
-def _signature_check(
-    chain_id: str, transaction: Transaction, signer: Signer, found: Account, key: bytes
-) -> SignatureCheck:
-    message = sign_bytes(transaction.body, transaction.auth_info, chain_id, found.number)
-    return SignatureCheck(key, message, signer.signature)
 
 
 def _take_place(block: Block, transaction: Transaction, found: Account, key: bytes) -> None:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from tendermint.abci import types_pb2 as abci
 from tendermint.crypto.keys_pb2 import PublicKey
 
-from pivot.chain.ante import process_ante, signature_checks
+from pivot.chain.ante import process_ante
 from pivot.chain.block import process_block
 from pivot.chain.errors import Rejection
 from pivot.chain.genesis import load_genesis
@@ -20,7 +20,7 @@ from pivot.chain.proposal import choose
 from pivot.chain.queries import answer_query
 from pivot.chain.registry import MESSAGES
 from pivot.chain.results import abci_events, wanted
-from pivot.chain.signatures import CheckMany, SignatureCheck, Signatures, check_each
+from pivot.chain.signatures import Signatures
 from pivot.chain.store.interface import Store
 from pivot.chain.store.journal import State
 from pivot.chain.transaction import Transaction, decode_transaction
@@ -35,9 +35,9 @@ BLOCK_ID_FLAG_COMMIT = 2
 class Application:
     """The state machine behind the engine. One thread calls it; others may call `query` meanwhile, but for rows."""
 
-    def __init__(self, store: Store, check_signatures: CheckMany = check_each) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._signatures = Signatures(check_signatures)
+        self._signatures = Signatures()
         self._genesis: Mapping[str, Mapping[bytes, bytes | None]] = {}
         self._chain_id = ""
         self._checking = self._begin_checking()
@@ -91,9 +91,7 @@ class Application:
     def finalize_block(self, request: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
         """Make a block. Nothing is durable yet; the same height may come again."""
         block = self._begin(request)
-        transactions = [_decoded(raw) for raw in request.txs]
-        self._signatures.verify_ahead(_checks(block, transactions))
-        results = process_block(block, transactions, self._signatures)
+        results = process_block(block, [_decoded(raw) for raw in request.txs], self._signatures)
         return abci.ResponseFinalizeBlock(
             events=abci_events(block.events),
             tx_results=results,
@@ -140,15 +138,6 @@ def _decoded(raw: bytes) -> Transaction | Rejection:
         return decode_transaction(raw, MESSAGES)
     except Rejection as refusal:
         return refusal
-
-
-def _checks(block: Block, transactions: Sequence[Transaction | Rejection]) -> list[SignatureCheck]:
-    return [
-        check
-        for transaction in transactions
-        if isinstance(transaction, Transaction)
-        for check in signature_checks(block.state, block.chain_id, transaction)
-    ]
 
 
 def _validator_updates(updates: Sequence[ValidatorUpdate]) -> list[abci.ValidatorUpdate]:

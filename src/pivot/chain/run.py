@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -12,14 +11,12 @@ import uvloop
 
 from pivot.chain.application import Application
 from pivot.chain.server.connections import Server
-from pivot.chain.server.verification import SignatureThreads
 from pivot.chain.store.database import Database
 from pivot.chain.store.errors import StoreError
 from pivot.chain.types import STORES
 
 EXIT_OK = 0
 EXIT_FAILED = 1
-MOST_SIGNATURE_THREADS = 4
 
 _log = structlog.get_logger("chain")
 
@@ -54,11 +51,7 @@ async def _serve(database: Database, socket: Path) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    threads = SignatureThreads(min(os.cpu_count() or 1, MOST_SIGNATURE_THREADS))
     _log.info("serving", socket=str(socket), height=database.height, app_hash=database.app_hash.hex())
-    try:
-        ended_well = await Server(Application(database, threads.check)).serve(socket, stop)
-    finally:
-        threads.close()
+    ended_well = await Server(Application(database)).serve(socket, stop)
     _log.info("stopped", height=database.height)
     return EXIT_OK if ended_well else EXIT_FAILED
