@@ -8,7 +8,7 @@ import aiohttp
 import orjson
 import pytest
 
-from pivot.api.inference import artifacts, hop, transfer
+from pivot.api.inference import artifacts, funds, hop, transfer
 from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Part
 from pivot.api.ledger.interface import ChainUnavailable
 from pivot.primitives import keys
@@ -261,6 +261,36 @@ async def test_a_request_above_the_balance_is_refused_with_the_address(network: 
     assert reply.status == 402
     assert network.developer.address in reply.error
     assert reply.json["error"]["type"] == "insufficient_quota"
+
+
+async def test_requests_at_the_same_time_cannot_spend_the_same_coins(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(funds, "HOLD_SECONDS", 0.05)
+    for host in network.hosts:
+        host.engine.pause_s = 0.2
+    body = network.body()
+    escrow = (len(body) + 64 + 8) * PRICE
+    network.chain.balances[network.developer.address] = escrow * 5 // 2
+    asked = [network.post(network.hosts[0], body, network.signed(body, network.hosts[0])) for _ in range(4)]
+    replies = await asyncio.gather(*asked)
+    assert sorted(reply.status for reply in replies) == [200, 200, 402, 402]
+    refused = next(reply for reply in replies if reply.status == 402)
+    assert f"{2 * escrow} are set aside" in refused.error
+    await asyncio.sleep(0.1)
+    assert (await network.post(network.hosts[0], body, network.signed(body, network.hosts[0]))).status == 200
+
+
+async def test_what_a_failed_request_set_aside_is_free_at_once(network: Network) -> None:
+    body = network.body()
+    network.chain.balances[network.developer.address] = (len(body) + 64 + 8) * PRICE
+    for host in network.hosts:
+        host.engine.fails_with = 500
+    reply = await network.post(network.hosts[0], body, network.signed(body, network.hosts[0]))
+    assert reply.status == 503
+    for host in network.hosts:
+        host.engine.fails_with = None
+    assert (await network.post(network.hosts[0], body, network.signed(body, network.hosts[0]))).status == 200
 
 
 async def test_an_empty_gateway_account_is_named(network: Network) -> None:

@@ -8,11 +8,12 @@ from http import HTTPStatus
 
 import structlog
 
-from pivot.api.http.errors import ApiError, InsufficientBalance, Unavailable
+from pivot.api.http.errors import ApiError, Unavailable
 from pivot.api.identity import Identity
 from pivot.api.inference import hop
 from pivot.api.inference.access import Order
 from pivot.api.inference.execution import Execution
+from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market, Terms
 from pivot.api.inference.parts import Accepted, CandidateFailed, Head, Parts
 from pivot.api.inference.peers import BUSY, Peers
@@ -47,6 +48,7 @@ class Transfer:
     ) -> None:
         self._identity = identity
         self._market = market
+        self._funds = Funds(market)
         self._used = used
         self._outbox = outbox
         self._execution = execution
@@ -61,18 +63,33 @@ class Transfer:
         """
         terms = await self._market.terms(request.model)
         start = self._start(request, order, terms)
-        await self._require_funds(start, terms.price)
-        marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
-        candidates = self._in_order_of_trust(terms.candidates(order.inference_id))
+        escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, terms.price)
+        payer = order.requested_by
+        named = "this node's gateway account " if payer == self._identity.gateway.address else ""
+        await self._funds.require(payer, escrow, named=named)
+        with self._funds.held(payer, escrow) as hold:
+            marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
+            async with aclosing(self._first_answer(request, start, terms)) as parts:
+                async for part in parts:
+                    if isinstance(part, Head):
+                        hold.spent = part.status == HTTPStatus.OK
+                        await marked
+                    yield part
+
+    async def close(self) -> None:
+        """Wait until every start is in the outbox."""
+        while self._putting:
+            await asyncio.gather(*self._putting, return_exceptions=True)
+
+    async def _first_answer(self, request: Request, start: MsgStartInference, terms: Terms) -> Parts:
+        """Head and bytes of the first candidate that answers. Raises Unavailable."""
+        candidates = self._in_order_of_trust(terms.candidates(start.inference_id))
         failures: dict[str, str] = {}
         for patience_s in (SHORT_PATIENCE_SECONDS, hop.LONGEST_PATIENCE_SECONDS):
             busy = []
             for attempt, address in candidates:
                 try:
                     async with aclosing(self._asked(request, start, attempt, address, patience_s)) as parts:
-                        head = await anext(parts)
-                        await marked
-                        yield head
                         async for part in parts:
                             yield part
                         return
@@ -85,11 +102,6 @@ class Transfer:
             candidates = busy
         tried = "; ".join(f"{address}: {reason}" for address, reason in failures.items())
         raise Unavailable(f"none of the hosts drawn for {request.model!r} could answer ({tried})")
-
-    async def close(self) -> None:
-        """Wait until every start is in the outbox."""
-        while self._putting:
-            await asyncio.gather(*self._putting, return_exceptions=True)
 
     def _in_order_of_trust(self, drawn: list[str]) -> list[tuple[int, str]]:
         """Attempt and address of the drawn hosts, as drawn, but those that failed a moment ago last."""
@@ -110,17 +122,6 @@ class Transfer:
             transferred_by=self._identity.address,
             developer_public_key=order.public_key,
         )
-
-    async def _require_funds(self, start: MsgStartInference, price: int) -> None:
-        """The account that signed the request holds what it may cost. The gateway pays for API keys, for nobody else."""
-        escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, price)
-        held = await self._market.balance(start.requested_by)
-        if held < escrow:
-            whose = "this node's gateway account " if start.requested_by == self._identity.gateway.address else ""
-            raise InsufficientBalance(
-                f"Insufficient balance: {whose}{start.requested_by} holds {held} ngonka, "
-                f"this request sets {escrow} aside; send coins to that address or lower max_tokens"
-            )
 
     async def _asked(
         self, request: Request, start: MsgStartInference, attempt: int, address: str, patience_s: float
