@@ -204,8 +204,8 @@ def make_requests(
             request_timestamp=timestamp_ns,
             transferred_by=agent.address,
             developer_public_key=developer.public_key,
-            acceptance_signature=executor.sign_base64(acceptance_sign_bytes(name, 0, 0)),
         )
+        start.acceptance_signature = executor.sign_base64(acceptance_sign_bytes(start))
         start.transfer_signature = agent.sign_base64(start_sign_bytes(start))
         finish = MsgFinishInference(
             creator=executor.address,

@@ -163,8 +163,7 @@ def make_start(
 def sign_start(start: MsgStartInference, agent: str = "alice") -> MsgStartInference:
     """Put the agent's and the executor's signatures over the terms as they are now."""
     start.transfer_signature = key(agent).sign_base64(start_sign_bytes(start))
-    accepted = acceptance_sign_bytes(start.inference_id, start.attempt, start.epoch_id)
-    start.acceptance_signature = by_address(start.assigned_to).sign_base64(accepted)
+    start.acceptance_signature = by_address(start.assigned_to).sign_base64(acceptance_sign_bytes(start))
     return start
 
 

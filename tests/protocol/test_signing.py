@@ -100,21 +100,26 @@ def test_w4_the_executors_signature_covers_answer_artifact_and_counts(field: str
     assert signing.finish_sign_bytes(finish()) != signing.finish_sign_bytes(finish(**{field: other}))
 
 
-def test_an_acceptance_is_for_one_attempt_in_one_epoch() -> None:
+def test_an_acceptance_is_for_one_start_and_no_other() -> None:
     signed = {
-        signing.acceptance_sign_bytes("id", 0, 4),
-        signing.acceptance_sign_bytes("id", 1, 4),
-        signing.acceptance_sign_bytes("id", 0, 5),
-        signing.acceptance_sign_bytes("other", 0, 4),
+        signing.acceptance_sign_bytes(start(**changed))
+        for changed in (
+            {},
+            {"attempt": 2},
+            {"epoch_id": 9},
+            {"inference_id": "other"},
+            {"max_tokens": 1},
+            {"model": "m"},
+        )
     }
-    assert len(signed) == 4
+    assert len(signed) == 6
 
 
 def test_no_signature_can_be_taken_for_one_of_another_purpose() -> None:
     signed = [
         signing.developer_sign_bytes(HASH, 1, "a"),
         signing.start_sign_bytes(start()),
-        signing.acceptance_sign_bytes("a", 1, 1),
+        signing.acceptance_sign_bytes(start()),
         signing.finish_sign_bytes(finish()),
         signing.registration_sign_bytes("chain", "a", "url", "key"),
         signing.gateway_sign_bytes("chain", "a"),

@@ -9,23 +9,26 @@ Anything that is no Rejection is a bug and stops the node.
 
 from enum import IntEnum
 
+MAX_LOG_CHARACTERS = 500
+"""Of the sentence that tells why something was refused; it may quote what somebody has sent."""
+
 
 class Rejection(Exception):
-    """A transaction, a message or a query that is refused. `code` is above 0."""
+    """A transaction, a message or a query that is refused. `code` is above 0, `name` is its name."""
 
     codespace: str = ""
 
-    def __init__(self, code: int, log: str) -> None:
+    def __init__(self, code: "SdkCode | NetworkCode", log: str) -> None:
         super().__init__(log)
         self.code = int(code)
-        self.log = log
+        self.name = code.name
+        self.log = log[:MAX_LOG_CHARACTERS]
 
 
 class SdkCode(IntEnum):
     """Published codes of codespace `sdk`."""
 
     TX_DECODE = 2
-    INVALID_SEQUENCE = 3
     UNAUTHORIZED = 4
     INSUFFICIENT_FUNDS = 5
     UNKNOWN_REQUEST = 6
@@ -38,11 +41,10 @@ class SdkCode(IntEnum):
     INSUFFICIENT_FEE = 13
     NO_SIGNATURES = 15
     INVALID_REQUEST = 18
-    TX_IN_MEMPOOL_CACHE = 19
     TX_TOO_LARGE = 21
     KEY_NOT_FOUND = 22
-    WRONG_SEQUENCE = 32
     TX_TIMEOUT_HEIGHT = 30
+    WRONG_SEQUENCE = 32
     NOT_FOUND = 38
 
 
@@ -52,7 +54,6 @@ class NetworkCode(IntEnum):
     INFERENCE_ID_EXISTS = 1101
     INFERENCE_NOT_FOUND = 1102
     PARTICIPANT_NOT_FOUND = 1103
-    INFERENCE_NOT_FINISHED = 1104
     REQUESTER_CANNOT_PAY = 1106
     POC_WRONG_EPOCH = 1107
     POC_OUTSIDE_WINDOW = 1108

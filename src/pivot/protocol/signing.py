@@ -39,9 +39,12 @@ def start_sign_bytes(start: MsgStartInference) -> bytes:
     )
 
 
-def acceptance_sign_bytes(inference_id: str, attempt: int, epoch: int) -> bytes:
-    """What an executor signs before its first byte: from here on it can be blamed for not answering."""
-    return _tagged("pivot/accept/1", inference_id, attempt, epoch)
+def acceptance_sign_bytes(start: MsgStartInference) -> bytes:
+    """What an executor signs before its first byte: from here on it can be blamed for not answering.
+
+    It covers the whole start, so a transfer agent cannot record another one, with a smaller escrow, than was accepted.
+    """
+    return _tagged("pivot/accept/1", sha256(start_sign_bytes(start)).hex())
 
 
 def finish_sign_bytes(finish: MsgFinishInference) -> bytes:

@@ -37,7 +37,7 @@ async def test_a_request_is_answered_by_the_drawn_host_and_settled(network: Netw
     assert finish.response_hash == sha256(ANSWER.encode()).hex()
     key = host.identity.account.public_key
     assert keys.verify(key, signing.finish_sign_bytes(finish), keys.decode_signature(finish.executor_signature))
-    accepted = signing.acceptance_sign_bytes(start.inference_id, 0, 7)
+    accepted = signing.acceptance_sign_bytes(start)
     assert keys.verify(key, accepted, keys.decode_signature(start.acceptance_signature))
     transfer_key = agent.identity.account.public_key
     assert keys.verify(transfer_key, signing.start_sign_bytes(start), keys.decode_signature(start.transfer_signature))

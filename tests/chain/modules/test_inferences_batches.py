@@ -2,7 +2,7 @@
 
 import pytest
 
-from pivot.chain.errors import NetworkCode, NetworkError, SdkCode, SdkError
+from pivot.chain.errors import MAX_LOG_CHARACTERS, NetworkCode, NetworkError, SdkCode, SdkError
 from pivot.chain.modules.bank.state import ESCROW, balance
 from pivot.chain.modules.inferences.checks import MAX_BATCH_BYTES, MAX_BATCH_ITEMS
 from pivot.chain.modules.inferences.invariants import check_escrow, check_records
@@ -67,9 +67,36 @@ def test_one_bad_item_spoils_no_other_and_leaves_nothing() -> None:
         NetworkCode.INVALID_SIGNATURE,
         NetworkCode.INFERENCE_ID_EXISTS,
     ]
-    assert "transfer_signature" in response.starts[0].log
     assert balance(block.state, ESCROW) == 120 * PRICE
-    assert len(block.events) == 1
+    assert [event.type for event in block.events] == [
+        "inference_refused",
+        "inference_started",
+        "inference_refused",
+        "inference_refused",
+    ]
+
+
+def test_a_result_names_the_code_and_the_event_says_the_sentence() -> None:
+    """A result is part of the block's hash: no sentence may stand in it, which another version may write otherwise."""
+    block = network()
+    start = own_request(block, 1)
+    start.transferred_by = "\u0378" * 1_000
+    response = record(block, [start])
+    assert response.starts[0].log == "INVALID_ADDRESS"
+    (event,) = block.events
+    told = dict(event.attributes)
+    assert told["inference_id"] == start.inference_id
+    assert told["log"].startswith("transferred_by")
+
+
+def test_what_an_item_quotes_comes_back_short() -> None:
+    block = network()
+    finish = make_finish(own_request(block, 1))
+    finish.inference_id = "x" * 100_000
+    response = record(block, finishes=[finish])
+    assert response.finishes[0].code == NetworkCode.INVALID_FIELD
+    assert response.ByteSize() < 200
+    assert sum(len(text) for event in block.events for _, text in event.attributes) < MAX_LOG_CHARACTERS + 200
 
 
 def test_an_item_that_fails_late_gives_back_what_it_had_moved() -> None:
@@ -81,7 +108,7 @@ def test_an_item_that_fails_late_gives_back_what_it_had_moved() -> None:
     assert response.finishes[0].code == NetworkCode.INVALID_SIGNATURE
     assert balance(block.state, ESCROW) == 0
     assert inference(block.state, finish.inference_id) is None
-    assert block.events == []
+    assert [event.type for event in block.events] == ["inference_refused"]
 
 
 def test_w3_the_same_finish_twice_in_a_batch_is_paid_once() -> None:

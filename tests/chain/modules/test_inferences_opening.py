@@ -306,6 +306,19 @@ def test_w4_the_terms_cannot_be_changed_behind_the_agents_signature(field: str, 
     assert refusal(block, changed).code in {NetworkCode.INVALID_SIGNATURE, NetworkCode.NOT_DRAWN}
 
 
+@pytest.mark.parametrize(("field", "value"), [("max_tokens", 1), ("prompt_token_count", 0)])
+def test_an_agent_cannot_record_a_smaller_escrow_than_the_executor_accepted(field: str, value: int) -> None:
+    """Both starts are signed by the agent; the executor has seen and accepted the first one only."""
+    block = network()
+    accepted = make_start(block)
+    smaller = copy(accepted, **{field: value})
+    smaller.transfer_signature = key("alice").sign_base64(start_sign_bytes(smaller))
+    refused = refusal(block, smaller)
+    assert refused.code == NetworkCode.INVALID_SIGNATURE
+    assert "acceptance_signature" in refused.log
+    deliver(block, accepted)
+
+
 def test_a_warm_key_signs_in_the_hosts_name() -> None:
     block = network()
     start = make_start(block)
@@ -314,7 +327,7 @@ def test_a_warm_key_signs_in_the_hosts_name() -> None:
         set_public_key(block.state, grantee.address, grantee.public_key)
         grant(block.state, Permission(granter, grantee.address, WARM_KEY_GRANT))
     start.transfer_signature = agent.sign_base64(start_sign_bytes(start))
-    start.acceptance_signature = executor.sign_base64(acceptance_sign_bytes(start.inference_id, 0, EPOCH))
+    start.acceptance_signature = executor.sign_base64(acceptance_sign_bytes(start))
     deliver(block, start)
     deliver(block, make_finish(start, executor=executor))
 

@@ -164,8 +164,7 @@ class Execution:
         return self._used.use(_signature(start.inference_id), Role.EXECUTOR, start.request_timestamp)
 
     def _acceptance(self, start: MsgStartInference) -> str:
-        signed = signing.acceptance_sign_bytes(start.inference_id, start.attempt, start.epoch_id)
-        return self._identity.account.sign_base64(signed)
+        return self._identity.account.sign_base64(signing.acceptance_sign_bytes(start))
 
     def _settle_later(self, transcript: Transcript, start: MsgStartInference, acceptance: str, seed: int) -> None:
         """Settlement goes on when the developer has gone away, and nobody waits for it."""

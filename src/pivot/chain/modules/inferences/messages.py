@@ -20,7 +20,7 @@ from pivot.chain.modules.inferences.opening import (
     require_accepted,
     require_signed,
 )
-from pivot.chain.modules.inferences.state import close, inference, insert
+from pivot.chain.modules.inferences.state import ID_LENGTH, close, inference, insert
 from pivot.chain.modules.rewards.state import note_finished
 from pivot.chain.types import Block
 from pivot.protocol import pricing
@@ -161,12 +161,15 @@ def _record(block: Block, batch: MsgRecordInferences) -> MsgRecordInferencesResp
 
 
 def _result(block: Block, batch: MsgRecordInferences, item: Item, process: Callable[[Item], None]) -> ItemResult:
+    """What became of one item. Results stand in the block's hash, so the sentence, which no rule fixes, is an event."""
     try:
         with block.frame():
             require_own(batch.creator, item)
             process(item)
     except Rejection as refused:
-        return ItemResult(inference_id=item.inference_id, code=refused.code, log=refused.log)
+        inference_id = item.inference_id[:ID_LENGTH]
+        block.emit("inference_refused", inference_id=inference_id, code=refused.code, log=refused.log)
+        return ItemResult(inference_id=inference_id, code=refused.code, log=refused.name)
     return ItemResult(inference_id=item.inference_id)
 
 

@@ -88,8 +88,8 @@ def opened(block: Block, start: MsgStartInference, keys: HostKeys) -> Inference:
 
 def require_accepted(keys: HostKeys, start: MsgStartInference) -> None:
     """The executor has said that it will answer: from here on a missing answer is its fault (design, decision 9)."""
-    accepted = acceptance_sign_bytes(start.inference_id, start.attempt, start.epoch_id)
-    require_signed(keys, start.assigned_to, "acceptance_signature", start.acceptance_signature, accepted)
+    signed = acceptance_sign_bytes(start)
+    require_signed(keys, start.assigned_to, "acceptance_signature", start.acceptance_signature, signed)
 
 
 def require_epoch(block: Block, index: int) -> Epoch:
