@@ -60,7 +60,10 @@ def rewrite_imports(folder: Path) -> None:
     for file in [*folder.rglob("*.py"), *folder.rglob("*.pyi")]:
         text = file.read_text()
         text = re.sub(
-            r"^from inference(\.\S+)? import", r"from pivot.protocol.generated.inference\1 import", text, flags=re.M
+            r"^from inference(\.\S+)? import",
+            r"from pivot.protocol.generated.inference\1 import",
+            text,
+            flags=re.MULTILINE,
         )
         text = re.sub(
             r"^import inference\.(\S+)$", r"import pivot.protocol.generated.inference.\1", text, flags=re.MULTILINE
