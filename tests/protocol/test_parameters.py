@@ -12,6 +12,7 @@ from pivot.protocol.parameters import (
     preset_params,
     timeout_commit,
 )
+from pivot.protocol.pricing import MAX_PRICE
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -52,7 +53,10 @@ def test_an_unknown_preset_is_refused_by_name() -> None:
         ("epoch_params.inference_pruning_epoch_threshold", 1),
         ("epoch_params.inference_pruning_epoch_threshold", 2**63),
         ("validation_params.expiration_blocks", 0),
+        ("validation_params.expiration_blocks", 2**63 - 1),
         ("validation_params.timestamp_advance", -1),
+        ("validation_params.timestamp_advance", 301),
+        ("validation_params.timestamp_expiration", 301),
         ("poc_params.preset", "moon"),
         ("poc_params.max_rate", -1),
         ("poc_params.sample_size", 0),
@@ -63,6 +67,11 @@ def test_an_unknown_preset_is_refused_by_name() -> None:
         ("consensus_power_params.proof_window", 0),
         ("reward_params.decay_rate_e18", 1),
         ("pricing_params.base_per_token_price", 0),
+        ("pricing_params.base_per_token_price", MAX_PRICE + 1),
+        ("fee_params.minimum_gas_price_e18", "0.001"),
+        ("fee_params.minimum_gas_price_e18", "-1"),
+        ("fee_params.minimum_gas_price_e18", "١"),
+        ("fee_params.minimum_gas_price_e18", "1" * 37),
     ],
 )
 def test_a_parameter_that_would_break_the_network_is_refused_by_name(field: str, value: object) -> None:

@@ -10,7 +10,6 @@ Address = NewType("Address", str)
 """Of an account: bech32 under `gonka`."""
 
 ACCOUNT_PREFIX = "gonka"
-OPERATOR_PREFIX = "gonkavaloper"
 CONSENSUS_PREFIX = "gonkavalcons"
 ACCOUNT_ADDRESS_LENGTHS = (20, 32)
 CONSENSUS_KEY_LENGTH = 32
@@ -53,11 +52,6 @@ def require(text: str) -> Address:
 def of_module(name: str) -> Address:
     """Address of a module's account: the first 20 bytes of SHA-256 of its name. Nobody holds a key to it."""
     return from_bytes(sha256(name.encode())[:20])
-
-
-def operator_address(address: str) -> str:
-    """The same bytes as a validator operator's address."""
-    return bech32.encode(OPERATOR_PREFIX, to_bytes(address))
 
 
 def consensus_address(consensus_key: bytes) -> bytes:

@@ -8,11 +8,6 @@ def multiply_floor(a: int, b: int) -> int:
     return a * b // ONE
 
 
-def divide_floor(a: int, b: int) -> int:
-    """a / b, both in the same unit, as a fixed-point number, rounded down."""
-    return a * ONE // b
-
-
 _GUARD = 10**12
 _LN2_GUARDED = 693147180559945309417232121458
 

@@ -1,15 +1,6 @@
-"""Numbers that must not mix, each with its own type."""
+"""Numbers with a type of their own, and the bounds of those that travel."""
 
 from typing import NewType
-
-Height = NewType("Height", int)
-"""Of a block; the first is 1."""
-
-EpochIndex = NewType("EpochIndex", int)
-"""Of an epoch; epoch 0 lies before the first proof of compute."""
-
-Weight = NewType("Weight", int)
-"""What proof of compute gives a host."""
 
 Amount = NewType("Amount", int)
 """Of ngonka, never negative."""

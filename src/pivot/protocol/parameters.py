@@ -8,12 +8,16 @@ import yaml
 from google.protobuf import json_format
 
 from pivot.protocol.generated.inference.inference.params_pb2 import EpochParams, Params
+from pivot.protocol.pricing import MAX_PRICE
 from pivot.protocol.sprint import MAX_CHECKED_LEAVES, SPRINT_PRESETS
 
 PRESETS = ("test", "devnet", "mainnet")
 LONGEST_GENERATION_SECONDS = 600
 """An inference may take this long; no preset lets it expire earlier."""
 LONGEST_EPOCH_BLOCKS = 2**31
+MOST_TIMESTAMP_SECONDS = 300
+"""By which a request's time stamp may be allowed to lie in the past or in the future."""
+GAS_PRICE_DIGITS = 36
 LEAST_EPOCHS_KEPT = 2
 MOST_EPOCHS_KEPT = 1_000
 
@@ -46,10 +50,11 @@ def timeout_commit(preset: str) -> str:
 def check_params(params: Params) -> None:
     """Refuse parameters that contradict each other. Raises InvalidParameters."""
     _check_calendar(params.epoch_params)
-    if params.validation_params.expiration_blocks <= 0:
-        raise InvalidParameters("validation_params.expiration_blocks must be above 0")
-    if min(params.validation_params.timestamp_expiration, params.validation_params.timestamp_advance) < 0:
-        raise InvalidParameters("validation_params.timestamp_expiration and timestamp_advance must not be below 0")
+    if not 0 < params.validation_params.expiration_blocks <= LONGEST_EPOCH_BLOCKS:
+        raise InvalidParameters(f"validation_params.expiration_blocks must be between 1 and {LONGEST_EPOCH_BLOCKS}")
+    for name in ("timestamp_expiration", "timestamp_advance"):
+        if not 0 <= getattr(params.validation_params, name) <= MOST_TIMESTAMP_SECONDS:
+            raise InvalidParameters(f"validation_params.{name} must be between 0 and {MOST_TIMESTAMP_SECONDS}")
     poc = params.poc_params
     if poc.preset not in SPRINT_PRESETS:
         raise InvalidParameters(f"poc_params.preset {poc.preset!r} is none of {', '.join(SPRINT_PRESETS)}")
@@ -65,8 +70,13 @@ def check_params(params: Params) -> None:
         raise InvalidParameters("consensus_power_params.proof_window must be above 0")
     if params.reward_params.decay_rate_e18 > 0:
         raise InvalidParameters("reward_params.decay_rate_e18 must not be above 0")
-    if params.pricing_params.base_per_token_price == 0:
-        raise InvalidParameters("pricing_params.base_per_token_price must be above 0")
+    if not 0 < params.pricing_params.base_per_token_price <= MAX_PRICE:
+        raise InvalidParameters(f"pricing_params.base_per_token_price must be between 1 and {MAX_PRICE}")
+    price = params.fee_params.minimum_gas_price_e18
+    if price and not (price.isascii() and price.isdigit() and len(price) <= GAS_PRICE_DIGITS):
+        raise InvalidParameters(
+            f"fee_params.minimum_gas_price_e18 must be a number of {GAS_PRICE_DIGITS} digits at most"
+        )
 
 
 def _check_calendar(epoch: EpochParams) -> None:

@@ -12,10 +12,10 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.modules.auth import genesis
+from pivot.chain.modules.auth import state as auth
 from pivot.chain.modules.auth.state import (
     Account,
     account,
-    accounts,
     ensure_account,
     forget_expired_nonces,
     has_nonce,
@@ -34,7 +34,10 @@ SERVICE = "cosmos.auth.v1beta1.Query"
 def test_accounts_are_numbered_in_the_order_in_which_they_are_made() -> None:
     state = plain_block().state
     assert [ensure_account(state, each.address).number for each in (ALICE, BOB, ALICE)] == [0, 1, 0]
-    assert {each.address: each.number for each in accounts(state)} == {ALICE.address: 0, BOB.address: 1}
+    assert [account(state, each.address) for each in (ALICE, BOB)] == [
+        Account(ALICE.address, 0),
+        Account(BOB.address, 1),
+    ]
 
 
 def test_an_account_is_read_as_it_was_written() -> None:
@@ -86,6 +89,18 @@ def test_nonces_are_forgotten_when_their_timeout_has_come() -> None:
     forget_expired_nonces(state, 20)
     assert [has_nonce(state, ALICE.address, timeout) for timeout in (10, 20, 30)] == [False, False, True]
     assert not has_nonce(state, BOB.address, 30)
+
+
+def test_one_block_forgets_some_nonces_and_the_next_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can let many time-outs fall into one moment; no block may take long for it."""
+    monkeypatch.setattr(auth, "FORGOTTEN_PER_BLOCK", 2)
+    state = plain_block().state
+    for timeout in (10, 11, 12):
+        note_nonce(state, ALICE.address, timeout)
+    forget_expired_nonces(state, 20)
+    assert [has_nonce(state, ALICE.address, timeout) for timeout in (10, 11, 12)] == [False, False, True]
+    forget_expired_nonces(state, 20)
+    assert not has_nonce(state, ALICE.address, 12)
 
 
 def test_the_genesis_gives_accounts_their_numbers_and_keys() -> None:

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pivot.chain.errors import SdkCode
+from pivot.chain.modules.authz import state as authz
 from pivot.chain.modules.authz.state import STORE, Permission, forget_expired, grant, grantees, may_act, revoke
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards, MsgRevealElement
 from pivot.protocol.messages import pack
@@ -144,6 +145,37 @@ def test_all_grantees_of_a_type_are_found_without_a_page_limit() -> None:
         grant(state, Permission(ALICE.address, other, SEND, 10 if other == others[0] else 0))
         grant(state, Permission(ALICE.address, other, "/other"))
     assert sorted(grantees(state, ALICE.address, SEND, 20)) == others[1:]
+
+
+def test_permissions_for_other_messages_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may sign for a host is asked with every batch: a host that grants a thousand other things slows nobody down."""
+    state = plain_block().state
+    grant(state, Permission(ALICE.address, BOB.address, SEND))
+    for number in range(50):
+        grant(state, Permission(ALICE.address, CAROL.address, f"/other{number:02}"))
+        grant(state, Permission(ALICE.address, CAROL.address, f"{SEND}{number:02}"))
+    read: list[bytes] = []
+    permission_of = authz.permission_of
+
+    def counted(key: bytes, row: bytes) -> Permission:
+        read.append(key)
+        return permission_of(key, row)
+
+    monkeypatch.setattr(authz, "permission_of", counted)
+    assert list(grantees(state, ALICE.address, SEND, 0)) == [BOB.address]
+    assert len(read) == 1
+
+
+def test_one_block_deletes_some_expired_permissions_and_the_next_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authz, "FORGOTTEN_PER_BLOCK", 1)
+    state = plain_block().state
+    for grantee in (BOB, CAROL):
+        grant(state, Permission(ALICE.address, grantee.address, SEND, 10))
+    forget_expired(state, 20)
+    assert not any(may_act(state, ALICE.address, grantee.address, SEND, 20) for grantee in (BOB, CAROL))
+    assert list(state.iterate(STORE)) != []
+    forget_expired(state, 20)
+    assert list(state.iterate(STORE)) == []
 
 
 @pytest.mark.parametrize(

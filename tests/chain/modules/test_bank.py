@@ -181,11 +181,20 @@ def test_the_coin_is_described() -> None:
         chain.query(f"{SERVICE}/DenomMetadata", q.QueryDenomMetadataRequest(denom="uatom"))
 
 
+def held(address: str, amount: int) -> dict[str, Any]:
+    return {"address": address, "coins": [{"denom": "ngonka", "amount": str(amount)}]}
+
+
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
         ({"balances": [{"address": ALICE, "coins": [{"denom": "x", "amount": "1"}]}]}, "only coin"),
-        ({"balances": [{"address": ALICE, "coins": []}, {"address": ALICE, "coins": []}]}, "two balances"),
+        ({"balances": [held(ALICE, 1), held(ALICE, 2)]}, "two balances"),
+        (
+            {"balances": [{"address": ALICE, "coins": [*held(ALICE, 1)["coins"], *held(ALICE, 2)["coins"]]}]},
+            "two balances",
+        ),
+        ({"balances": [held(ALICE, 2**62), held(BOB, 2**62)]}, "63 bits"),
         ({"balances": [], "supply": [{"denom": "ngonka", "amount": "1"}]}, "add up to 0"),
         ({"balances": [{"address": ALICE, "coins": [{"denom": "ngonka", "amount": "-1"}]}]}, "not an amount"),
     ],

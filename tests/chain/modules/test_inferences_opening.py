@@ -12,7 +12,7 @@ from pivot.chain.modules.authz.state import Permission, grant
 from pivot.chain.modules.bank.state import ESCROW, balance
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.inferences import lifetime
-from pivot.chain.modules.inferences.opening import LONGEST_REQUEST_AGE_NS, MAX_HOST_KEYS
+from pivot.chain.modules.inferences.opening import LONGEST_REQUEST_AGE_NS
 from pivot.chain.modules.inferences.state import all_inferences, inference
 from pivot.chain.modules.models import state as models
 from pivot.chain.modules.participants import state as participants
@@ -35,7 +35,6 @@ from tests.chain.chain import key, next_block
 from tests.chain.modules.test_inferences import deliver, recorded, refusal
 from tests.chain.requests import (
     DEVELOPER,
-    EPOCH,
     HOSTS,
     MODEL,
     add_epoch,
@@ -349,7 +348,10 @@ def test_only_some_of_a_hosts_keys_are_tried() -> None:
     """Each key tried costs every validator time: a host cannot make a bad signature expensive by granting a thousand keys."""
     block = network()
     start = make_start(block)
-    warm = sorted((key(f"warm {number}") for number in range(MAX_HOST_KEYS)), key=lambda each: to_bytes(each.address))
+    warm = sorted(
+        (key(f"warm {number}") for number in range(participants.MAX_SIGNING_KEYS)),
+        key=lambda each: to_bytes(each.address),
+    )
     for each in warm:
         set_public_key(block.state, each.address, each.public_key)
         grant(block.state, Permission(start.assigned_to, each.address, WARM_KEY_GRANT))

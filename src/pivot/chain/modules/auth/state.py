@@ -5,14 +5,13 @@
 globalAccountNumber                     8 bytes, big-endian: the next account's number
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from cosmos.auth.v1beta1.auth_pb2 import BaseAccount
 from cosmos.crypto.secp256k1.keys_pb2 import PubKey
 
 from pivot.chain.errors import SdkCode, SdkError
-from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Reader
 from pivot.primitives.addresses import InvalidAddress, from_public_key, to_bytes
@@ -25,6 +24,8 @@ NONCE_PREFIX = b"\x02"
 NEXT_NUMBER_KEY = b"globalAccountNumber"
 NUMBER_BYTES = 8
 PRESENT = b"\x01"
+FORGOTTEN_PER_BLOCK = 20_000
+"""Unordered transactions that one block forgets: about as many as one block can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,6 @@ def account(state: Reader, address: str) -> Account | None:
     """The account of an address, or None. Raises InvalidAddress."""
     row = state.get(STORE, _key(address))
     return None if row is None else decode_account(row)
-
-
-def accounts(state: Reader) -> Iterator[Account]:
-    """All accounts, by address bytes."""
-    for _, row in state.iterate(STORE, ACCOUNT_PREFIX, prefix_end(ACCOUNT_PREFIX)):
-        yield decode_account(row)
 
 
 def ensure_account(state: State, address: str) -> Account:
@@ -106,9 +101,9 @@ def note_nonce(state: State, address: str, timeout_ns: int) -> None:
 
 
 def forget_expired_nonces(state: State, time_ns: int) -> None:
-    """Forget the unordered transactions whose time-out is not after `time_ns`: they cannot come again."""
+    """Forget unordered transactions whose time-out is not after `time_ns`: they cannot come again. Some per block."""
     end = NONCE_PREFIX + (time_ns + 1).to_bytes(NUMBER_BYTES)
-    for key, _ in state.iterate(STORE, NONCE_PREFIX, end):
+    for key, _ in islice(state.iterate(STORE, NONCE_PREFIX, end), FORGOTTEN_PER_BLOCK):
         state.delete(STORE, key)
 
 

@@ -7,17 +7,16 @@ from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.handlers import QueryHandler, query
 from pivot.chain.modules.auth.state import check_address
 from pivot.chain.modules.authz.state import (
-    GRANT_PREFIX,
     STORE,
     Permission,
     check_message_type,
     grantee_prefix,
     granter_prefix,
+    names_by_grantee,
     pair_prefix,
     permission,
     permission_of,
     published_grant,
-    split_key,
 )
 from pivot.chain.pagination import list_page
 from pivot.chain.types import View
@@ -29,7 +28,6 @@ SERVICE = query_pb2.DESCRIPTOR.services_by_name["Query"]
 def _grants(view: View, request: query_pb2.QueryGrantsRequest) -> query_pb2.QueryGrantsResponse:
     check_address("granter", request.granter)
     check_address("grantee", request.grantee)
-    prefix = pair_prefix(request.granter, request.grantee)
     if request.msg_type_url:
         check_message_type(request.msg_type_url)
         found = permission(view.state, request.granter, request.grantee, request.msg_type_url)
@@ -37,9 +35,11 @@ def _grants(view: View, request: query_pb2.QueryGrantsRequest) -> query_pb2.Quer
             raise SdkError(SdkCode.NOT_FOUND, f"authorization not found for {request.msg_type_url} type")
         return query_pb2.QueryGrantsResponse(grants=[published_grant(found)])
 
-    def item(key: bytes, row: bytes) -> Grant | None:
-        found = permission_of(prefix[len(GRANT_PREFIX) :] + key, row)
-        return published_grant(found) if found.holds(view.time) else None
+    prefix = pair_prefix(request.granter, request.grantee)
+
+    def item(key: bytes, _: bytes) -> Grant | None:
+        found = permission(view.state, *names_by_grantee(prefix[1:] + key))
+        return published_grant(found) if found is not None and found.holds(view.time) else None
 
     grants, page = list_page(view.state, STORE, prefix, request.pagination, item)
     return query_pb2.QueryGrantsResponse(grants=grants, pagination=page)
@@ -50,7 +50,7 @@ def _granter_grants(view: View, request: query_pb2.QueryGranterGrantsRequest) ->
     prefix = granter_prefix(request.granter)
 
     def item(key: bytes, row: bytes) -> GrantAuthorization | None:
-        return _shown(view, permission_of(prefix[len(GRANT_PREFIX) :] + key, row))
+        return _shown(view, permission_of(prefix[1:] + key, row))
 
     grants, page = list_page(view.state, STORE, prefix, request.pagination, item)
     return query_pb2.QueryGranterGrantsResponse(grants=grants, pagination=page)
@@ -61,8 +61,7 @@ def _grantee_grants(view: View, request: query_pb2.QueryGranteeGrantsRequest) ->
     prefix = grantee_prefix(request.grantee)
 
     def item(key: bytes, _: bytes) -> GrantAuthorization | None:
-        grantee, granter, message_type = split_key(prefix[1:] + key)
-        found = permission(view.state, granter, grantee, message_type)
+        found = permission(view.state, *names_by_grantee(prefix[1:] + key))
         return None if found is None else _shown(view, found)
 
     grants, page = list_page(view.state, STORE, prefix, request.pagination, item)

@@ -1,12 +1,15 @@
 """Rows of the store `authz`.
 
-0x01 ‖ len ‖ granter ‖ len ‖ grantee ‖ message type   Grant, as published
-0x02 ‖ len ‖ grantee ‖ len ‖ granter ‖ message type   0x01: the same, found by its grantee
-0x03 ‖ expiration (8 bytes, ns) ‖ the first row's key  0x01: when to delete it
+0x01 ‖ len ‖ granter ‖ len ‖ message type ‖ len ‖ grantee   Grant, as published
+0x02 ‖ len ‖ grantee ‖ len ‖ granter ‖ len ‖ message type   0x01: the same, found by its grantee
+0x03 ‖ expiration (8 bytes, ns) ‖ the first row's key        0x01: when to delete it
+
+Who may sign for a host is looked up with every batch of inferences; in this order those for other messages are not in the way.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from cosmos.authz.v1beta1.authz_pb2 import GenericAuthorization, Grant
 
@@ -26,6 +29,8 @@ TIME_BYTES = 8
 PRESENT = b"\x01"
 MAX_TYPE_BYTES = 128
 """Of a message type, which is part of a row's key."""
+FORGOTTEN_PER_BLOCK = 5_000
+"""Expired permissions that one block deletes; they are without force meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,13 @@ def may_act(state: Reader, granter: str, grantee: str, message_type: str, time_n
     return found is not None and found.holds(time_ns)
 
 
-def grantees(state: Reader, granter: str, message_type: str, time_ns: int) -> list[str]:
+def grantees(state: Reader, granter: str, message_type: str, time_ns: int) -> Iterator[str]:
     """Who may send messages of this type in the granter's name, by address bytes."""
-    prefix = granter_prefix(granter)
-    found = (permission_of(prefix[1:] + key[len(prefix) :], row) for key, row in _rows(state, prefix))
-    return [each.grantee for each in found if each.message_type == message_type and each.holds(time_ns)]
+    prefix = granter_prefix(granter) + _measured(message_type.encode())
+    for key, row in state.iterate(STORE, prefix, prefix_end(prefix)):
+        found = permission_of(key[1:], row)
+        if found.holds(time_ns):
+            yield found.grantee
 
 
 def grant(state: State, permitted: Permission) -> None:
@@ -91,11 +98,11 @@ def revoke(state: State, granter: str, grantee: str, message_type: str) -> bool:
 
 
 def forget_expired(state: State, time_ns: int) -> None:
-    """Delete the permissions that have expired."""
+    """Delete permissions that have expired, oldest first, some per block."""
     end = EXPIRY_PREFIX + (time_ns + 1).to_bytes(TIME_BYTES)
-    for key, _ in state.iterate(STORE, EXPIRY_PREFIX, end):
-        granter, grantee, message_type = split_key(key[len(EXPIRY_PREFIX) + TIME_BYTES + len(GRANT_PREFIX) :])
-        revoke(state, granter, grantee, message_type)
+    for key, _ in islice(state.iterate(STORE, EXPIRY_PREFIX, end), FORGOTTEN_PER_BLOCK):
+        granter, message_type, grantee = _parts(key[len(EXPIRY_PREFIX) + TIME_BYTES + len(GRANT_PREFIX) :])
+        revoke(state, from_bytes(granter), from_bytes(grantee), message_type.decode())
 
 
 def published_grant(permitted: Permission) -> Grant:
@@ -108,55 +115,56 @@ def published_grant(permitted: Permission) -> Grant:
 
 def permission_of(key: bytes, row: bytes) -> Permission:
     """The permission of a row of the first kind; `key` without its first byte."""
-    return Permission(*split_key(key), _expiration(row))
+    granter, message_type, grantee = _parts(key)
+    return Permission(from_bytes(granter), from_bytes(grantee), message_type.decode(), _expiration(row))
 
 
-def split_key(key: bytes) -> tuple[str, str, str]:
-    """The two addresses and the message type of a key, without its first byte."""
-    first_end = 1 + key[0]
-    second_end = first_end + 1 + key[first_end]
-    return (
-        from_bytes(key[1:first_end]),
-        from_bytes(key[first_end + 1 : second_end]),
-        key[second_end:].decode(),
-    )
+def names_by_grantee(key: bytes) -> tuple[str, str, str]:
+    """Granter, grantee and message type of a row of the second kind; `key` without its first byte."""
+    grantee, granter, message_type = _parts(key)
+    return from_bytes(granter), from_bytes(grantee), message_type.decode()
 
 
 def granter_prefix(granter: str) -> bytes:
     """What the keys of all permissions of one granter begin with."""
-    return GRANT_PREFIX + _measured(granter)
-
-
-def pair_prefix(granter: str, grantee: str) -> bytes:
-    """What the keys of all permissions of one granter for one grantee begin with."""
-    return GRANT_PREFIX + _measured(granter) + _measured(grantee)
+    return GRANT_PREFIX + _measured(to_bytes(granter))
 
 
 def grantee_prefix(grantee: str) -> bytes:
     """What the keys of the second kind begin with for one grantee."""
-    return BY_GRANTEE_PREFIX + _measured(grantee)
+    return BY_GRANTEE_PREFIX + _measured(to_bytes(grantee))
+
+
+def pair_prefix(granter: str, grantee: str) -> bytes:
+    """What the keys of the second kind begin with for one granter and one grantee."""
+    return grantee_prefix(grantee) + _measured(to_bytes(granter))
 
 
 def _grant_key(granter: str, grantee: str, message_type: str) -> bytes:
-    return pair_prefix(granter, grantee) + message_type.encode()
+    return granter_prefix(granter) + _measured(message_type.encode()) + _measured(to_bytes(grantee))
 
 
 def _by_grantee_key(permitted: Permission) -> bytes:
-    return grantee_prefix(permitted.grantee) + _measured(permitted.granter) + permitted.message_type.encode()
+    return pair_prefix(permitted.granter, permitted.grantee) + _measured(permitted.message_type.encode())
 
 
 def _expiry_key(expiration_ns: int, key: bytes) -> bytes:
     return EXPIRY_PREFIX + expiration_ns.to_bytes(TIME_BYTES) + key
 
 
-def _measured(address: str) -> bytes:
-    raw = to_bytes(address)
-    return bytes([len(raw)]) + raw
+def _measured(part: bytes) -> bytes:
+    return bytes([len(part)]) + part
+
+
+def _parts(key: bytes) -> list[bytes]:
+    """What `_measured` has put behind one another."""
+    parts = []
+    while key:
+        end = 1 + key[0]
+        parts.append(key[1:end])
+        key = key[end:]
+    return parts
 
 
 def _expiration(row: bytes) -> int:
     return nanoseconds(Grant.FromString(row).expiration)
-
-
-def _rows(state: Reader, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    return state.iterate(STORE, prefix, prefix_end(prefix))

@@ -2,24 +2,26 @@
 
 from typing import Any
 
-from pivot.chain.modules.bank.state import put_genesis_balance, put_genesis_supply
+from pivot.chain.modules.bank.state import balance, put_genesis_balance, put_genesis_supply
 from pivot.chain.types import Block
-from pivot.primitives.coins import BASE_DENOM, parse_amount
+from pivot.primitives.coins import BASE_DENOM, MAX_AMOUNT, parse_amount
 
 
 def load(block: Block, document: dict[str, Any]) -> None:
-    """Give the balances of the genesis file. Raises ValueError when they do not add up to its supply."""
+    """Give the balances of the genesis file. Raises ValueError when they are too large or do not add up to its supply."""
     total = 0
-    seen = []
     for entry in document.get("balances", []):
         for coin in entry["coins"]:
             _require_denom(coin)
+            if balance(block.state, entry["address"]):
+                raise ValueError(f"the genesis gives two balances to {entry['address']}")
             amount = parse_amount(coin["amount"])
             put_genesis_balance(block.state, entry["address"], amount)
             total += amount
-        seen.append(entry["address"])
-    if len(set(seen)) != len(seen):
-        raise ValueError("the genesis gives two balances to one address")
+    if total > MAX_AMOUNT:
+        raise ValueError(
+            f"the genesis holds {total}{BASE_DENOM}; sums of coins are kept in 63 bits, {MAX_AMOUNT} at most"
+        )
     for coin in document.get("supply", []):
         _require_denom(coin)
         if parse_amount(coin["amount"]) != total:

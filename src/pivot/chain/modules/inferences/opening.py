@@ -28,8 +28,6 @@ from pivot.protocol.signing import (
 
 NANOSECONDS = 10**9
 NANOSECONDS_PER_MILLISECOND = 10**6
-MAX_HOST_KEYS = 8
-"""Keys of one host that are tried on a signature: its own and its first grantees'. Bad signatures stay cheap to refuse."""
 LONGEST_REQUEST_AGE_NS = 900 * NANOSECONDS
 """No parameter lets an older request open, and no younger one's record is deleted."""
 
@@ -42,10 +40,9 @@ class HostKeys:
         self._known: dict[str, list[bytes]] = {}
 
     def of(self, host: str) -> list[bytes]:
-        """The host's own key, then those that it has granted the right to (`WARM_KEY_GRANT`)."""
+        """The host's own key, then those of the first accounts that it has granted the right to (`WARM_KEY_GRANT`)."""
         if host not in self._known:
-            found = signing_keys(self._block.state, host, WARM_KEY_GRANT, self._block.time)
-            self._known[host] = found[:MAX_HOST_KEYS]
+            self._known[host] = signing_keys(self._block.state, host, WARM_KEY_GRANT, self._block.time)
         return self._known[host]
 
 

@@ -1,6 +1,7 @@
 """Who may act for whom, and what hardware there is."""
 
 import base64
+from itertools import islice
 
 from pivot.chain.handlers import QueryHandler, query
 from pivot.chain.modules.auth.state import check_address, public_key
@@ -11,6 +12,8 @@ from pivot.chain.types import View
 from pivot.protocol.generated.inference.inference import query_pb2
 from pivot.protocol.generated.inference.inference.types_pb2 import HardwareNodes
 
+MAX_GRANTEES_TOLD = 1_000
+"""In one answer, which the published request cannot ask for in pages."""
 SERVICE = query_pb2.DESCRIPTOR.services_by_name["Query"]
 
 
@@ -31,7 +34,9 @@ def _grantees(
     view: View, request: query_pb2.QueryGranteesByMessageTypeRequest
 ) -> query_pb2.QueryGranteesByMessageTypeResponse:
     check_address("granter_address", request.granter_address)
-    granted = grantees(view.state, request.granter_address, request.message_type_url, view.time)
+    granted = islice(
+        grantees(view.state, request.granter_address, request.message_type_url, view.time), MAX_GRANTEES_TOLD
+    )
     return query_pb2.QueryGranteesByMessageTypeResponse(
         grantees=[
             query_pb2.Grantee(

@@ -7,6 +7,7 @@ ParticipantStatusRevision/value/                8 bytes, big-endian: how many ti
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.auth.state import public_key
@@ -23,6 +24,7 @@ CONSENSUS_ADDRESSES = b"ConsensusAddress/value/"
 STATUS_REVISION = b"ParticipantStatusRevision/value/"
 HEIGHT_BYTES = 8
 REVISION_BYTES = 8
+MAX_SIGNING_KEYS = 8
 
 
 def participant(state: Reader, address: str) -> Participant | None:
@@ -98,13 +100,16 @@ def consensus_address_key(address20: bytes) -> bytes:
 
 
 def signing_keys(state: Reader, address: str, message_type_url: str, time_ns: int) -> list[bytes]:
-    """Public keys that may sign for a participant: its own, then those of the accounts it has granted this message to."""
+    """Public keys that may sign for a participant: its own, then those of the first accounts it has granted this message to.
+
+    At most `MAX_SIGNING_KEYS`, so that a bad signature stays cheap to refuse.
+    """
     own = public_key(state, address)
     if own is None:
         record = participant(state, address)
         own = record.account_public_key if record is not None else b""
-    granted = (public_key(state, grantee) for grantee in grantees(state, address, message_type_url, time_ns))
-    return [key for key in (own, *granted) if key]
+    granted = islice(grantees(state, address, message_type_url, time_ns), MAX_SIGNING_KEYS - 1)
+    return [key for key in (own, *(public_key(state, grantee) for grantee in granted)) if key]
 
 
 def _key(prefix: bytes, address: str) -> bytes:
