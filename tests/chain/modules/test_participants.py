@@ -462,6 +462,20 @@ def test_a_host_has_a_bounded_number_of_nodes() -> None:
     refused(network, message, NetworkCode.INVALID_FIELD, "4096 nodes at most")
 
 
+def test_a_hosts_declaration_cannot_grow_change_by_change() -> None:
+    network = Network()
+    parts = [Hardware(type="t" * 256)] * 32
+    for number in range(30):
+        network.declare("alice", HardwareNode(local_id=f"node{number}", node_number=number, hardware=parts))
+    one_more = HardwareNode(local_id="node30", node_number=30, hardware=parts)
+    last = HardwareNode(local_id="node31", node_number=31, hardware=parts)
+    network.declare("alice", one_more)
+    message = MsgSubmitHardwareDiff(creator=key("alice").address, newOrModified=[last])
+    refused(network, message, NetworkCode.INVALID_FIELD, "at most 262144")
+    network.declare("alice", removed=[one_more])
+    network.declare("alice", last)
+
+
 def test_the_invariant_sees_one_number_twice() -> None:
     network = Network()
     participants.put_hardware(

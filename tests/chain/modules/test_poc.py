@@ -94,6 +94,36 @@ def test_w12_who_is_no_host_or_invalid_cannot_commit(network: Network) -> None:
     refused(network, network.commit_message("alice", {0: 5}), NetworkCode.NOT_A_MEMBER, "consumer or INVALID")
 
 
+def test_who_joins_when_the_draw_is_known_waits_for_the_next_sprint() -> None:
+    """Checkers follow from the address: after the freeze, one with friendly checkers could be looked for."""
+    network = Network(hardware={name: [node(0)] for name in HOSTS})
+    for _ in range(2):
+        network.sprint({name: {0: 10} for name in HOSTS})
+    frozen_at = epochs.effective(network.state).boundaries.randomness_freeze
+    network.advance(frozen_at - 1)
+    network.register("dave")
+    network.declare("dave", node(0))
+    network.advance(frozen_at)
+    network.register("erin")
+    network.declare("erin", node(0))
+    network.to_sprint()
+    network.deliver(network.commit_message("dave", {0: 5}))
+    refused(network, network.commit_message("erin", {0: 5}), NetworkCode.NOT_A_MEMBER, "the next sprint is open to it")
+    for name in HOSTS:
+        network.deliver(network.commit_message(name, {0: 10}))
+    network.sprint_votes()
+    network.to_switched()
+    network.to_sprint()
+    network.deliver(network.commit_message("erin", {0: 5}))
+
+
+def test_who_joins_in_the_first_sprints_may_commit_at_once(network: Network) -> None:
+    """Their randomness is the genesis' own, which no waiting could hide."""
+    network.register("dave")
+    network.declare("dave", node(0))
+    network.deliver(network.commit_message("dave", {0: 5}))
+
+
 def test_w12_one_node_counts_once_and_only_with_its_own_number(network: Network) -> None:
     message = network.commit_message("alice", {0: 5})
     message.nodes.append(message.nodes[0])

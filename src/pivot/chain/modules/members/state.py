@@ -22,7 +22,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
 STORE = "inference"
 GROUPS = b"EpochGroupData/value/"
 ACTIVE_PARTICIPANTS = b"ActiveParticipants/value/"
-CACHED_GROUPS = 256
+CACHED_GROUPS = 64
+"""Parsed groups of a process: three epochs' with some twenty models; each may take megabytes."""
 
 
 def group(state: Reader, epoch: int, model: str = "") -> EpochGroupData | None:

@@ -18,6 +18,8 @@ MAX_NODE_ID_LENGTH = 64
 MAX_TEXT_LENGTH = 256
 MAX_MODELS_PER_NODE = 32
 MAX_HARDWARE_PER_NODE = 32
+MAX_DECLARATION_BYTES = 2**18
+"""Of all that one host declares: the whole row is read with every commit and every change."""
 
 
 def _check_diff(message: MsgSubmitHardwareDiff) -> None:
@@ -59,7 +61,10 @@ def _apply_diff(block: Block, message: MsgSubmitHardwareDiff) -> MsgSubmitHardwa
         declared[node.local_id] = node
     _require_numbers(declared.values())
     nodes = [declared[local_id] for local_id in sorted(declared)]
-    put_hardware(block.state, HardwareNodes(participant=message.creator, hardware_nodes=nodes))
+    record = HardwareNodes(participant=message.creator, hardware_nodes=nodes)
+    if record.ByteSize() > MAX_DECLARATION_BYTES:
+        raise _invalid(f"a host's nodes take {record.ByteSize()} bytes, at most {MAX_DECLARATION_BYTES}")
+    put_hardware(block.state, record)
     return MsgSubmitHardwareDiffResponse()
 
 

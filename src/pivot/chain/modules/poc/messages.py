@@ -2,12 +2,12 @@
 
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.handlers import MessageHandler
-from pivot.chain.modules.epochs.state import effective_index, epoch
+from pivot.chain.modules.epochs.state import effective, effective_index, epoch
 from pivot.chain.modules.members.state import is_member, serving_nodes
 from pivot.chain.modules.participants.state import hardware, is_host, require_participant
 from pivot.chain.modules.poc.state import commit, put_commit, put_votes, votes
 from pivot.chain.modules.poc.tally import checkers
-from pivot.chain.modules.randomness.state import commit_tip
+from pivot.chain.modules.randomness.state import FIRST_FOLDED_EPOCH, commit_tip
 from pivot.chain.types import Block
 from pivot.protocol.generated.inference.inference.tx_pb2 import (
     MsgCommitPoc,
@@ -19,6 +19,7 @@ from pivot.protocol.generated.inference.inference.tx_pb2 import (
 )
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     Epoch,
+    Participant,
     ParticipantStatus,
     PocCommit,
     PocNodeCommit,
@@ -90,6 +91,7 @@ def _commit(block: Block, message: MsgCommitPoc) -> MsgCommitPocResponse:
     host = require_participant(block.state, message.creator)
     if not is_host(host) or host.status == ParticipantStatus.INVALID:
         raise NetworkError(NetworkCode.NOT_A_MEMBER, f"{host.address} is a consumer or INVALID and cannot take part")
+    _require_joined_before_the_draw(block, upcoming, host)
     if commit(block.state, upcoming.index, host.address) is not None:
         raise NetworkError(NetworkCode.ALREADY_DONE, f"{host.address} has committed for epoch {upcoming.index}")
     serving = serving_nodes(block.state, upcoming.index - 1, host.address)
@@ -117,6 +119,20 @@ def _commit(block: Block, message: MsgCommitPoc) -> MsgCommitPocResponse:
     commit_tip(block.state, upcoming.index, host.address, message.hash_chain_tip)
     block.emit("poc_committed", participant=host.address, epoch_index=upcoming.index, count=_total(nodes))
     return MsgCommitPocResponse()
+
+
+def _require_joined_before_the_draw(block: Block, upcoming: Epoch, host: Participant) -> None:
+    """A host's checkers are drawn by its address and a randomness that is known from the freeze on.
+
+    Whoever could still choose its address then would try addresses until its own friends were the committee.
+    """
+    frozen_at = effective(block.state).boundaries.randomness_freeze
+    if upcoming.index >= FIRST_FOLDED_EPOCH and host.join_height >= frozen_at:
+        raise NetworkError(
+            NetworkCode.NOT_A_MEMBER,
+            f"{host.address} joined at height {host.join_height}; checkers of the sprint of epoch {upcoming.index} were"
+            f" drawn among those who had joined before height {frozen_at}: the next sprint is open to it",
+        )
 
 
 def _most_passes(block: Block, upcoming: Epoch) -> int:

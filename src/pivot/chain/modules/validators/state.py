@@ -50,18 +50,18 @@ def set_members(block: Block, members: Sequence[tuple[str, bytes, int]]) -> None
 def note_signatures(block: Block) -> None:
     """Count which of the unproven keys signed the last block. One that signs half of a window is proven for good."""
     signed = {vote.address: vote.signed for vote in block.last_commit}
-    half = -(-_params(block.state).proof_window // 2)
+    window = _params(block.state).proof_window
     for row, value in block.state.iterate(STORE, UNPROVEN, prefix_end(UNPROVEN)):
         address20 = row[len(UNPROVEN) :]
         if address20 not in signed:  # the engine has not let it in yet
             continue
         seen, own = _WINDOW.unpack(value)
         seen, own = seen + 1, own + signed[address20]
-        if own >= half:
+        if own * 2 >= window:
             prove(block.state, address20)
             block.state.delete(STORE, row)
             block.state.delete(STORE, SEEN)
-        elif seen >= _params(block.state).proof_window:
+        elif seen >= window:
             block.state.set(STORE, row, _WINDOW.pack(0, 0))
         else:
             block.state.set(STORE, row, _WINDOW.pack(seen, own))
