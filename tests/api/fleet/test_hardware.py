@@ -39,7 +39,7 @@ async def test_nodes_are_told_with_numbers_and_models(
 ) -> None:
     outbox.on_put = chain.take_hardware
     registry = Registry(database)
-    await registry.put(node("one", 1000, hardware=[{"type": "H100", "count": 8}]), 0)
+    await registry.put(node("one", 1000, hardware=[{"type": "H100", "count": 8}]))
     report.start()
     await until(lambda: len(sent(outbox)) == 1)
     (told,) = sent(outbox)[0].newOrModified
@@ -47,7 +47,7 @@ async def test_nodes_are_told_with_numbers_and_models(
     assert [(each.type, each.count) for each in told.hardware] == [("H100", 8)]
     assert sent(outbox)[0].creator == ADDRESS
     report.changed()
-    await registry.put(node("two", 2000), 0)
+    await registry.put(node("two", 2000))
     report.changed()
     await until(lambda: len(sent(outbox)) == 2)
     assert [each.local_id for each in sent(outbox)[1].newOrModified] == ["two"]
@@ -61,7 +61,7 @@ async def test_a_chain_that_is_not_up_yet_is_told_later(
     database: Database, chain: FakeChain, outbox: FakeOutbox, report: HardwareReport
 ) -> None:
     chain.down = True
-    await Registry(database).put(node("one", 1000), 0)
+    await Registry(database).put(node("one", 1000))
     report.start()
     await until(lambda: len(chain.asked) > 2)
     assert not sent(outbox)
@@ -74,7 +74,7 @@ async def test_a_refused_report_is_sent_again_under_another_key(
 ) -> None:
     answers = iter([7, 7, 0])
     outbox.on_put = lambda _key, _message: next(answers)
-    await Registry(database).put(node("one", 1000), 0)
+    await Registry(database).put(node("one", 1000))
     report.start()
     await until(lambda: len(sent(outbox)) == 3)
     assert all(name.startswith("hardware:") for name in outbox.messages)
@@ -83,7 +83,7 @@ async def test_a_refused_report_is_sent_again_under_another_key(
 async def test_one_message_under_way_is_not_repeated(
     database: Database, chain: FakeChain, outbox: FakeOutbox, report: HardwareReport
 ) -> None:
-    await Registry(database).put(node("one", 1000), 0)
+    await Registry(database).put(node("one", 1000))
     report.start()
     await until(lambda: chain.asked.count("HardwareNodes") > 3)
     assert len(sent(outbox)) == 1
@@ -91,7 +91,7 @@ async def test_one_message_under_way_is_not_repeated(
 
 async def test_a_status_is_no_reason_for_a_report(database: Database) -> None:
     registry = Registry(database)
-    await registry.put(node("one", 1000), 0)
+    await registry.put(node("one", 1000))
     first = hardware_diff(ADDRESS, await registry.nodes(), [])
     assert first is not None
     assert hardware_diff(ADDRESS, await registry.nodes(), first.newOrModified) is None

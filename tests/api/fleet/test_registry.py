@@ -23,44 +23,60 @@ async def numbers(registry: Registry) -> dict[str, int]:
 
 async def test_numbers_are_stable_and_never_given_to_another_node(registry: Registry) -> None:
     assert await registry.is_new()
-    await registry.put(node("a", 1000), 0)
-    await registry.put(node("b", 2000), 0)
+    await registry.put(node("a", 1000))
+    await registry.put(node("b", 2000))
     assert await registry.remove("b")
-    await registry.put(node("c", 3000), 0)
-    await registry.put(node("b", 2000), 0)
+    await registry.put(node("c", 3000))
+    await registry.put(node("b", 2000))
     assert await numbers(registry) == {"a": 1, "b": 2, "c": 3}
     assert not await registry.is_new()
 
 
 async def test_a_node_of_the_same_id_is_replaced_and_keeps_number_and_state(registry: Registry) -> None:
-    await registry.put(node("a", 1000), 3)
+    await registry.put(node("a", 1000))
     await registry.set_enabled("a", 4, enabled=False)
-    replaced = await registry.put(node("a", 1000, max_concurrent=9), 5)
+    replaced = await registry.put(node("a", 1000, max_concurrent=9))
     assert (replaced.node_number, replaced.enabled, replaced.changed_in_epoch) == (1, False, 4)
     assert [each.declaration.max_concurrent for each in await registry.nodes()] == [9]
 
 
 async def test_a_node_that_comes_back_is_enabled(registry: Registry) -> None:
-    await registry.put(node("a", 1000), 3)
+    await registry.put(node("a", 1000))
     await registry.set_enabled("a", 4, enabled=False)
     await registry.remove("a")
-    assert (await registry.put(node("a", 1000), 6)).enabled
+    assert (await registry.put(node("a", 1000))).enabled
 
 
 async def test_anothers_address_is_refused_by_field(registry: Registry) -> None:
-    await registry.put(node("a", 1000), 0)
+    await registry.put(node("a", 1000))
     with pytest.raises(InvalidNode, match=r"^poc_port: .*'a'"):
-        await registry.put(node("b", 999, poc_port=1001), 0)
+        await registry.put(node("b", 999, poc_port=1001))
     with pytest.raises(InvalidNode, match=r"^inference_port: .*'a'"):
-        await registry.put(node("b", 1000, poc_port=5), 0)
+        await registry.put(node("b", 1000, poc_port=5))
     await registry.remove("a")
-    await registry.put(node("b", 1000), 0)
+    await registry.put(node("b", 1000))
 
 
 async def test_setting_the_same_state_again_keeps_its_epoch(registry: Registry) -> None:
-    await registry.put(node("a", 1000), 0)
+    await registry.put(node("a", 1000))
     await registry.set_enabled("a", 4, enabled=False)
     assert (await registry.set_enabled("a", 5, enabled=False)).changed_in_epoch == 4
+
+
+async def test_enabling_in_the_same_epoch_takes_the_disabling_back(registry: Registry) -> None:
+    await registry.put(node("a", 1000))
+    await registry.set_enabled("a", 4, enabled=False)
+    assert (await registry.set_enabled("a", 4, enabled=True)).changed_in_epoch == 0
+    await registry.set_enabled("a", 4, enabled=False)
+    assert (await registry.set_enabled("a", 5, enabled=True)).changed_in_epoch == 5
+
+
+async def test_a_token_stays_with_its_address(registry: Registry) -> None:
+    await registry.put(node("a", 1000, auth_token="secret"))
+    assert (await registry.put(node("a", 1000, max_concurrent=2))).declaration.auth_token == "secret"
+    assert (await registry.put(node("a", 1000, auth_token=""))).declaration.auth_token == ""
+    await registry.put(node("a", 1000, auth_token="secret"))
+    assert (await registry.put(node("a", 3000))).declaration.auth_token == ""
 
 
 async def test_unknown_nodes(registry: Registry) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from pivot.api.fleet import reach
 from pivot.api.http.admin import OpenAdminPort, admin_app
 from pivot.protocol.generated.inference.inference.types_pb2 import EpochGroupData, MLNodeInfo, Model
 from pivot.protocol.mlnode_api import Mode, PowState
@@ -15,7 +16,7 @@ from tests.api.poc.host import Host, host
 from tests.api.poc.test_prover import MARKS
 from tests.api.serving import serving
 
-DECLARED = {"id": "node1", "host": "10.0.0.5", "inference_port": 5000, "poc_port": 8080, "max_concurrent": 500}
+H100 = {"type": "NVIDIA H100", "count": 8}
 
 
 @pytest.fixture
@@ -31,6 +32,12 @@ async def admin(one: Host) -> AsyncIterator[str]:
         yield f"{url}/admin/v1/nodes"
 
 
+@pytest.fixture
+async def node() -> AsyncIterator[FakeMlNode]:
+    async with FakeMlNode.running() as node:
+        yield node
+
+
 async def call(method: str, url: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
@@ -39,29 +46,49 @@ async def call(method: str, url: str, body: Any = None, **headers: str) -> tuple
         return answer.status, await answer.json()
 
 
-def declared(**fields: Any) -> dict[str, Any]:
-    return {**DECLARED, "models": {MODEL: {"args": ["--gpu-memory-utilization", "0.9"]}}, **fields}
+async def test_a_node_is_added_replaced_listed_and_removed(admin: str, one: Host) -> None:
+    async with FakeMlNode.running() as node:
+        wanted = node.declared(models={MODEL: {"args": ["--gpu-memory-utilization", "0.9"]}}, hardware=[H100])
+        status, echoed = await call("POST", admin, wanted)
+        assert status == 200
+        assert {name: echoed[name] for name in wanted} == wanted
+        assert (await call("POST", admin, {**wanted, "max_concurrent": 7}))[0] == 200
+        status, listed = await call("GET", admin)
+        assert status == 200
+        (item,) = listed
+        assert item["node"] == {
+            **wanted,
+            "max_concurrent": 7,
+            "inference_segment": "",
+            "poc_segment": "",
+            "version": "",
+            "node_num": 1,
+        }
+        assert await call("DELETE", f"{admin}/node1") == (200, True)
+        assert await call("DELETE", f"{admin}/node1") == (200, False)
+        assert await call("GET", admin) == (200, [])
 
 
-async def test_the_journey_of_the_hosts_guide(admin: str, one: Host) -> None:
-    status, echoed = await call("POST", admin, declared())
-    assert status == 200
-    assert {name: echoed[name] for name in declared()} == declared()
-    assert (await call("POST", admin, declared(max_concurrent=7)))[0] == 200
-    status, listed = await call("GET", admin)
-    assert status == 200
-    (item,) = listed
-    assert item["node"] == {
-        **declared(max_concurrent=7),
-        "inference_segment": "",
-        "poc_segment": "",
-        "hardware": [],
-        "version": "",
-        "node_num": 1,
-    }
-    assert await call("DELETE", f"{admin}/node1") == (200, True)
-    assert await call("DELETE", f"{admin}/node1") == (200, False)
-    assert await call("GET", admin) == (200, [])
+async def test_put_replaces_a_node_that_is_there(admin: str) -> None:
+    async with FakeMlNode.running() as node:
+        assert await call("PUT", f"{admin}/node1", node.declared()) == (404, {"error": "node not found: node1"})
+        await call("POST", admin, node.declared())
+        without_id = {name: value for name, value in node.declared(max_concurrent=9).items() if name != "id"}
+        status, echoed = await call("PUT", f"{admin}/node1", without_id)
+        assert (status, echoed["id"], echoed["max_concurrent"]) == (200, "node1", 9)
+        assert (await call("GET", admin))[1][0]["node"]["max_concurrent"] == 9
+        status, refusal = await call("PUT", f"{admin}/node1", node.declared("node2"))
+        assert (status, refusal["error"].startswith("id: ")) == (400, True)
+        assert (await call("PUT", f"{admin}/node1", {"host": ""}))[1]["error"].startswith("host: ")
+
+
+async def test_what_the_list_shows_can_be_put_back_without_losing_the_token(admin: str, one: Host) -> None:
+    async with FakeMlNode.running(token="secret") as node:
+        assert (await call("POST", admin, node.declared(auth_token="secret")))[0] == 200
+        shown = (await call("GET", admin))[1][0]["node"]
+        assert "secret" not in str(shown)
+        assert (await call("PUT", f"{admin}/node1", {**shown, "max_concurrent": 3}))[0] == 200
+        await until(lambda: one.fleet.nodes()[0].reachable)
 
 
 async def test_the_state_of_a_node_through_an_epoch(admin: str, one: Host) -> None:
@@ -119,8 +146,8 @@ async def test_a_node_without_a_duty_is_shown_as_it_is(admin: str, one: Host, mo
         assert (await call("GET", admin))[1][0]["state"]["current_status"] == status
 
 
-async def test_what_the_epoch_gave_a_node_is_shown(admin: str, one: Host) -> None:
-    await call("POST", admin, declared())
+async def test_what_the_epoch_gave_a_node_is_shown(admin: str, one: Host, node: FakeMlNode) -> None:
+    await call("POST", admin, node.declared())
     given = MLNodeInfo(node_id="node1", node_number=1, poc_weight=45, timeslot_allocation=[True, False])
     one.chain.effective = epoch(1)
     one.chain.groups[1, ""] = EpochGroupData(epoch_index=1, sub_group_models=[MODEL])
@@ -143,14 +170,44 @@ async def test_what_the_epoch_gave_a_node_is_shown(admin: str, one: Host) -> Non
         ({"poc_port": 70000}, "poc_port: "),
         ({"inference_port": None}, "inference_port: "),
         ({"host": "http://10.0.0.5:80"}, "host: "),
-        ({"id": "node2"}, "poc_port: http://10.0.0.5:8080 belongs to node 'node1' already"),
+        ({"models": {MODEL: {"args": "--x"}}}, f"models.{MODEL}.args: "),
+        ({"max_concurrent": 0}, "max_concurrent: "),
+        ({"id": ""}, "id: "),
     ],
 )
-async def test_a_bad_node_is_a_400_that_names_the_field(admin: str, fields: dict[str, Any], sentence: str) -> None:
-    await call("POST", admin, declared())
-    status, refusal = await call("POST", admin, declared(**fields))
+async def test_a_bad_node_is_a_400_that_names_the_field(
+    admin: str, node: FakeMlNode, fields: dict[str, Any], sentence: str
+) -> None:
+    await call("POST", admin, node.declared())
+    status, refusal = await call("POST", admin, node.declared(**fields))
     assert (status, refusal["error"].startswith(sentence)) == (400, True), refusal
     assert len((await call("GET", admin))[1]) == 1
+
+
+async def test_an_address_belongs_to_one_node(admin: str, node: FakeMlNode) -> None:
+    await call("POST", admin, node.declared())
+    for other in (node.declared("node2"), node.declared("node2", host="http://127.0.0.1")):
+        status, refusal = await call("POST", admin, other)
+        assert (status, refusal) == (400, {"error": f"poc_port: {node.url} belongs to node 'node1' already"})
+
+
+async def test_a_new_address_where_nobody_answers_is_refused(
+    admin: str, node: FakeMlNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "REACH_PATIENCE_S", 0.2)
+    nobody = {"poc_port": 1, "inference_port": 2}
+    status, refusal = await call("POST", admin, node.declared(**nobody))
+    assert (status, refusal["error"].startswith("poc_port: no ML node answers within 0.2 s: ")) == (400, True)
+    assert (await call("POST", admin, node.declared()))[0] == 200
+    status, refusal = await call("PUT", f"{admin}/node1", node.declared(**nobody))
+    assert (status, refusal["error"].startswith("poc_port: ")) == (400, True)
+
+
+async def test_a_known_node_may_be_changed_while_it_is_down(admin: str) -> None:
+    async with FakeMlNode.running() as node:
+        await call("POST", admin, node.declared())
+    assert (await call("POST", admin, node.declared(max_concurrent=9)))[0] == 200
+    assert [item["node"]["max_concurrent"] for item in (await call("GET", admin))[1]] == [9]
 
 
 async def test_what_is_no_json_is_a_400(admin: str) -> None:
@@ -160,22 +217,36 @@ async def test_what_is_no_json_is_a_400(admin: str) -> None:
     assert await call("PATCH", admin) == (405, {"error": "Method Not Allowed"})
 
 
-async def test_a_batch_says_what_became_of_every_node(admin: str) -> None:
-    good, other = declared(), declared(id="node2", poc_port=1, inference_port=2)
-    status, taken = await call("POST", f"{admin}/batch", [good, other])
-    assert (status, [node["id"] for node in taken]) == (201, ["node1", "node2"])
-    status, partly = await call("POST", f"{admin}/batch", [good, {"id": "bad"}, 5])
-    assert status == 206
-    assert [node["id"] for node in partly["nodes"]] == ["node1"]
-    assert [each["id"] for each in partly["errors"]] == ["bad", "2"]
-    assert partly["errors"][0]["error"].startswith("host: ")
-    status, failed = await call("POST", f"{admin}/batch", [{"id": "bad"}])
-    assert (status, failed["nodes"]) == (400, [])
-    assert (await call("POST", f"{admin}/batch", [1] * 1001))[0] == 400
+async def test_a_batch_says_what_became_of_every_node(admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "REACH_PATIENCE_S", 0.2)
+    async with FakeMlNode.running() as one, FakeMlNode.running() as two:
+        good, other = one.declared(), two.declared("node2")
+        status, taken = await call("POST", f"{admin}/batch", [good, other])
+        assert (status, [node["id"] for node in taken]) == (201, ["node1", "node2"])
+        absent = one.declared("absent", poc_port=1)
+        status, partly = await call("POST", f"{admin}/batch", [good, {"id": "bad"}, 5, absent, two.declared("twin")])
+        assert status == 206
+        assert [node["id"] for node in partly["nodes"]] == ["node1"]
+        assert [(each["id"], each["error"].partition(":")[0]) for each in partly["errors"]] == [
+            ("bad", "host"),
+            ("2", "Input should be a valid dictionary or instance of NodeDeclaration"),
+            ("absent", "poc_port"),
+            ("twin", "poc_port"),
+        ]
+        status, failed = await call("POST", f"{admin}/batch", [{"id": "bad"}])
+        assert (status, failed["nodes"]) == (400, [])
+        assert (await call("POST", f"{admin}/batch", [1] * 1001))[0] == 400
+        assert len((await call("GET", admin))[1]) == 2
 
 
-async def test_a12_unknown_ids_are_answered_and_lock_nothing(admin: str) -> None:
-    await call("POST", admin, declared())
+async def test_of_two_nodes_of_a_batch_with_one_address_the_first_is_taken(admin: str, node: FakeMlNode) -> None:
+    status, partly = await call("POST", f"{admin}/batch", [node.declared(), node.declared("node2")])
+    assert (status, [each["id"] for each in partly["nodes"]]) == (206, ["node1"])
+    assert [each["id"] for each in partly["errors"]] == ["node2"]
+
+
+async def test_a12_unknown_ids_are_answered_and_lock_nothing(admin: str, node: FakeMlNode) -> None:
+    await call("POST", admin, node.declared())
     for action in ("enable", "disable"):
         answers = await asyncio.gather(*(call("POST", f"{admin}/nobody/{action}") for _ in range(5)))
         assert answers == [(404, {"error": "node not found: nobody"})] * 5
@@ -187,15 +258,39 @@ async def test_a12_unknown_ids_are_answered_and_lock_nothing(admin: str) -> None
     assert (await call("POST", f"{admin}/node1/enable"))[1]["message"] == "node enabled successfully"
 
 
-async def test_ids_may_hold_slashes(admin: str) -> None:
-    await call("POST", admin, declared(id="rack1/gpu2"))
+async def test_a_disable_lasts_to_the_epochs_end_and_an_enable_in_the_sprint_waits(
+    admin: str, one: Host, node: FakeMlNode
+) -> None:
+    async def state() -> dict[str, Any]:
+        found: dict[str, Any] = (await call("GET", admin))[1][0]["state"]
+        return found
+
+    await call("POST", admin, node.declared())
+    one.chain.latest = one.chain.effective = epoch(1)
+    await one.phases.at(MARKS.poc_validation_end)
+    await call("POST", f"{admin}/node1/disable")
+    await until(lambda: node.mode == Mode.INFERENCE)  # its duties until the epoch ends
+    assert (await state())["admin_state"] == {"enabled": False, "epoch": 1}
+    one.chain.latest = epoch(2, MARKS.next_poc_start)
+    sprint = one.chain.latest.boundaries
+    await one.phases.at(sprint.poc_start)
+    await until(lambda: node.mode == Mode.STOPPED)
+    await call("POST", f"{admin}/node1/enable")
+    await one.phases.at(sprint.poc_start + 1)
+    assert (await state())["intended_status"] == "STOPPED"  # the sprint goes on without it
+    await one.phases.at(sprint.poc_validation_end)
+    await until(lambda: node.mode == Mode.INFERENCE)
+
+
+async def test_ids_may_hold_slashes(admin: str, node: FakeMlNode) -> None:
+    await call("POST", admin, node.declared("rack1/gpu2"))
     assert (await call("POST", f"{admin}/rack1%2Fgpu2/disable"))[0] == 200
     assert await call("DELETE", f"{admin}/rack1%2Fgpu2") == (200, True)
 
 
-async def test_without_the_chain_nothing_is_added(admin: str, one: Host) -> None:
+async def test_without_the_chain_nothing_is_added(admin: str, one: Host, node: FakeMlNode) -> None:
     one.chain.down = True
-    assert await call("POST", admin, declared()) == (503, {"error": "the chain is down"})
+    assert await call("POST", admin, node.declared()) == (503, {"error": "the chain is down"})
     assert await call("GET", admin) == (200, [])
 
 

@@ -90,6 +90,14 @@ def test_a_disabled_node_keeps_its_duties_until_the_next_sprint() -> None:
     assert duty_of(node(enabled=False, changed_in_epoch=2), assignment(Stage.SPRINT), lambda _: 0) == Stop()
 
 
+@pytest.mark.parametrize("stage", [Stage.SPRINT, Stage.CHECKING])
+def test_a_node_that_was_enabled_in_the_midst_of_a_sprint_waits_for_its_end(stage: Stage) -> None:
+    enabled = node(changed_in_epoch=3)
+    assert duty_of(enabled, assignment(stage), lambda _: 0) == Stop()
+    assert isinstance(duty_of(enabled, assignment(Stage.SERVING), lambda _: 0), Serve)
+    assert duty_of(node(changed_in_epoch=2), assignment(stage), lambda _: 0) != Stop()
+
+
 def test_slots_are_read_from_the_group_by_member_and_node() -> None:
     nodes = [
         MLNodeInfo(node_number=1, timeslot_allocation=[True, True]),

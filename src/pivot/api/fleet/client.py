@@ -36,6 +36,11 @@ class MlNodeUnreachable(MlNodeError):
 class MlNodeRefused(MlNodeError):
     """The node answered with an error, or not in the agreed form."""
 
+    def __init__(self, sentence: str, *, unauthorized: bool = False) -> None:
+        super().__init__(sentence)
+        self.unauthorized = unauthorized
+        """It wants another bearer token."""
+
 
 class MlNodeClient:
     """One ML node. Every method raises MlNodeError."""
@@ -120,7 +125,9 @@ class MlNodeClient:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise MlNodeUnreachable(f"{url} cannot be reached: {type(error).__name__} {error}".rstrip()) from error
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise MlNodeRefused(f"{url} answered {answer.status}: {raw[:SHOWN_ANSWER_LENGTH].decode(errors='replace')}")
+            shown = raw[:SHOWN_ANSWER_LENGTH].decode(errors="replace")
+            refused = f"{url} answered {answer.status}: {shown}"
+            raise MlNodeRefused(refused, unauthorized=answer.status == HTTPStatus.UNAUTHORIZED)
         if not raw or not expect_json:
             return None
         try:

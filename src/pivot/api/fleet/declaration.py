@@ -85,6 +85,12 @@ class NodeDeclaration(_Declared):
         """Everything, as it is kept in the database; `model_dump` is what others may see."""
         return {**self.model_dump(), "auth_token": self.auth_token}
 
+    def with_token_of(self, before: Self) -> Self:
+        """With the token of the declaration that it replaces, where it names none and the address is the same."""
+        if "auth_token" in self.model_fields_set or self.management_url != before.management_url:
+            return self
+        return self.model_copy(update={"auth_token": before.auth_token})
+
     def _url(self, port: int, segment: str) -> str:
         parts = _split_host(self.host)
         name = parts.hostname or ""

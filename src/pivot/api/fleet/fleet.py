@@ -17,8 +17,9 @@ from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.hardware import HardwareReport
 from pivot.api.fleet.interface import Duty, FleetNode, Lease
 from pivot.api.fleet.lending import Lending
-from pivot.api.fleet.models import registered_models, require_servable
+from pivot.api.fleet.models import RegisteredModels, registered_models, require_servable
 from pivot.api.fleet.observation import Observation
+from pivot.api.fleet.reach import require_reachable
 from pivot.api.fleet.reconciler import NodeReconciler
 from pivot.api.fleet.registry import RegisteredNode, Registry, UnknownNode
 from pivot.api.identity import Identity
@@ -29,6 +30,8 @@ from pivot.protocol.mlnode_api import ValidateRequest
 DRAIN_TIMEOUT_S = 600.0
 """How long a removed node may finish its answers before it is stopped: the longest generation."""
 DRAIN_POLL_S = 0.5
+MAX_LOOKED_FOR = 100
+"""New nodes that are looked for at a time."""
 
 log = logging.getLogger(__name__)
 
@@ -113,15 +116,58 @@ class HostFleet:
 
     async def put(self, declaration: NodeDeclaration) -> None:
         """Add a node, or replace the one of the same id. Raises InvalidNode, LedgerError."""
-        require_servable(declaration, await registered_models(self._chain))
-        epoch = await self._latest_epoch()
+        [refusal] = await self.put_all([declaration])
+        if refusal is not None:
+            raise refusal
+
+    async def put_all(self, declarations: Sequence[NodeDeclaration]) -> list[InvalidNode | None]:
+        """Add or replace nodes, one after the other; for each what is wrong with it, or None. Raises LedgerError.
+
+        All are looked for at once, so that many that do not answer take no longer than one.
+        """
+        models = await registered_models(self._chain)
+        patience = asyncio.Semaphore(MAX_LOOKED_FOR)
+        found = await asyncio.gather(*(self._fault_of(each, models, patience) for each in declarations))
+        return [
+            fault or await self._register(declaration) for declaration, fault in zip(declarations, found, strict=True)
+        ]
+
+    async def update(self, node_id: str, declaration: NodeDeclaration) -> None:
+        """Replace a node that is there. Raises UnknownNode, InvalidNode, LedgerError."""
+        if node_id not in self._nodes:
+            raise UnknownNode(node_id)
+        if declaration.id != node_id:
+            raise InvalidNode(f"id: the node is {node_id!r}, not {declaration.id!r}; to rename it, add it anew")
+        await self.put(declaration)
+
+    async def _fault_of(
+        self, declaration: NodeDeclaration, models: RegisteredModels, patience: asyncio.Semaphore
+    ) -> InvalidNode | None:
+        """What speaks against a declaration before others are looked at. A known address is not asked: it may be down."""
+        known = self._nodes.get(declaration.id)
+        try:
+            require_servable(declaration, models)
+            if known is None or known.client.management_url != declaration.management_url:
+                async with patience:
+                    await require_reachable(self._client_of(declaration))
+        except InvalidNode as fault:
+            return fault
+        return None
+
+    async def _register(self, declaration: NodeDeclaration) -> InvalidNode | None:
+        """Keep a declaration and look after its node. Returns what speaks against it."""
         async with self._changing:
-            registered = await self._registry.put(declaration, epoch)
+            try:
+                registered = await self._registry.put(declaration)
+            except InvalidNode as fault:
+                return fault
             before = self._nodes.pop(declaration.id, None)
             if before:
                 await before.close()
-            self._employ(registered, must_be_told=before is not None and before.node.declaration != declaration)
+            changed = before is not None and before.node.declaration != registered.declaration
+            self._employ(registered, must_be_told=changed)
         self._hardware.changed()
+        return None
 
     async def remove(self, node_id: str) -> bool:
         """Take a node away: it gets no more requests, ends those it has, and is stopped. False for an unknown id."""
@@ -138,7 +184,10 @@ class HostFleet:
         return True
 
     async def set_enabled(self, node_id: str, *, enabled: bool) -> None:
-        """Enable a node at once, or disable it as of the next sprint. Raises UnknownNode, LedgerError."""
+        """Enable a node (in the midst of a sprint: as of its end), or disable it as of the next sprint.
+
+        Raises UnknownNode, LedgerError.
+        """
         epoch = await self._latest_epoch()
         async with self._changing:
             node = self._nodes.get(node_id)
@@ -150,16 +199,18 @@ class HostFleet:
 
     def _employ(self, registered: RegisteredNode, *, must_be_told: bool = False) -> None:
         declaration = registered.declaration
-        client = MlNodeClient(self._http, declaration.management_url, declaration.inference_url, declaration.auth_token)
         node = NodeReconciler(
             registered,
-            client,
+            self._client_of(declaration),
             duty_of=self._duty_of,
             changed=self._lending.changed,
             must_be_told=must_be_told,
         )
         self._nodes[declaration.id] = node
         node.start()
+
+    def _client_of(self, declaration: NodeDeclaration) -> MlNodeClient:
+        return MlNodeClient(self._http, declaration.management_url, declaration.inference_url, declaration.auth_token)
 
     def _duty_of(self, node: FleetNode) -> Duty | None:
         return self._duties(node) if self._duties else None
@@ -172,7 +223,7 @@ class HostFleet:
         if path is None or not path.exists():
             return
         for declaration in parse_node_config(path.read_bytes()):
-            await self._registry.put(declaration, 0)
+            await self._registry.put(declaration)
 
     async def _drain(self, node: NodeReconciler) -> None:
         """Stop a removed node when its answers have ended, unless its machine is in the fleet again by then."""

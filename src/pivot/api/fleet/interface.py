@@ -57,7 +57,7 @@ class FleetNode:
     fulfils: bool
     """Whether it was seen doing that."""
     changed_in_epoch: int = 0
-    """The latest epoch's index when the host last enabled or disabled it."""
+    """The latest epoch's index when the host last enabled or disabled it; 0 while nothing depends on that."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class RegisteredNode:
     node_number: int
     enabled: bool
     changed_in_epoch: int
+    """The latest epoch's index when the host last enabled or disabled it; 0 while nothing depends on that."""
 
 
 class Registry:
@@ -45,9 +46,10 @@ class Registry:
         async with self._database.session() as session:
             return [_registered(row) for row in await _present(session)]
 
-    async def put(self, declaration: NodeDeclaration, epoch: int) -> RegisteredNode:
+    async def put(self, declaration: NodeDeclaration) -> RegisteredNode:
         """Add a node, or replace the one of the same id, which keeps its number and whether it is enabled.
 
+        Its token too, unless another is given or it would go to another address: what a list shows is taken back as it is.
         Raises InvalidNode when another node has one of its addresses.
         """
         async with self._database.session() as session:
@@ -56,10 +58,12 @@ class Registry:
             if row is None:
                 highest = await session.scalar(select(func.max(MlNodeRow.node_number)))
                 number = FIRST_NODE_NUMBER if highest is None else highest + 1
-                row = MlNodeRow(id=declaration.id, node_number=number, enabled=True, changed_in_epoch=epoch)
+                row = MlNodeRow(id=declaration.id, node_number=number, enabled=True, changed_in_epoch=0)
                 session.add(row)
             elif row.removed:
-                row.enabled, row.changed_in_epoch = True, epoch
+                row.enabled, row.changed_in_epoch = True, 0
+            else:
+                declaration = declaration.with_token_of(_registered(row).declaration)
             row.declared, row.removed = declaration.document(), False
             await session.flush()
             return _registered(row)
@@ -74,13 +78,17 @@ class Registry:
             return True
 
     async def set_enabled(self, node_id: str, epoch: int, *, enabled: bool) -> RegisteredNode:
-        """Enable or disable a node as of `epoch`. Raises UnknownNode."""
+        """Enable or disable a node as of `epoch`. Raises UnknownNode.
+
+        To enable what was disabled in the same epoch takes the disabling back: the node has not rested, so it has not to wait.
+        """
         async with self._database.session() as session:
             row = await session.get(MlNodeRow, node_id)
             if row is None or row.removed:
                 raise UnknownNode(node_id)
             if row.enabled != enabled:
-                row.enabled, row.changed_in_epoch = enabled, epoch
+                taken_back = enabled and row.changed_in_epoch >= epoch
+                row.enabled, row.changed_in_epoch = enabled, 0 if taken_back else epoch
             return _registered(row)
 
 

@@ -19,5 +19,5 @@ class MlNodeRow(Base):
     declared: Mapped[dict[str, Any]] = mapped_column(JSON)
     enabled: Mapped[bool]
     changed_in_epoch: Mapped[int] = mapped_column(BigInteger)
-    """The latest epoch's index when `enabled` was last changed."""
+    """The latest epoch's index when `enabled` was last changed; 0 while nothing depends on that."""
     removed: Mapped[bool] = mapped_column(default=False)

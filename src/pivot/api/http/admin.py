@@ -57,12 +57,19 @@ def admin_app(settings: ApiSettings, identity: Identity, chain: Chain, fleet: Ho
     async def add_many(documents: list[Any]) -> JSONResponse:
         """Add several: 201 when all were taken, 206 when some were, 400 when none was."""
         if len(documents) > MAX_BATCH_NODES:
-            raise InvalidNode(f"a batch holds at most {MAX_BATCH_NODES} nodes")
+            raise InvalidNode(f"a batch holds at most {MAX_BATCH_NODES} nodes, not {len(documents)}")
         taken, errors = await _put_all(fleet, documents)
         if not errors:
             return JSONResponse(taken, HTTPStatus.CREATED)
         status = HTTPStatus.PARTIAL_CONTENT if taken else HTTPStatus.BAD_REQUEST
         return JSONResponse({"nodes": taken, "errors": errors}, status)
+
+    @app.put("/admin/v1/nodes/{node_id:path}")
+    async def update(node_id: str, document: dict[str, Any]) -> NodeDeclaration:
+        """Replace an ML node that is there; the id may be left out of the body."""
+        node = NodeDeclaration.parse({"id": node_id, **document})
+        await fleet.update(node_id, node)
+        return node
 
     @app.delete("/admin/v1/nodes/{node_id:path}")
     async def remove(node_id: str) -> bool:
@@ -71,7 +78,7 @@ def admin_app(settings: ApiSettings, identity: Identity, chain: Chain, fleet: Ho
 
     @app.post("/admin/v1/nodes/{node_id:path}/enable")
     async def enable(node_id: str) -> dict[str, str]:
-        """Let a node work again, at once."""
+        """Let a node work again: at once, but in a sprint that it has not begun only as of its end."""
         await fleet.set_enabled(node_id, enabled=True)
         return {"message": "node enabled successfully", "node_id": node_id}
 
@@ -100,15 +107,23 @@ def _is_loopback(host: str) -> bool:
 
 async def _put_all(fleet: HostFleet, documents: list[Any]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """The nodes that were taken, and for each of the others its id (or place) and what is wrong with it."""
+    parsed = [_parsed(document) for document in documents]
+    nodes = [each for each in parsed if isinstance(each, NodeDeclaration)]
+    refusals = iter(await fleet.put_all(nodes))
     taken: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
-    for place, document in enumerate(documents):
-        try:
-            node = NodeDeclaration.parse(document)
-            await fleet.put(node)
-        except (InvalidNode, LedgerError) as error:
-            named = document.get("id") if isinstance(document, dict) else None
-            errors.append({"id": str(named or place), "error": str(error)})
-        else:
+    for place, (document, node) in enumerate(zip(documents, parsed, strict=True)):
+        fault = node if isinstance(node, InvalidNode) else next(refusals)
+        if fault is None and isinstance(node, NodeDeclaration):
             taken.append(node.model_dump())
+        else:
+            named = document.get("id") if isinstance(document, dict) else None
+            errors.append({"id": str(named or place), "error": str(fault)})
     return taken, errors
+
+
+def _parsed(document: Any) -> NodeDeclaration | InvalidNode:
+    try:
+        return NodeDeclaration.parse(document)
+    except InvalidNode as fault:
+        return fault

@@ -43,17 +43,26 @@ class Assignment:
 
 
 def duty_of(node: FleetNode, assignment: Assignment, leaves_of: Callable[[int], int]) -> Duty:
-    """What one node should do. `leaves_of` a node number: how many of its leaves are here already.
-
-    A node that was disabled keeps its duties until the next sprint begins.
-    """
-    if not node.enabled and node.changed_in_epoch < assignment.epoch.index:
+    """What one node should do. `leaves_of` a node number: how many of its leaves are here already."""
+    if rests(node, assignment):
         return Stop()
     if assignment.stage is Stage.SERVING or node.node_number in assignment.serving_through:
         return serving(node.models, assignment.models) or Stop()
     if assignment.stage is Stage.SPRINT:
         return Generate(sprint_init(node.node_number, assignment, leaves_of(node.node_number)))
     return Validate(sprint_init(node.node_number, assignment, 0))
+
+
+def rests(node: FleetNode, assignment: Assignment) -> bool:
+    """Whether the host's enabling and disabling leaves the node nothing to do.
+
+    A node that was disabled keeps its duties until the next sprint begins; one that was enabled in the midst of a sprint
+    waits for its end.
+    """
+    changed_since = node.changed_in_epoch >= assignment.epoch.index
+    if node.enabled:
+        return changed_since and assignment.stage is not Stage.SERVING
+    return not changed_since
 
 
 def sprint_init(node_number: int, assignment: Assignment, first_index: int) -> PowInit:
