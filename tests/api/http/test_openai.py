@@ -325,12 +325,20 @@ async def test_a18_an_executor_refuses_a_start_that_the_transfer_agent_has_not_s
     assert (await _refusal(network, start, body))[0] == 401
 
 
-async def test_a18_an_executor_refuses_a_transfer_agent_that_is_no_member(network: Network) -> None:
+async def test_a18_an_executor_refuses_a_transfer_agent_that_is_no_host(network: Network) -> None:
+    body = network.body()
+    start = network.start_for(network.hosts[1], body)
+    network.chain.participants[network.hosts[0].address].inference_url = ""
+    status, message = await _refusal(network, start, body)
+    assert (status, "no registered host" in message) == (403, True)
+
+
+async def test_a_host_that_is_no_member_may_be_transfer_agent(network: Network) -> None:
     body = network.body()
     network.chain.form_group(7, {network.hosts[1].address: 10})
     start = network.start_for(network.hosts[1], body, attempt=0)
-    status, message = await _refusal(network, start, body)
-    assert (status, "no member" in message) == (403, True)
+    async with to_executor(network, network.hosts[1], start, body) as answer:
+        assert answer.status == 200
 
 
 async def test_a31_an_executor_takes_a_developers_signature_once(network: Network) -> None:

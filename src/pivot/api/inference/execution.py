@@ -26,6 +26,7 @@ from pivot.primitives.addresses import from_public_key
 from pivot.primitives.keys import InvalidSignature
 from pivot.protocol import pricing, signing
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
+from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
 
 NODES_TO_TRY = 2
 """Nodes that are asked before the transfer agent is sent to the next host."""
@@ -77,8 +78,9 @@ class Execution:
         )
         if start.epoch_id != current and not in_grace:
             raise Forbidden(f"epoch {start.epoch_id} is over or has not begun; the current one is {current}")
-        if not await self._market.is_member(start.transferred_by, start.epoch_id):
-            raise Forbidden(f"the transfer agent {start.transferred_by} is no member of epoch {start.epoch_id}")
+        agent = await self._market.host(start.transferred_by)
+        if agent is None or not agent.inference_url or agent.status == ParticipantStatus.INVALID:
+            raise Forbidden(f"the transfer agent {start.transferred_by} is no registered host")
         drawn = (await self._market.terms(start.model, start.epoch_id)).candidates(start.inference_id)
         if start.attempt >= len(drawn) or drawn[start.attempt] != self._identity.address:
             raise Forbidden(f"this host is not drawn as executor {start.attempt} of {start.inference_id}")

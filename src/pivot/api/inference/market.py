@@ -108,11 +108,6 @@ class Market:
         """Keys that may sign a host's word as transfer agent."""
         return await self._keys.get(address)
 
-    async def is_member(self, address: str, epoch: int) -> bool:
-        """Whether a host belongs to an epoch."""
-        group = await self._groups.get((epoch, ""))
-        return group is not None and any(member == address for member, _ in group[0])
-
     async def close(self) -> None:
         for remembered in (self._prices, self._groups, self._balances, self._hosts, self._keys):
             await remembered.close()
