@@ -50,6 +50,8 @@ class HttpSettings(BaseModel):
     ml_server_port: Port = 9100
     admin_server_host: str = LOOPBACK
     admin_server_port: Port = 9200
+    admin_published_host: str = ""
+    """Where a container engine publishes the admin port, when the server inside must listen on all addresses."""
     poc_callback_url: HttpUrl = "http://127.0.0.1:9100"
     """Address under which ML nodes reach the call-back port."""
     api_keys: Annotated[list[str], NoDecode] = []

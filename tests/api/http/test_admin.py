@@ -309,3 +309,12 @@ async def test_39_a_port_that_others_reach_needs_a_token(one: Host, address: str
         admin_app(one.settings, one.identity, one.chain, one.fleet)
     one.settings.api.admin_server_host = "localhost"
     admin_app(one.settings, one.identity, one.chain, one.fleet)
+
+
+async def test_39_a_port_in_a_container_is_judged_by_where_it_is_published(one: Host) -> None:
+    one.settings.api.admin_server_host = "0.0.0.0"
+    one.settings.api.admin_published_host = "127.0.0.1"
+    admin_app(one.settings, one.identity, one.chain, one.fleet)
+    one.settings.api.admin_published_host = "10.0.0.5"
+    with pytest.raises(OpenAdminPort, match="DAPI_API__ADMIN_PUBLISHED_HOST"):
+        admin_app(one.settings, one.identity, one.chain, one.fleet)

@@ -92,10 +92,17 @@ def admin_app(settings: ApiSettings, identity: Identity, chain: Chain, fleet: Ho
 
 
 def require_guarded(settings: ApiSettings) -> None:
-    """Raises OpenAdminPort unless the port has a token or is bound to this machine alone."""
-    host = settings.api.admin_server_host
-    if not settings.api.admin_token and not _is_loopback(host):
-        raise OpenAdminPort(f"api.admin_server_host is {host}: set api.admin_token, or bind the port to 127.0.0.1")
+    """Raises OpenAdminPort unless the port has a token or is open to this machine alone."""
+    api = settings.api
+    name, host = (
+        ("admin_published_host", api.admin_published_host)
+        if api.admin_published_host
+        else ("admin_server_host", api.admin_server_host)
+    )
+    if not api.admin_token and not _is_loopback(host):
+        raise OpenAdminPort(
+            f"DAPI_API__{name.upper()} (api.{name}) is {host}: set DAPI_API__ADMIN_TOKEN (api.admin_token), or 127.0.0.1"
+        )
 
 
 def _is_loopback(host: str) -> bool:
