@@ -12,6 +12,7 @@ import pytest
 from cosmos.authz.v1beta1.authz_pb2 import GenericAuthorization, Grant
 from cosmos.authz.v1beta1.tx_pb2 import MsgExec, MsgGrant
 from google.protobuf.message import Message
+from tendermint.abci import types_pb2 as abci
 
 from pivot.chain.errors import SdkCode
 from pivot.chain.modules.bank.state import COMMUNITY_POOL, REWARDS
@@ -222,3 +223,12 @@ def test_the_grantee_of_nobody_is_not_let_in_for_free(priced_chain: Chain) -> No
     result = priced_chain.deliver(key("stranger"), duty)
     assert result.code == SdkCode.INSUFFICIENT_FEE
     assert priced_chain.account(key("stranger").address).sequence == 0
+
+
+def test_only_members_urgent_duties_go_first_in_a_proposal() -> None:
+    """Whoever is no member cannot push itself before the commits and claims of those who are."""
+    chain = new_chain()
+    crowd = [chain.sign(key("stranger"), MsgClaimRewards(creator=key("stranger").address), ahead=i) for i in range(3)]
+    duty = chain.sign(key("alice"), MsgClaimRewards(creator=key("alice").address))
+    request = abci.RequestPrepareProposal(txs=[*crowd, duty], max_tx_bytes=2**20)
+    assert list(chain.application.prepare_proposal(request).txs) == [duty, *crowd]

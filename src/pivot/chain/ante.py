@@ -34,6 +34,16 @@ def process_simulated_ante(block: Block, transaction: Transaction) -> None:
         _process(block, transaction, None)
 
 
+def is_free(block: Block, transaction: Transaction) -> bool:
+    """Duties of members of the epoch in force or the upcoming one, and of their grantees, cost nothing (design, decision 3)."""
+    epoch = effective_index(block.state)
+    return transaction.is_duty and all(
+        (is_member(block.state, epoch, act.owner) or is_member(block.state, epoch + 1, act.owner))
+        and (act.sender == act.owner or may_act(block.state, act.owner, act.sender, type_url(act.message), block.time))
+        for act in transaction.acts
+    )
+
+
 def _process(block: Block, transaction: Transaction, signatures: Signatures | None) -> None:
     _check_timeouts(block, transaction)
     for signer in transaction.signers:
@@ -132,7 +142,7 @@ def _take_fee(block: Block, transaction: Transaction, *, demanded: bool) -> None
     payer = transaction.signers[0].address
     if demanded:
         least = fee_of(block.state, transaction.gas)
-        if transaction.fee < least and not _is_free(block, transaction):
+        if transaction.fee < least and not is_free(block, transaction):
             raise SdkError(
                 SdkCode.INSUFFICIENT_FEE,
                 f"insufficient fees; got: {transaction.fee}{BASE_DENOM} required: {least}{BASE_DENOM}",
@@ -140,13 +150,3 @@ def _take_fee(block: Block, transaction: Transaction, *, demanded: bool) -> None
     if transaction.fee:
         send(block, payer, COMMUNITY_POOL, transaction.fee)
     block.emit("tx", fee=f"{transaction.fee}{BASE_DENOM}" if transaction.fee else "", fee_payer=payer)
-
-
-def _is_free(block: Block, transaction: Transaction) -> bool:
-    """Duties of members of the epoch in force or the upcoming one, and of their grantees, cost nothing (design, decision 3)."""
-    epoch = effective_index(block.state)
-    return transaction.is_duty and all(
-        (is_member(block.state, epoch, act.owner) or is_member(block.state, epoch + 1, act.owner))
-        and (act.sender == act.owner or may_act(block.state, act.owner, act.sender, type_url(act.message), block.time))
-        for act in transaction.acts
-    )

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from tendermint.abci import types_pb2 as abci
 from tendermint.crypto.keys_pb2 import PublicKey
 
-from pivot.chain.ante import process_ante
+from pivot.chain.ante import is_free, process_ante
 from pivot.chain.block import process_block
 from pivot.chain.errors import Rejection
 from pivot.chain.genesis import load_genesis
@@ -78,9 +78,9 @@ class Application:
         return abci.ResponseCheckTx(gas_wanted=wanted(transaction), gas_used=transaction.gas)
 
     def prepare_proposal(self, request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
-        """The transactions of a proposal: what is urgent first, then by arrival."""
-        known = [(raw, decoded) for raw in request.txs if isinstance(decoded := _decoded(raw), Transaction)]
-        return abci.ResponsePrepareProposal(txs=choose(known, request.max_tx_bytes))
+        """The transactions of a proposal: members' urgent duties first, then by arrival."""
+        known = [decoded for raw in request.txs if isinstance(decoded := _decoded(raw), Transaction)]
+        return abci.ResponsePrepareProposal(txs=choose(known, self._goes_first, request.max_tx_bytes))
 
     def process_proposal(self, request: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
         """Accept a proposal all of whose transactions can be decoded."""
@@ -109,6 +109,9 @@ class Application:
     def query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
         """An answer from the last committed state, with a proof if it is asked for one."""
         return answer_query(self._store, request)
+
+    def _goes_first(self, transaction: Transaction) -> bool:
+        return transaction.is_urgent and is_free(self._checking, transaction)
 
     def _begin(self, request: abci.RequestFinalizeBlock) -> Block:
         state = self._begin_state()

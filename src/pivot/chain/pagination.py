@@ -25,8 +25,8 @@ def list_page(
 ) -> tuple[list[Item], PageResponse]:
     """One page of the rows under `prefix`.
 
-    `item(key, value)` makes an entry of a row (`key` without the prefix), or gives None for a row that does not belong to
-    the list. The total is counted when it is asked for, and when no limit is given, as in the Cosmos SDK.
+    `item(key, value)` makes an entry of a row (`key` without the prefix), or gives None for a row that is not shown.
+    The total, of rows, is counted when it is asked for, and when no limit is given, as in the Cosmos SDK.
     Raises SdkError (INVALID_REQUEST) when both a key and an offset are given.
     """
     if page.key and page.offset:
@@ -38,14 +38,13 @@ def list_page(
     next_key = b""
     seen = 0
     for key, value in _rows(reader, store, prefix, page):
-        found = item(key, value)
-        if found is None:
-            continue
         seen += 1
         if seen <= page.offset:
             continue
         if len(items) < limit:
-            items.append(found)
+            found = item(key, value)
+            if found is not None:
+                items.append(found)
             continue
         next_key = next_key or key
         if not counts:

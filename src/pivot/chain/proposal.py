@@ -1,14 +1,14 @@
 """Which waiting transactions go into a block, and in which order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pivot.chain.transaction import Transaction
 
 VARINT_BITS = 7
 
 
-def choose(waiting: Sequence[tuple[bytes, Transaction]], max_bytes: int) -> list[bytes]:
-    """Transactions of a proposal of at most `max_bytes`: what is urgent first, the rest by arrival.
+def choose(waiting: Sequence[Transaction], goes_first: Callable[[Transaction], bool], max_bytes: int) -> list[bytes]:
+    """Transactions of a proposal of at most `max_bytes`: those that go first, then the rest, each by arrival.
 
     An ordered transaction never passes an earlier one of the same account. What does not fit waits, and so does
     everything behind it.
@@ -16,12 +16,12 @@ def choose(waiting: Sequence[tuple[bytes, Transaction]], max_bytes: int) -> list
     first: list[bytes] = []
     rest: list[bytes] = []
     held: set[str] = set()  # accounts with an ordered transaction among the rest
-    for raw, transaction in waiting:
+    for transaction in waiting:
         who = [signer.address for signer in transaction.signers]
-        if transaction.is_urgent and (transaction.unordered or held.isdisjoint(who)):
-            first.append(raw)
+        if goes_first(transaction) and (transaction.unordered or held.isdisjoint(who)):
+            first.append(transaction.raw)
             continue
-        rest.append(raw)
+        rest.append(transaction.raw)
         if not transaction.unordered:
             held.update(who)
     return list(_fitting([*first, *rest], max_bytes))

@@ -10,7 +10,7 @@ from pivot.chain.modules.members import state as members
 from pivot.chain.modules.participants import state as participants
 from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
-from pivot.chain.modules.poc.messages import MAX_VOTES
+from pivot.chain.modules.poc.messages import MAX_PASSES, MAX_VOTES
 from pivot.chain.modules.randomness import state as randomness
 from pivot.primitives.hashes import sha256
 from pivot.protocol.generated.inference.inference import query_pb2
@@ -18,7 +18,6 @@ from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitNewPart
 from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus, PocNodeCommit, PocVote
 from pivot.protocol.parameters import preset_params
 from pivot.protocol.poc import MAX_NODES_PER_HOST, split
-from pivot.protocol.sprint import MAX_INDEX
 from tests.chain.chain import key
 from tests.chain.modules.network import ABSTAIN, INVALID, VALID, Network, fast_params, node, vote
 
@@ -138,7 +137,7 @@ def test_w12_one_node_counts_once_and_only_with_its_own_number(network: Network)
     ("change", "words"),
     [
         ({"count": 0}, "count of node 0"),
-        ({"count": MAX_INDEX + 2}, "count of node 0"),
+        ({"count": MAX_PASSES + 1}, "count of node 0"),
         ({"merkle_root": bytes(31)}, "merkle_root of node 0"),
     ],
 )

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.participants import state as participants
+from pivot.chain.modules.poc.messages import MAX_PASSES
 from pivot.chain.modules.validators import state as validators
 from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.modules.validators.powers import MAX_TOTAL_POWER, Candidate, powers
@@ -259,7 +260,7 @@ def test_through_epochs_of_change_the_set_keeps_its_rules(data: st.DataObject) -
             network.register(rotating, consensus=f"{rotating} {epoch}")
         network.to_sprint()
         counts = {
-            name: {0: data.draw(st.integers(1, 2**40))}
+            name: {0: data.draw(st.integers(1, MAX_PASSES))}
             for name in data.draw(st.lists(st.sampled_from(names), unique=True))
         }
         work = {

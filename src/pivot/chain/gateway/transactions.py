@@ -17,12 +17,12 @@ from tendermint.abci.types_pb2 import Event, EventAttribute
 from pivot.chain.gateway.engine import Engine, EngineRefusal
 from pivot.chain.gateway.methods import Method, engine_methods
 from pivot.chain.gateway.refusals import Refusal
+from pivot.chain.transaction import MAX_TRANSACTION_BYTES
 from pivot.protocol.messages import pack
 from pivot.protocol.transactions import transaction_hash
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["Service"]
 SIMULATE_PATH = f"/{SERVICE.full_name}/Simulate"
-MAX_TRANSACTION_BYTES = 1_048_576
 DEFAULT_PAGE_SIZE = 30
 MAX_PAGE_SIZE = 100
 _HASH = re.compile(r"(0x)?[0-9A-Fa-f]{64}")
@@ -46,7 +46,6 @@ class Transactions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._times: dict[int, str] = {}
 
     async def simulate(self, request: service_pb2.SimulateRequest) -> service_pb2.SimulateResponse:
         value = await self._engine.query_application(SIMULATE_PATH, request.SerializeToString())

@@ -29,7 +29,6 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
 )
 from pivot.protocol.hash_chain import ELEMENT_LENGTH
 from pivot.protocol.poc import MAX_NODES_PER_HOST, SALT_LENGTH, vote_hash
-from pivot.protocol.sprint import MAX_INDEX
 
 COMMIT_GAS = 20_000
 VOTE_HASH_GAS = 2_000
@@ -38,6 +37,8 @@ GAS_PER_NODE = 500
 GAS_PER_VOTE = 1_000
 HASH_LENGTH = 32
 MAX_VOTES = 10_000
+MAX_PASSES = 2**32
+"""Of one node in one sprint: beyond any machine, and all hosts' together still fit 63 bits."""
 RATE_SLACK_NS = 10**9
 """By how much a sprint may seem longer to a worker than block times say."""
 _NANOSECONDS = 10**9
@@ -75,8 +76,8 @@ def _check_commit(message: MsgCommitPoc) -> None:
     if len({node.node_number for node in message.nodes}) != len(message.nodes):
         raise _invalid("nodes must name each node_number once")
     for node in message.nodes:
-        if not 0 < node.count <= MAX_INDEX + 1:
-            raise _invalid(f"count of node {node.node_number} must be between 1 and {MAX_INDEX + 1}")
+        if not 0 < node.count <= MAX_PASSES:
+            raise _invalid(f"count of node {node.node_number} must be between 1 and {MAX_PASSES}")
         if len(node.merkle_root) != HASH_LENGTH:
             raise _invalid(f"merkle_root of node {node.node_number} must have {HASH_LENGTH} bytes")
 
@@ -139,7 +140,7 @@ def _most_passes(block: Block, upcoming: Epoch) -> int:
     """What one node may have counted since the sprint began, where the parameters limit the rate."""
     rate: int = upcoming.params.poc_params.max_rate
     began: int = upcoming.created_time
-    return rate * (block.time - began + RATE_SLACK_NS) // _NANOSECONDS if rate else MAX_INDEX + 1
+    return rate * (block.time - began + RATE_SLACK_NS) // _NANOSECONDS if rate else MAX_PASSES
 
 
 def _total(nodes: list[PocNodeCommit]) -> int:
