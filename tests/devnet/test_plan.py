@@ -18,13 +18,16 @@ def test_the_plan_on_disk_is_the_plan_that_was_made(tmp_path: Path) -> None:
     assert (tmp_path / "plan.json").stat().st_mode & 0o077 == 0
 
 
-def test_no_two_listeners_share_a_port() -> None:
-    plan = new_plan(hosts=3, ml_nodes=2, preset="test")
-    ports = [value for host in plan.hosts for name, value in host.model_dump().items() if name.endswith("_port")]
+@pytest.mark.parametrize(("signer", "listeners"), [("local", 7), ("tmkms", 8)])
+def test_no_two_listeners_share_a_port(signer: str, listeners: int) -> None:
+    plan = new_plan(hosts=3, ml_nodes=2, preset="test", signer=signer)
+    ports = [
+        port for host in plan.hosts for name, port in host.model_dump().items() if name.endswith("_port") and port > 0
+    ]
     ports += [
         port for host in plan.hosts for node in host.ml_nodes for port in (node.management_port, node.inference_port)
     ]
-    assert len(set(ports)) == len(ports) == 3 * (7 + 4)
+    assert len(set(ports)) == len(ports) == 3 * (listeners + 4)
 
 
 @pytest.mark.parametrize(("hosts", "ml_nodes"), [(0, 1), (17, 1), (1, -1), (1, 17)])

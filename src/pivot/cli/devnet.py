@@ -12,11 +12,11 @@ from rich.console import Console
 
 from pivot.cli.output import CommandFailed, Json, print_json, say
 from pivot.devnet.network import READY_TIMEOUT_SECONDS, end_orphans, stop_running
-from pivot.devnet.plan import CONTRACT_FILE, DevnetError, Plan, load_plan, new_plan, read_contract
+from pivot.devnet.plan import CONTRACT_FILE, SIGNERS, DevnetError, Plan, load_plan, new_plan, read_contract
 from pivot.devnet.run import run
 from pivot.devnet.screen import first_requests
 from pivot.devnet.status import ask
-from pivot.node.engine import EngineMissing
+from pivot.node.errors import NodeError
 from pivot.protocol.parameters import PRESETS
 
 app = typer.Typer(help="A whole network on one machine.", no_args_is_help=True)
@@ -33,6 +33,9 @@ def up(
     hosts: Annotated[int, typer.Option(help="Hosts of a new network.")] = 1,
     ml_nodes: Annotated[int, typer.Option("--ml-nodes", help="ML nodes per host of a new network.")] = 1,
     preset: Annotated[str, typer.Option(help=f"Parameters of a new network: {', '.join(PRESETS)}.")] = "devnet",
+    signer: Annotated[
+        str, typer.Option(help=f"Who holds the consensus keys of a new network: {', '.join(SIGNERS)}.")
+    ] = "local",
     public_port: Annotated[
         int | None, typer.Option(help="Public port of the first host (default: a free one).")
     ] = None,
@@ -45,10 +48,12 @@ def up(
     home = home.resolve()
     if preset not in PRESETS:
         raise typer.BadParameter(f"{preset!r} is no preset; known are {', '.join(PRESETS)}", param_hint="--preset")
+    if signer not in SIGNERS:
+        raise typer.BadParameter(f"{signer!r} is no signer; known are {', '.join(SIGNERS)}", param_hint="--signer")
     try:
         plan = Plan.load(home)
         if plan is None:
-            plan = new_plan(hosts=hosts, ml_nodes=ml_nodes, preset=preset, public_port=public_port)
+            plan = new_plan(hosts=hosts, ml_nodes=ml_nodes, preset=preset, public_port=public_port, signer=signer)
             plan.save(home)
         end_orphans(home)
         if detach:
@@ -59,7 +64,7 @@ def up(
                 say("The network is up. " + "\n\n".join(["To send a request:", *first_requests(plan)]))
         else:
             asyncio.run(run(plan, home, Console()))
-    except (DevnetError, EngineMissing) as error:
+    except (DevnetError, NodeError) as error:
         raise CommandFailed(str(error)) from error
 
 

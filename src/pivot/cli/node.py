@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from pivot.cli.output import CommandFailed, say
-from pivot.node.engine import EngineMissing, find_engine
+from pivot.node.engine import find_engine
+from pivot.node.errors import NodeError
 from pivot.node.network_node import NodeSettings, node_groups
 from pivot.node.supervisor import Supervisor
 
@@ -26,14 +27,14 @@ def run_node(
     rest: Annotated[str, typer.Option(help="host:port of the REST queries.")] = "127.0.0.1:1317",
 ) -> None:
     """Run the three processes and keep them running until SIGINT or SIGTERM."""
-    try:
-        engine = find_engine(say)
-    except EngineMissing as error:
-        raise CommandFailed(str(error)) from error
     home = home.resolve()
     if not (home / "engine/config/genesis.json").exists():
         raise CommandFailed(f"{home}/engine/config/genesis.json is missing: the node does not know its network")
-    asyncio.run(_run(NodeSettings(home=home, engine=engine, rpc_url=rpc, grpc=grpc, rest=rest)))
+    try:
+        settings = NodeSettings(home=home, engine=find_engine(say), rpc_url=rpc, grpc=grpc, rest=rest)
+        asyncio.run(_run(settings))
+    except NodeError as error:
+        raise CommandFailed(str(error)) from error
 
 
 async def _run(settings: NodeSettings) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from pivot.devnet.plan import DevnetError, load_plan
 from pivot.devnet.run import run
+from pivot.node.errors import NodeError
 
 
 def main() -> int:
     home = Path(sys.argv[1])
     try:
         asyncio.run(run(load_plan(home), home, None))
-    except DevnetError as error:
+    except (DevnetError, NodeError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

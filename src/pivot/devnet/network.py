@@ -14,8 +14,9 @@ import aiohttp
 
 from pivot.devnet.genesis import build_genesis
 from pivot.devnet.plan import CONTRACT_FILE, MODEL, DevnetError, HostPlan, Plan, contract, write_private
-from pivot.devnet.processes import engine_home, process_groups, write_settings
+from pivot.devnet.processes import engine_home, process_groups, signer_home, write_settings
 from pivot.node.engine import find_engine
+from pivot.node.signer import find_signer
 from pivot.node.supervisor import Supervisor
 
 STATUS_FILE = "processes.json"
@@ -26,16 +27,23 @@ STATUS_TIMEOUT = aiohttp.ClientTimeout(total=2)
 STOP_TIMEOUT_SECONDS = 60.0
 
 
-def prepare(plan: Plan, home: Path) -> None:
-    """Everything on disk that the network starts from. What exists already is kept."""
+def prepare(plan: Plan, home: Path, tmkms: Path | None = None) -> None:
+    """Everything on disk that the network starts from. What exists already is kept. `tmkms`: for a plan with signers.
+
+    Raises SignerRefused.
+    """
     plan.save(home)
     engines = [engine_home(home, index) for index in range(len(plan.hosts))]
-    for engine in engines:
-        engine.make_keys()
+    signers = [signer_home(home, index) for index in range(len(plan.hosts))]
+    for engine, signer in zip(engines, signers, strict=True):
+        engine.make_keys(with_consensus_key=not signer.has_key())
     if not engines[0].genesis_file.exists():
         text = json.dumps(build_genesis(plan, [engine.consensus_key() for engine in engines]), indent=2)
-        for engine in engines:
+        for engine in reversed(engines):
             engine.genesis_file.write_text(text)
+    if tmkms is not None:
+        for engine, signer in zip(engines, signers, strict=True):
+            signer.take_key(tmkms, engine)
     write_settings(plan, home)
 
 
@@ -43,9 +51,13 @@ class Network:
     """The running processes of a devnet, and `processes.json`, which says what became of them."""
 
     def __init__(self, plan: Plan, home: Path, say: Callable[[str], None] = lambda _: None) -> None:
+        """Find the binaries and prepare the folders. Raises NodeError."""
         self.plan = plan
         self.home = home
-        self.supervisor = Supervisor(process_groups(plan, home, find_engine(say)), on_change=self._write_status)
+        engine = find_engine(say)
+        tmkms = find_signer(say) if plan.has_signers else None
+        prepare(plan, home, tmkms)
+        self.supervisor = Supervisor(process_groups(plan, home, engine, tmkms), on_change=self._write_status)
 
     def start(self) -> None:
         """Start all processes; returns at once."""

@@ -16,6 +16,8 @@ from pivot.primitives.keys import PrivateKey
 PLAN_FILE = "plan.json"
 CONTRACT_FILE = "devnet.json"
 MODEL = "pivot/tiny-chat"
+SIGNERS = ("local", "tmkms")
+"""Who holds the consensus keys: each engine itself, or a tmkms beside it."""
 LOOPBACK = "127.0.0.1"
 MAX_HOSTS = 16
 MAX_ML_NODES = 16
@@ -49,6 +51,8 @@ class HostPlan(BaseModel):
     gateway_key: str
     p2p_port: int
     rpc_port: int
+    signer_port: int = 0
+    """Where the engine waits for its signer; 0 without one."""
     grpc_port: int
     rest_port: int
     public_port: int
@@ -84,6 +88,11 @@ class HostPlan(BaseModel):
     def grpc_url(self) -> str:
         return f"{LOOPBACK}:{self.grpc_port}"
 
+    @property
+    def signer_address(self) -> str:
+        """host:port at which the engine waits for its signer; empty without one."""
+        return f"{LOOPBACK}:{self.signer_port}" if self.signer_port else ""
+
 
 class Plan(BaseModel):
     """A devnet."""
@@ -97,6 +106,10 @@ class Plan(BaseModel):
     @property
     def developer_address(self) -> str:
         return PrivateKey.from_hex(self.developer_key).address
+
+    @property
+    def has_signers(self) -> bool:
+        return any(host.signer_port for host in self.hosts)
 
     @classmethod
     def load(cls, home: Path) -> Self | None:
@@ -114,11 +127,11 @@ class Plan(BaseModel):
         write_private(home / PLAN_FILE, self.model_dump_json(indent=2))
 
 
-def new_plan(*, hosts: int, ml_nodes: int, preset: str, public_port: int | None = None) -> Plan:
-    """Fresh keys and free ports. `ml_nodes` per host; `public_port` is for the first host."""
+def new_plan(*, hosts: int, ml_nodes: int, preset: str, public_port: int | None = None, signer: str = "local") -> Plan:
+    """Fresh keys and free ports. `ml_nodes` per host; `public_port` is for the first host; `signer` is one of SIGNERS."""
     if not 1 <= hosts <= MAX_HOSTS or not 0 <= ml_nodes <= MAX_ML_NODES:
         raise DevnetError(f"a devnet has 1 to {MAX_HOSTS} hosts, each with 0 to {MAX_ML_NODES} ML nodes")
-    ports = _free_ports(hosts * (7 + 2 * ml_nodes))
+    ports = _free_ports(hosts * (8 + 2 * ml_nodes))
     return Plan(
         chain_id=f"pivot-devnet-{secrets.token_hex(3)}",
         preset=preset,
@@ -130,6 +143,7 @@ def new_plan(*, hosts: int, ml_nodes: int, preset: str, public_port: int | None 
                 gateway_key=secrets.token_hex(32),
                 p2p_port=next(ports),
                 rpc_port=next(ports),
+                signer_port=next(ports) if signer == "tmkms" else 0,
                 grpc_port=next(ports),
                 rest_port=next(ports),
                 public_port=public_port if public_port is not None and host == 0 else next(ports),

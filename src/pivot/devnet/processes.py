@@ -10,6 +10,7 @@ from pathlib import Path
 from pivot.devnet.plan import LOOPBACK, MODEL, HostPlan, MlNodePlan, Plan, host_home, write_private
 from pivot.node.engine_home import EngineHome, engine_config
 from pivot.node.network_node import NodeSettings, application_socket, node_groups
+from pivot.node.signer_home import SignerHome
 from pivot.node.supervisor import ProcessSpec
 from pivot.protocol.parameters import timeout_commit
 
@@ -25,8 +26,15 @@ def engine_home(home: Path, index: int) -> EngineHome:
     return EngineHome(host_home(home, index) / "engine")
 
 
-def process_groups(plan: Plan, home: Path, engine: Path) -> list[list[ProcessSpec]]:
-    """Groups for the supervisor: ML nodes first, as they take longest; engine and application are one group."""
+def signer_home(home: Path, index: int) -> SignerHome:
+    return SignerHome(host_home(home, index) / "signer")
+
+
+def process_groups(plan: Plan, home: Path, engine: Path, tmkms: Path | None = None) -> list[list[ProcessSpec]]:
+    """Groups for the supervisor: ML nodes first, as they take longest; engine and application are one group.
+
+    Raises TwoConsensusKeys.
+    """
     groups: list[list[ProcessSpec]] = []
     for index, host in enumerate(plan.hosts):
         groups += [[_ml_node(home, index, node)] for node in host.ml_nodes]
@@ -41,6 +49,10 @@ def process_groups(plan: Plan, home: Path, engine: Path) -> list[list[ProcessSpe
             host=index,
             engine_waits_for=_all_listen(host),
         )
+        if tmkms is not None:
+            groups += [
+                [ProcessSpec("signer", signer_home(home, index).command(tmkms), _log(home, index, "signer"), index)]
+            ]
         groups += [*node_groups(settings), [_api(plan, home, index, host)]]
     return groups
 
@@ -80,8 +92,11 @@ def write_settings(plan: Plan, home: Path) -> None:
             timeout_commit=timeout_commit(plan.preset),
             peers=[peer for other, peer in enumerate(peers) if other != index],
             on_one_machine=True,
+            signer=host.signer_address,
         )
         homes[index].write_config(config)
+        if host.signer_port:
+            signer_home(home, index).write_config(plan.chain_id, host.signer_address)
         api_home = host_home(home, index) / "api"
         api_home.mkdir(parents=True, exist_ok=True)
         write_private(api_home / "account.key", host.account_key)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from pivot.devnet.network import Network, end_orphans, prepare
+from pivot.devnet.network import Network, end_orphans
 from pivot.devnet.plan import DevnetError, Plan
 from pivot.devnet.screen import first_requests, render
 from pivot.devnet.status import ask
@@ -18,9 +18,11 @@ SCREEN_SECONDS = 1.0
 
 
 async def run(plan: Plan, home: Path, console: Console | None) -> None:
-    """Bring the network up and keep it up until SIGINT or SIGTERM. Raises DevnetError if it does not come up."""
+    """Bring the network up and keep it up until SIGINT or SIGTERM.
+
+    Raises DevnetError if it does not come up, and what Network raises.
+    """
     end_orphans(home)
-    prepare(plan, home)
     say: Callable[[str], None] = console.print if console else lambda _: None
     network = Network(plan, home, say)
     stop = asyncio.Event()

@@ -16,6 +16,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from pivot.node.errors import EngineMissing
+
 ENGINE_VERSION = "0.38.26"
 ENGINE_MODULE = f"github.com/cometbft/cometbft/cmd/cometbft@v{ENGINE_VERSION}"
 RELEASE_URL = (
@@ -28,10 +30,6 @@ VERSION_TIMEOUT_SECONDS = 20
 BUILD_TIMEOUT_SECONDS = 900
 DOWNLOAD_TIMEOUT_SECONDS = 120
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-
-
-class EngineMissing(RuntimeError):
-    """No CometBFT of the right version could be found, fetched or built."""
 
 
 def find_engine(say: Callable[[str], None] = lambda _: None) -> Path:

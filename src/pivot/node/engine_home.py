@@ -7,6 +7,7 @@ form `CONFIG_section__key=value` (`CONFIG_p2p__allow_duplicate_ip=true`; no sect
 import base64
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pivot.node.errors import TwoConsensusKeys
 from pivot.primitives.addresses import consensus_address
 from pivot.primitives.hashes import sha256
 
@@ -22,6 +24,12 @@ PRIVATE_FILE_MODE = 0o600
 BLOCK_MAX_BYTES = 4 * 2**20
 EVIDENCE_MAX_AGE_BLOCKS = 100_000
 EVIDENCE_MAX_AGE_NS = 172_800 * 10**9
+UNUSED_KEY_FILES = {
+    "priv_validator_key_file": "data/unused_consensus_key.json",
+    "priv_validator_state_file": "data/unused_consensus_state.json",
+}
+"""With a signer the engine still makes itself a key, with which nothing is ever signed: it goes here, so that neither
+looks like, nor writes over, a key of the engine's own and what that signed last."""
 
 Config = dict[str, dict[str, Any]]
 
@@ -40,13 +48,17 @@ class EngineHome:
     def genesis_file(self) -> Path:
         return self.path / "config" / "genesis.json"
 
-    def make_keys(self) -> None:
-        """Consensus key and node key, made once; existing ones are left alone."""
+    @property
+    def consensus_key_file(self) -> Path:
+        return self.path / "config" / "priv_validator_key.json"
+
+    def make_keys(self, *, with_consensus_key: bool = True) -> None:
+        """Node key and, unless a signer has it, consensus key, made once; existing ones are left alone."""
         (self.path / "config").mkdir(parents=True, exist_ok=True)
         (self.path / "data").mkdir(exist_ok=True)
         if not (node_key := self.path / "config" / "node_key.json").exists():
             _write_private(node_key, {"priv_key": _private_document(Ed25519PrivateKey.generate())})
-        if not (validator_key := self.path / "config" / "priv_validator_key.json").exists():
+        if with_consensus_key and not self.consensus_key_file.exists():
             key = Ed25519PrivateKey.generate()
             public = key.public_key().public_bytes_raw()
             document = {
@@ -54,14 +66,34 @@ class EngineHome:
                 "pub_key": public_document(public),
                 "priv_key": _private_document(key),
             }
-            _write_private(validator_key, document)
+            _write_private(self.consensus_key_file, document)
         if not (state := self.path / "data" / "priv_validator_state.json").exists():
             _write_private(state, {"height": "0", "round": 0, "step": 0})
 
     def consensus_key(self) -> bytes:
         """The public consensus key, 32 bytes."""
-        document = json.loads((self.path / "config" / "priv_validator_key.json").read_text())
+        document = json.loads(self.consensus_key_file.read_text())
         return base64.b64decode(document["pub_key"]["value"])
+
+    def signed_last(self) -> dict[str, Any]:
+        """Height, round and step (1 proposal, 2 prevote, 3 precommit) of what the engine signed last with its own key."""
+        document: dict[str, Any] = json.loads((self.path / "data" / "priv_validator_state.json").read_text())
+        return document
+
+    def config(self) -> Config:
+        """The settings as they are written; what stands above the first section is under the empty name."""
+        document = tomllib.loads(self.config_file.read_text())
+        sections = {name: value for name, value in document.items() if isinstance(value, dict)}
+        return {"": {name: value for name, value in document.items() if name not in sections}, **sections}
+
+    def check_one_consensus_key(self) -> None:
+        """Refuse a consensus key beside a signer: the same key in two places signs twice. Raises TwoConsensusKeys."""
+        signer = self.config()[""].get("priv_validator_laddr")
+        if signer and self.consensus_key_file.exists():
+            raise TwoConsensusKeys(
+                f"{self.consensus_key_file} exists although a signer is configured (priv_validator_laddr = {signer}): "
+                "move this key out of the engine's folder, as only the signer may hold it"
+            )
 
     def node_id(self) -> str:
         """The name under which peers know this engine: hex of the first 20 bytes of SHA-256 of its node key."""
@@ -81,11 +113,22 @@ class EngineHome:
 
 
 def engine_config(
-    *, moniker: str, abci_socket: Path, rpc: str, p2p: str, timeout_commit: str, peers: list[str], on_one_machine: bool
+    *,
+    moniker: str,
+    abci_socket: Path,
+    rpc: str,
+    p2p: str,
+    timeout_commit: str,
+    peers: list[str],
+    on_one_machine: bool,
+    signer: str = "",
 ) -> Config:
-    """What Pivot sets. `rpc` and `p2p` are `host:port` to listen on; `peers` are `id@host:port`."""
+    """What Pivot sets. `rpc`, `p2p` and `signer` are `host:port` to listen on (the signer's empty: the engine's own key
+    signs); `peers` are `id@host:port`.
+    """
+    key = {"priv_validator_laddr": f"tcp://{signer}", **UNUSED_KEY_FILES} if signer else {}
     return {
-        "": {"moniker": moniker, "proxy_app": f"unix://{abci_socket}", "abci": "socket", "log_format": "json"},
+        "": {"moniker": moniker, "proxy_app": f"unix://{abci_socket}", "abci": "socket", "log_format": "json", **key},
         "rpc": {"laddr": f"tcp://{rpc}", "max_body_bytes": 2_000_000, "max_subscriptions_per_client": 20},
         "p2p": {
             "laddr": f"tcp://{p2p}",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pivot.node.engine_home import EngineHome
 from pivot.node.supervisor import ProcessSpec
 
 LONGEST_SOCKET_PATH = 100
@@ -47,7 +48,8 @@ def application_socket(home: Path) -> Path:
 
 
 def node_groups(settings: NodeSettings) -> list[list[ProcessSpec]]:
-    """Engine and application as one group, the gateway as another."""
+    """Engine and application as one group, the gateway as another. Raises TwoConsensusKeys."""
+    EngineHome(settings.engine_home).check_one_consensus_key()
     socket = application_socket(settings.home)
     application = _python("pivot.chain", "--home", str(settings.chain_home), "--socket", str(socket))
     engine = [str(settings.engine), "start", "--home", str(settings.engine_home)]

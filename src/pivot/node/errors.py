@@ -1,0 +1,21 @@
+"""What keeps a network node from being set up or started. Each says in one sentence what is wrong and what to do."""
+
+
+class NodeError(RuntimeError):
+    """The network node cannot run like this."""
+
+
+class EngineMissing(NodeError):
+    """No CometBFT of the right version could be found, fetched or built."""
+
+
+class SignerMissing(NodeError):
+    """No tmkms of the right version could be found or built."""
+
+
+class SignerRefused(NodeError):
+    """tmkms would not do what it was asked; its own words say why."""
+
+
+class TwoConsensusKeys(NodeError):
+    """An engine that is to use a signer has a consensus key of its own."""
