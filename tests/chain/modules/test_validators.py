@@ -173,6 +173,40 @@ def test_hosts_whose_engine_does_not_run_cannot_stop_the_chain() -> None:
     assert 0 < asleep * 5 <= sum(powers_now.values())
 
 
+def test_newcomers_alone_do_not_take_the_chain_over_before_they_have_signed() -> None:
+    """Nobody of the old members has committed. They sign on until one of the new ones has shown that it does."""
+    network = Network(hardware=everyone(), signing=HOSTS)
+    network.register("dave")
+    network.declare("dave", node(0))
+    network.sprint({"dave": {0: 900}})
+    assert network.weights(1) == {"dave": 900}
+    powers_now = network.powers()
+    assert powers_now["dave"] * 5 <= sum(powers_now.values())
+    assert {name for name in powers_now if name != "dave"} == set(HOSTS)
+    network.advance(network.block.height + 20)
+    assert network.powers() == powers_now
+    network.signing = [*HOSTS, "dave"]
+    network.advance(network.block.height + 60)
+    assert network.powers() == {"dave": 900}
+
+
+def test_a_lone_host_that_changes_its_key_is_not_held_back_by_the_old_one() -> None:
+    network = Network({"alice": 30}, hardware={"alice": [node(0)]})
+    network.register("alice", consensus="other")
+    network.sprint({"alice": {0: 100}})
+    assert network.powers() == {"other": 100}
+
+
+def test_an_invalid_host_does_not_stay_beside_newcomers() -> None:
+    network = Network(hardware=everyone())
+    network.register("dave")
+    network.declare("dave", node(0))
+    network.sprint({"dave": {0: 900}})
+    set_status(network, "bob", ParticipantStatus.INVALID)
+    network.advance(network.block.height + 1)
+    assert set(network.powers()) == {"alice", "carol", "dave"}
+
+
 def test_signing_less_than_half_of_every_window_proves_nothing() -> None:
     params = fast_params()
     params.consensus_power_params.proof_window = 10

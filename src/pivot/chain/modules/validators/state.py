@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from pivot.chain.modules.epochs.state import effective
-from pivot.chain.modules.participants.state import participant, status_revision
+from pivot.chain.modules.participants.state import by_consensus_address, participant, status_revision
 from pivot.chain.modules.validators.powers import Candidate, powers
 from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
@@ -76,7 +76,7 @@ def process_updates(block: Block) -> None:
     if block.state.get(STORE, SEEN) == revision:
         return
     block.state.set(STORE, SEEN, revision)
-    wanted = powers(list(_candidates(block.state)), _params(block.state).unproven_percent)
+    wanted = powers(_candidates(block.state), _params(block.state).unproven_percent)
     if not wanted:
         return
     told = last_powers(block.state)
@@ -109,11 +109,26 @@ def prove(state: State, address20: bytes) -> None:
     state.set(STORE, PROVEN + address20, _MARK)
 
 
-def _candidates(state: Reader) -> Iterator[Candidate]:
-    for address, key, weight in members(state):
-        record = participant(state, address)
-        if record is not None and record.status != ParticipantStatus.INVALID:
-            yield Candidate(key, weight, is_proven(state, key))
+def _candidates(state: Reader) -> list[Candidate]:
+    """Members in good standing. While none of them is proven, those who have signed so far stay beside them."""
+    standing = [member for member in members(state) if _may_sign(state, member[0])]
+    found = [Candidate(key, weight, is_proven(state, key)) for _, key, weight in standing]
+    if not found or any(each.proven for each in found):
+        return found
+    return [*found, *_incumbents(state, [address for address, _, _ in standing])]
+
+
+def _incumbents(state: Reader, newcomers: Sequence[str]) -> Iterator[Candidate]:
+    """Proven keys of the set that the engine was last told, with their power, but for old keys of the newcomers."""
+    for key, power in last_powers(state).items():
+        owner = by_consensus_address(state, consensus_address(key))
+        if is_proven(state, key) and owner is not None and owner not in newcomers and _may_sign(state, owner):
+            yield Candidate(key, power, proven=True)
+
+
+def _may_sign(state: Reader, address: str) -> bool:
+    record = participant(state, address)
+    return record is not None and record.status != ParticipantStatus.INVALID
 
 
 def _tell(block: Block, key: bytes, power: int) -> None:
