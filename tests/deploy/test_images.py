@@ -1,0 +1,67 @@
+"""The Dockerfile: what is pinned, who runs, and that its versions are those that the code was tested with."""
+
+import re
+
+import pytest
+
+from pivot.node.engine import ENGINE_VERSION
+from pivot.node.signer import SIGNER_FEATURES, SIGNER_VERSION
+from tests.deploy.compose import DEPLOY
+
+DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text()
+MAKEFILE = (DEPLOY.parent / "Makefile").read_text()
+ARGUMENTS = dict(re.findall(r"^ARG (\w+)=(\S+)$", DOCKERFILE, re.MULTILINE))
+STAGES = {
+    found["name"]: found["body"]
+    for found in re.finditer(
+        r"^FROM \S+ AS (?P<name>\S+)\n(?P<body>.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL
+    )
+}
+IMAGES = ("node", "tmkms", "api", "mlnode-cpu", "mlnode-cuda")
+
+
+def test_every_image_of_the_compose_files_has_its_stage() -> None:
+    assert STAGES.keys() >= set(IMAGES)
+
+
+def test_the_versions_are_those_that_the_code_asks_for() -> None:
+    assert ARGUMENTS["ENGINE_VERSION"] == ENGINE_VERSION
+    assert ARGUMENTS["SIGNER_VERSION"] == SIGNER_VERSION
+    assert f"--features {SIGNER_FEATURES} --locked" in STAGES["signer"]
+    assert f"UV_VERSION := {ARGUMENTS['UV_VERSION']}" in MAKEFILE
+
+
+@pytest.mark.parametrize("name", [name for name in ARGUMENTS if name.endswith("_IMAGE")])
+def test_every_base_is_pinned_by_its_version(name: str) -> None:
+    assert re.fullmatch(r"docker\.io/library/\w+:\d+\.\d+\.\d+-[\w-]+", ARGUMENTS[name])
+
+
+def test_everything_of_python_comes_from_the_lock() -> None:
+    syncs = re.findall(r"uv sync (.*)", DOCKERFILE)
+    assert len(syncs) == 4
+    assert all(options.startswith("--frozen") for options in syncs)
+    assert DOCKERFILE.count("pip install") == 1, "uv itself, by its version"
+
+
+def test_every_image_runs_an_account_without_rights() -> None:
+    for name in IMAGES:
+        assert "USER" not in STAGES[name]
+    assert "\nUSER pivot\n" in STAGES["base"]
+    assert 'ENTRYPOINT ["pivot"]' in STAGES["base"]
+
+
+def test_whatever_listens_has_a_health_check() -> None:
+    for name in ("node", "api", "mlnode"):
+        assert "HEALTHCHECK" in STAGES[name]
+
+
+def test_only_what_an_image_needs_reaches_its_build() -> None:
+    first, *kept = (DEPLOY / "docker" / "Dockerfile.dockerignore").read_text().split()
+    assert first == "*"
+    copied = {
+        source
+        for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)
+        for source in line.split()[:-1]
+    }
+    assert {name.removeprefix("!") for name in kept if name.startswith("!")} == copied
+    assert all((DEPLOY.parent / source).exists() for source in copied)
