@@ -1,63 +1,26 @@
 """`pivot admin nodes …` against a real admin port."""
 
-import asyncio
 import io
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
 
 from pivot.api.fleet import reach
 from pivot.api.http.admin import admin_app
-from pivot.cli import main
 from tests.api.fleet.chain import MODEL, FakeChain, FakePhases
 from tests.api.fleet.ml_node import FakeMlNode
 from tests.api.poc.host import host
 from tests.api.serving import serving
-
-
-@dataclass
-class Told:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Pivot = Callable[..., Awaitable[Told]]
+from tests.cli.conftest import Pivot
 
 
 @pytest.fixture
-def anywhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Pivot:
-    """Runs the command beside the servers of the test."""
-
-    def run() -> int:
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
-
-    async def pivot(*arguments: str) -> Told:
-        monkeypatch.setattr(sys, "argv", ["pivot", "admin", "nodes", *arguments])
-        code = await asyncio.to_thread(run)
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err
-        return Told(code, told.out, told.err)
-
-    return pivot
-
-
-@pytest.fixture
-async def pivot(anywhere: Pivot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Pivot]:
+async def nodes(pivot: Pivot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Pivot]:
+    """`pivot admin nodes` of a host in this process."""
     monkeypatch.setattr(reach, "REACH_PATIENCE_S", 0.2)
     chain = FakeChain()
     async with host(chain, FakePhases(chain), tmp_path) as one:
@@ -65,7 +28,7 @@ async def pivot(anywhere: Pivot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         async with serving(admin_app(one.settings, one.identity, chain, one.fleet)) as url:
             monkeypatch.setenv("ADMIN_URL", url)
             monkeypatch.setenv("DAPI_API__ADMIN_TOKEN", "secret")
-            yield anywhere
+            yield lambda *arguments: pivot("admin", "nodes", *arguments)
 
 
 @pytest.fixture
@@ -78,78 +41,78 @@ def ports(node: FakeMlNode) -> list[str]:
     return ["--host", "127.0.0.1", "--inference-port", str(node.port), "--poc-port", str(node.port)]
 
 
-async def test_a_node_is_added_listed_rested_and_removed(pivot: Pivot, node: FakeMlNode) -> None:
-    added = await pivot(
+async def test_a_node_is_added_listed_rested_and_removed(nodes: Pivot, node: FakeMlNode) -> None:
+    added = await nodes(
         "add", "node1", *ports(node), "--model", MODEL, "--model-args", "--x 'a b'", "--max-concurrent", "7", "--json"
     )
     assert (added.code, added.json["models"]) == (0, {MODEL: {"args": ["--x", "a b"]}})
-    listed = await pivot("list", "--json")
+    listed = await nodes("list", "--json")
     assert [item["node"]["max_concurrent"] for item in listed.json] == [7]
-    table = await pivot("list")
+    table = await nodes("list")
     assert (table.code, "node1" in table.out) == (0, True)
-    assert (await pivot("disable", "node1")).err == "Disabled: node1. They keep their duties until the epoch ends.\n"
-    assert "disabled" in (await pivot("list")).out
-    assert (await pivot("enable", "node1", "--json")).json == [
+    assert (await nodes("disable", "node1")).err == "Disabled: node1. They keep their duties until the epoch ends.\n"
+    assert "disabled" in (await nodes("list")).out
+    assert (await nodes("enable", "node1", "--json")).json == [
         {"message": "node enabled successfully", "node_id": "node1"}
     ]
-    assert (await pivot("remove", "node1", "--json")).json == {"node1": True}
-    assert (await pivot("list")).err.startswith("There are no ML nodes yet")
+    assert (await nodes("remove", "node1", "--json")).json == {"node1": True}
+    assert (await nodes("list")).err.startswith("There are no ML nodes yet")
 
 
-async def test_unknown_nodes_are_told_and_fail(pivot: Pivot) -> None:
-    removed = await pivot("remove", "nobody", "--json")
+async def test_unknown_nodes_are_told_and_fail(nodes: Pivot) -> None:
+    removed = await nodes("remove", "nobody", "--json")
     assert (removed.code, removed.json, removed.err) == (1, {"nobody": False}, "there is no ML node nobody\n")
     for action in ("enable", "disable"):
-        told = await pivot(action, "rack/1")
+        told = await nodes(action, "rack/1")
         assert (told.code, told.out, told.err) == (1, "", "node not found: rack/1\n")
 
 
-async def test_a_refused_node_is_told_in_the_api_nodes_words(pivot: Pivot, node: FakeMlNode) -> None:
-    told = await pivot("add", "node1", *ports(node), "--model", "no/such")
+async def test_a_refused_node_is_told_in_the_api_nodes_words(nodes: Pivot, node: FakeMlNode) -> None:
+    told = await nodes("add", "node1", *ports(node), "--model", "no/such")
     assert (told.code, told.err.startswith("models: the network does not know")) == (1, True)
-    told = await pivot("add", "node1", "--host", "127.0.0.1", "--poc-port", "1")
+    told = await nodes("add", "node1", "--host", "127.0.0.1", "--poc-port", "1")
     assert (told.code, told.err.startswith("poc_port: no ML node answers")) == (1, True)
 
 
-async def test_a_token_of_the_node_is_passed_on(pivot: Pivot) -> None:
+async def test_a_token_of_the_node_is_passed_on(nodes: Pivot) -> None:
     async with FakeMlNode.running(token="node's") as node:
-        assert (await pivot("add", "node1", *ports(node))).err.startswith("auth_token: ")
-        assert (await pivot("add", "node1", *ports(node), "--node-token", "node's")).code == 0
+        assert (await nodes("add", "node1", *ports(node))).err.startswith("auth_token: ")
+        assert (await nodes("add", "node1", *ports(node), "--node-token", "node's")).code == 0
 
 
-async def test_a_file_of_nodes(pivot: Pivot, node: FakeMlNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_of_nodes(nodes: Pivot, node: FakeMlNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "node-config.json"
     file.write_text(json.dumps([node.declared()]))
-    assert (await pivot("add", "--file", str(file))).err == "Added: node1.\n"
+    assert (await nodes("add", "--file", str(file))).err == "Added: node1.\n"
     file.write_text(json.dumps([node.declared(), node.declared("twin")]))
-    partly = await pivot("add", "--file", str(file), "--json")
+    partly = await nodes("add", "--file", str(file), "--json")
     assert (partly.code, [each["id"] for each in partly.json["nodes"]]) == (1, ["node1"])
     assert f"not added: twin: poc_port: {node.url} belongs to node 'node1' already" in partly.err
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(node.declared(max_concurrent=3))))
-    assert (await pivot("add", "--file", "-", "--json")).json["max_concurrent"] == 3
+    assert (await nodes("add", "--file", "-", "--json")).json["max_concurrent"] == 3
     file.write_text("[")
-    assert (await pivot("add", "--file", str(file))).code == 1
+    assert (await nodes("add", "--file", str(file))).code == 1
     file.write_text("5")
-    told = await pivot("add", "--file", str(file))
+    told = await nodes("add", "--file", str(file))
     assert (told.code, told.out) == (1, "")
 
 
-async def test_wrong_usage(pivot: Pivot) -> None:
-    assert (await pivot("add", "node1")).code == 2
-    assert (await pivot("add", "node1", "--host", "h", "--model-args", "'")).code == 2
+async def test_wrong_usage(nodes: Pivot) -> None:
+    assert (await nodes("add", "node1")).code == 2
+    assert (await nodes("add", "node1", "--host", "h", "--model-args", "'")).code == 2
 
 
-async def test_no_admin_port_no_token_and_no_address_are_told(pivot: Pivot) -> None:
-    told = await pivot("list", "--token", "wrong")
+async def test_no_admin_port_no_token_and_no_address_are_told(nodes: Pivot) -> None:
+    told = await nodes("list", "--token", "wrong")
     assert (told.code, told.err) == (1, "this port wants its bearer token in the Authorization header\n")
-    told = await pivot("list", "--url", "http://127.0.0.1:1")
+    told = await nodes("list", "--url", "http://127.0.0.1:1")
     assert (told.code, "http://127.0.0.1:1 does not answer" in told.err) == (1, True)
-    told = await pivot("list", "--url", "localhost:9200")
+    told = await nodes("list", "--url", "localhost:9200")
     assert (told.code, "no http:// or https:// address" in told.err) == (1, True)
 
 
 @pytest.mark.parametrize(("body", "told"), [("hello", "is no admin port"), ("{}", "the API node answered 500")])
-async def test_something_else_that_answers_is_told(anywhere: Pivot, body: str, told: str) -> None:
+async def test_something_else_that_answers_is_told(pivot: Pivot, body: str, told: str) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=body, status=500)
 
@@ -160,6 +123,6 @@ async def test_something_else_that_answers_is_told(anywhere: Pivot, body: str, t
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-    found = await anywhere("list", "--url", f"http://127.0.0.1:{port}")
+    found = await pivot("admin", "nodes", "list", "--url", f"http://127.0.0.1:{port}")
     await runner.cleanup()
     assert (found.code, told in found.err) == (1, True)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from pivot.cli import admin, api, devnet, mlnode, node
+from pivot.cli import admin, api, devnet, mlnode, models, node
 from pivot.cli.output import EXIT_FAILED, CommandFailed
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.add_typer(node.app, name="node")
 app.add_typer(api.app, name="api")
 app.add_typer(mlnode.app, name="mlnode")
 app.add_typer(admin.app, name="admin")
+app.add_typer(models.app, name="models")
 
 
 def main() -> None:

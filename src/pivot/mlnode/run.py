@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from pivot.mlnode.engines.embedded.engine import embedded_engine
 from pivot.mlnode.http import Lifespan, management_app
 from pivot.mlnode.listening import listen
 from pivot.mlnode.logs import configure_logs
+from pivot.mlnode.model_cache import cache_folders
 from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.service import Service
 from pivot.mlnode.settings import MlNodeSettings
@@ -32,7 +34,8 @@ async def run_mlnode(settings: MlNodeSettings) -> None:
     configure_logs(settings.log_level)
     with listen(settings.host, settings.management_port) as listening:
         async with aiohttp.ClientSession() as session:
-            engine = embedded_engine(session, settings.models_dir, settings.host, settings.inference_port)
+            caches = cache_folders(os.environ)
+            engine = embedded_engine(session, settings.models_dir, settings.host, settings.inference_port, caches)
             service = Service(PowSession(session), engine)
             app = management_app(service, token=settings.token, lifespan=_ending(service))
             config = uvicorn.Config(

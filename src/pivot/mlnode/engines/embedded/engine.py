@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import aiohttp
 
 from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.engines.process import ProcessEngine
+from pivot.mlnode.model_cache import require_model
 from pivot.protocol.mlnode_api import InferenceUp
 
 ENGINE_MODULE = "pivot.mlnode.engines.embedded"
@@ -22,32 +22,21 @@ ARGUMENTS = ("--max-model-len", "--max-num-seqs")
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 """Small matrices are slower on more threads; an operator with larger ones may set it otherwise."""
 
-_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-
-def embedded_engine(session: aiohttp.ClientSession, models: Path, host: str, port: int) -> ProcessEngine:
-    """The embedded engine on a port, with the models of a folder."""
+def embedded_engine(
+    session: aiohttp.ClientSession, models: Path, host: str, port: int, caches: Sequence[Path] = ()
+) -> ProcessEngine:
+    """The embedded engine on a port, with the models of a folder and of Hugging Face caches."""
 
     def command_for(request: InferenceUp) -> Sequence[str]:
         if request.dtype not in DTYPES:
             raise EngineFailed(f"dtype {request.dtype!r} is none of {', '.join(DTYPES)}")
-        place = ["--model", str(model_folder(models, request.model)), "--served-name", request.model]
+        place = ["--model", str(require_model(request.model, models, caches)), "--served-name", request.model]
         address = ["--host", host, "--port", str(port)]
         arguments = known_arguments(request.additional_args)
         return [sys.executable, "-m", ENGINE_MODULE, *place, *address, "--end-with-stdin", *arguments]
 
     return ProcessEngine(session, command_for, host, port, ONE_THREAD)
-
-
-def model_folder(models: Path, model: str) -> Path:
-    """Folder of a model id such as `pivot/tiny-chat`: named after what follows the slash. Raises EngineFailed."""
-    name = model.rpartition("/")[2]
-    folder = models / name
-    if not _FOLDER_NAME.fullmatch(name) or not (folder / "config.json").is_file():
-        raise EngineFailed(
-            f"model {model!r} is not on this node: {models} has no folder of that name with a config.json"
-        )
-    return folder
 
 
 def known_arguments(arguments: Sequence[str]) -> list[str]:
