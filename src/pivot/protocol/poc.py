@@ -8,7 +8,8 @@ from pivot.primitives.hashes import tagged_hash
 from pivot.protocol.generated.inference.inference.types_pb2 import PocVerdict, PocVote
 
 SALT_LENGTH = 32
-MAX_NODES_PER_HOST = 4096
+MAX_NODES_PER_HOST = 512
+"""All members' nodes stand in the published list, which clients load as a whole."""
 QUORUM_DIVISOR = 3
 """Valid and invalid weight together must be at least a third of the checkers' weight."""
 

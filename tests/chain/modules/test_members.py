@@ -257,10 +257,25 @@ def test_the_electorate_has_the_keys_in_force() -> None:
     assert (BOB, consensus_key("other"), 10) in members.electorate(network.state, 1)
 
 
-def test_weights_are_parsed_once() -> None:
+def test_a_groups_row_is_read_once_however_often_it_is_asked_for() -> None:
+    """Every item of every batch asks for the group, whose row may be large."""
     network = Network()
-    assert members.weights(network.state, 0) is members.weights(network.state, 0)
-    assert members.group(network.state, 0) is members.group(network.state, 0)
+    group, before = members.group(network.state, 0), members.weights(network.state, 0)
+    network.state.delete(members.STORE, epochs.epoch_key(members.GROUPS, 0, ""))
+    assert members.weights(network.state, 0) is before
+    assert members.group(network.state, 0) is group
+    assert members.is_member(network.state, 0, key("alice").address)
+
+
+def test_a_group_of_the_same_epoch_in_another_state_is_another_one() -> None:
+    """A block that is made again, or another chain in one process, never sees what an earlier one has parsed."""
+    networks = [Network(), Network({"alice": 5})]
+    found = [members.weights(each.state, 0) for each in networks]
+    assert [len(each) for each in found] == [3, 1]
+    write(networks[0], ValidationWeight(member_address=key("bob").address, weight=9))
+    assert members.weights(networks[0].state, 0) == ((key("bob").address, 9),)
+    write(networks[0], ValidationWeight(member_address=key("bob").address, weight=8))
+    assert members.weights(networks[0].state, 0) == ((key("bob").address, 8),)
 
 
 def test_queries_answer_groups_and_members_that_may_be_called() -> None:

@@ -459,7 +459,7 @@ def test_a_host_has_a_bounded_number_of_nodes() -> None:
     network = Network()
     network.declare("alice", *(node(number, ()) for number in range(MAX_NODES_PER_HOST)))
     message = MsgSubmitHardwareDiff(creator=key("alice").address, newOrModified=[node(MAX_NODES_PER_HOST)])
-    refused(network, message, NetworkCode.INVALID_FIELD, "4096 nodes at most")
+    refused(network, message, NetworkCode.INVALID_FIELD, f"{MAX_NODES_PER_HOST} nodes at most")
 
 
 def test_a_hosts_declaration_cannot_grow_change_by_change() -> None:

@@ -155,7 +155,7 @@ def test_a_malformed_commit_is_refused(network: Network) -> None:
     refused(network, network.commit_message("alice", {}), NetworkCode.INVALID_FIELD, "nodes is empty")
     message = network.commit_message("alice", {0: 5})
     message.nodes.extend(PocNodeCommit(node_number=i) for i in range(1, MAX_NODES_PER_HOST + 1))
-    refused(network, message, NetworkCode.INVALID_FIELD, "4096 nodes")
+    refused(network, message, NetworkCode.INVALID_FIELD, f"{MAX_NODES_PER_HOST} nodes")
 
 
 def test_a_node_counts_no_more_passes_than_its_rate_allows() -> None:

@@ -1,6 +1,7 @@
 """Groups of members, written once when their epoch is formed, parsed once per process. Rows of the store `inference`.
 
 EpochGroupData/value/<epoch, 8 bytes>/<model id>/       EpochGroupData; all members under the empty id
+EpochGroupHash/value/<epoch, 8 bytes>/<model id>/       SHA-256 of that row, under which a process keeps it parsed
 ActiveParticipants/value/<epoch, 8 bytes>/              ActiveParticipants, which clients read with its proof
 """
 
@@ -12,6 +13,7 @@ from pivot.chain.modules.participants.consensus_keys import consensus_key
 from pivot.chain.modules.participants.state import require_participant
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
+from pivot.primitives.hashes import sha256
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     ActiveParticipants,
     EpochGroupData,
@@ -21,6 +23,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
 
 STORE = "inference"
 GROUPS = b"EpochGroupData/value/"
+GROUP_HASHES = b"EpochGroupHash/value/"
 ACTIVE_PARTICIPANTS = b"ActiveParticipants/value/"
 CACHED_GROUPS = 64
 """Parsed groups of a process: three epochs' with some twenty models; each may take megabytes."""
@@ -31,8 +34,8 @@ def group(state: Reader, epoch: int, model: str = "") -> EpochGroupData | None:
 
     The message is shared by all who ask: nobody may change it. The members' nodes are in it.
     """
-    row = state.get(STORE, epoch_key(GROUPS, epoch, model))
-    return None if row is None else _parsed(row).group
+    found = _parsed(state, epoch, model)
+    return None if found is None else found.group
 
 
 def weights(state: Reader, epoch: int, model: str = "") -> tuple[tuple[str, int], ...]:
@@ -40,20 +43,20 @@ def weights(state: Reader, epoch: int, model: str = "") -> tuple[tuple[str, int]
 
     In a model's group a member's weight is that of the nodes which serve this model (W-16).
     """
-    row = state.get(STORE, epoch_key(GROUPS, epoch, model))
-    return () if row is None else _parsed(row).weights
+    found = _parsed(state, epoch, model)
+    return () if found is None else found.weights
 
 
 def is_member(state: Reader, epoch: int, address: str) -> bool:
     """Whether the address is one of the epoch's members."""
-    row = state.get(STORE, epoch_key(GROUPS, epoch, ""))
-    return row is not None and address in _parsed(row).members
+    found = _parsed(state, epoch)
+    return found is not None and address in found.members
 
 
 def nodes(state: Reader, epoch: int, address: str) -> tuple[MLNodeInfo, ...]:
     """The nodes, with their weights, that a member has in an epoch; none for others."""
-    row = state.get(STORE, epoch_key(GROUPS, epoch, ""))
-    member = None if row is None else _parsed(row).members.get(address)
+    found = _parsed(state, epoch)
+    member = None if found is None else found.members.get(address)
     return () if member is None else tuple(member.ml_nodes)
 
 
@@ -83,8 +86,9 @@ def electorate(state: Reader, epoch: int) -> list[tuple[str, bytes, int]]:
 
 def put_group(state: State, record: EpochGroupData) -> None:
     """Write a group."""
-    key = epoch_key(GROUPS, record.epoch_index, record.model_id)
-    state.set(STORE, key, record.SerializeToString(deterministic=True))
+    row = record.SerializeToString(deterministic=True)
+    state.set(STORE, epoch_key(GROUPS, record.epoch_index, record.model_id), row)
+    state.set(STORE, epoch_key(GROUP_HASHES, record.epoch_index, record.model_id), sha256(row))
 
 
 def put_active_participants(state: State, record: ActiveParticipants) -> None:
@@ -95,6 +99,7 @@ def put_active_participants(state: State, record: ActiveParticipants) -> None:
 def prune(block: Block) -> None:
     """Delete groups and members of epochs past their time."""
     prune_rows(block, GROUPS)
+    prune_rows(block, GROUP_HASHES)
     prune_rows(block, ACTIVE_PARTICIPANTS)
 
 
@@ -111,6 +116,18 @@ class _Group:
         }
 
 
+def _parsed(state: Reader, epoch: int, model: str = "") -> _Group | None:
+    """The group, parsed once. The row itself, which may be large, is read only then."""
+    digest = state.get(STORE, epoch_key(GROUP_HASHES, epoch, model))
+    if digest is None:
+        return None
+    kept = _kept(digest)
+    if not kept:
+        kept.append(_Group(state.get(STORE, epoch_key(GROUPS, epoch, model)) or b""))
+    return kept[0]
+
+
 @lru_cache(maxsize=CACHED_GROUPS)
-def _parsed(row: bytes) -> _Group:
-    return _Group(row)
+def _kept(_: bytes) -> list[_Group]:
+    """Where the parsed group with this hash is kept; empty until somebody has parsed it."""
+    return []
