@@ -146,6 +146,15 @@ def test_a_proposal_is_accepted_if_everything_in_it_can_be_decoded(chain: Chain)
     assert rejected.status == abci.ResponseProcessProposal.REJECT
 
 
+def test_a_proposal_that_takes_more_gas_than_a_block_may_is_refused(chain: Chain) -> None:
+    chain.genesis.consensus_params.block.max_gas = 60_000
+    application = Application(MemoryDatabase(STORES))
+    application.init_chain(chain.genesis)
+    sends = [chain.sign(ALICE, send(ALICE, BOB, 1), ahead=i) for i in range(3)]
+    statuses = [application.process_proposal(abci.RequestProcessProposal(txs=sends[:count])).status for count in (2, 3)]
+    assert statuses == [abci.ResponseProcessProposal.ACCEPT, abci.ResponseProcessProposal.REJECT]
+
+
 def test_a_transaction_that_cannot_be_decoded_gets_a_result_of_its_own(chain: Chain) -> None:
     good = chain.sign(ALICE, send(ALICE, BOB, 1))
     bad, fine = chain.block(b"nonsense", good)

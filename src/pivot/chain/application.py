@@ -83,8 +83,11 @@ class Application:
         return abci.ResponsePrepareProposal(txs=choose(known, self._goes_first, request.max_tx_bytes))
 
     def process_proposal(self, request: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
-        """Accept a proposal all of whose transactions can be decoded."""
-        sound = all(isinstance(_decoded(raw), Transaction) for raw in request.txs)
+        """Accept a proposal all of whose transactions can be decoded and take no more gas than a block may."""
+        decoded = [_decoded(raw) for raw in request.txs]
+        known = [each for each in decoded if isinstance(each, Transaction)]
+        most = params.consensus_params(self._checking.state).block.max_gas  # the engine's −1: no limit
+        sound = len(known) == len(decoded) and (most < 0 or sum(each.gas for each in known) <= most)
         verdict = abci.ResponseProcessProposal.ACCEPT if sound else abci.ResponseProcessProposal.REJECT
         return abci.ResponseProcessProposal(status=verdict)
 

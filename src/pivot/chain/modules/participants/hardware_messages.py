@@ -12,7 +12,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import HardwareNode,
 from pivot.protocol.poc import MAX_NODES_PER_HOST
 from pivot.protocol.sprint import MAX_NODE_NUMBER
 
-DIFF_GAS = 10_000
+DIFF_GAS = 50_000
+"""The whole declaration is read and written again, however little changes."""
 GAS_PER_NODE = 500
 MAX_NODE_ID_LENGTH = 64
 MAX_TEXT_LENGTH = 256
