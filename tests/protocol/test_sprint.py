@@ -23,7 +23,6 @@ from pivot.protocol.sprint import (
     host_seed,
     judge,
     leaf_bytes,
-    merkle_proof,
     merkle_root,
     nonce_of,
     sprint_seed,
@@ -130,7 +129,7 @@ def test_every_leaf_of_every_size_has_a_proof() -> None:
     for count in range(1, len(items) + 1):
         root = merkle_root(items[:count])
         for index in range(count):
-            assert verify_merkle_proof(root, count, index, items[index], merkle_proof(items[:count], index))
+            assert verify_merkle_proof(root, count, index, items[index], LeafTree(items[:count]).proof(index))
 
 
 @given(st.integers(2, 60), st.data())
@@ -138,7 +137,7 @@ def test_a_proof_holds_for_its_own_leaf_place_and_count_alone(count: int, data: 
     items = leaves(count)
     index = data.draw(st.integers(0, count - 1))
     other = data.draw(st.integers(0, count - 1).filter(lambda i: i != index))
-    root, proof = merkle_root(items), merkle_proof(items, index)
+    root, proof = merkle_root(items), LeafTree(items).proof(index)
     assert verify_merkle_proof(root, count, index, items[index], proof)
     assert not verify_merkle_proof(root, count, other, items[index], proof)
     assert not verify_merkle_proof(root, count, index, items[other], proof)
@@ -151,7 +150,7 @@ def test_a_proof_holds_for_its_own_leaf_place_and_count_alone(count: int, data: 
 
 def test_a_proof_of_a_leaf_outside_the_tree_is_refused() -> None:
     with pytest.raises(IndexError):
-        merkle_proof(leaves(3), 3)
+        LeafTree(leaves(3)).proof(3)
 
 
 def test_a_leaf_of_malformed_parts_is_refused() -> None:

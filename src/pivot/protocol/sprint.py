@@ -174,11 +174,6 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
     return LeafTree(leaves).root()
 
 
-def merkle_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """The hashes beside the path from leaf `index` to the top, lowest first. Raises IndexError."""
-    return LeafTree(leaves).proof(index)
-
-
 def verify_merkle_proof(root: bytes, count: int, index: int, leaf: bytes, proof: Sequence[bytes]) -> bool:
     """Whether `leaf` stands at `index` in the tree of `count` leaves with this root. Never raises on bad proofs."""
     if not 0 <= index < count < 2**63 or any(len(part) != _HASH_BYTES for part in proof):

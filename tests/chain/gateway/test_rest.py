@@ -1,5 +1,7 @@
 """REST routes from the protos, in the JSON that clients of Cosmos chains read."""
 
+from urllib.parse import quote
+
 import pytest
 
 from pivot.chain.gateway.engine import Engine
@@ -73,7 +75,14 @@ async def test_another_height_than_the_last_is_refused(rest: RestApplication) ->
     route = "/cosmos/bank/v1beta1/balances/gonka1x"
     assert (await call_asgi(rest, "GET", route, **{"x-cosmos-block-height": str(HEIGHT)}))[0] == 200
     assert (await call_asgi(rest, "GET", route, **{"x-cosmos-block-height": "3"}))[0] == 400
-    assert (await call_asgi(rest, "GET", route, **{"x-cosmos-block-height": "soon"}))[0] == 400
+    for text in ("soon", "-1", "9" * 5_000):
+        assert (await call_asgi(rest, "GET", route, **{"x-cosmos-block-height": text}))[0] == 400
+
+
+@pytest.mark.parametrize("number", ["--1", "²", "1" * 5_000])
+async def test_what_only_looks_like_a_number_is_refused(fake_engine: tuple[FakeEngine, Engine], number: str) -> None:
+    rest = RestApplication(transaction_methods(fake_engine[1]))
+    assert (await call_asgi(rest, "GET", f"/cosmos/tx/v1beta1/txs?query=a=1&order_by={quote(number)}"))[0] == 400
 
 
 async def test_a_body_is_bounded_and_must_be_json(fake_engine: tuple[FakeEngine, Engine]) -> None:

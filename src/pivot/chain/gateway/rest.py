@@ -29,6 +29,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 HEIGHT_HEADER = "x-cosmos-block-height"
 MAX_BODY_BYTES = 2 * 2**20
 MAX_QUERY_FIELDS = 100
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _VARIABLE = re.compile(r"\{([a-zA-Z0-9_.]+)(?:=(\*\*?))?\}")
 
 
@@ -114,12 +115,17 @@ def _route(verb: str, template: str, takes_body: bool, method: Method) -> Route:
     return Route(verb, re.compile(pattern + "/?"), names, takes_body, method, len(_VARIABLE.sub("", template)))
 
 
+def height_of(text: str) -> int:
+    """The height that a client insists on. Raises Refusal."""
+    if not _NUMBER.fullmatch(text):
+        raise Refusal(StatusCode.INVALID_ARGUMENT, f"{HEIGHT_HEADER} must be a block's height")
+    return int(text)
+
+
 def _height(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     for name, value in headers:
         if name.lower() == HEIGHT_HEADER.encode():
-            if not value.isdigit():
-                raise Refusal(StatusCode.INVALID_ARGUMENT, f"{HEIGHT_HEADER} must be a block's height")
-            return int(value)
+            return height_of(value.decode("ascii", "replace"))
     return None
 
 
@@ -167,7 +173,7 @@ def _set(target: Message, name: str, text: str, full_name: str) -> None:
         value = {"true": True, "1": True, "": True, "false": False, "0": False}.get(text.lower(), text)
     elif field.type == FieldDescriptor.TYPE_BYTES:
         value = text.replace(" ", "+")  # a plus sign that was not percent-encoded
-    elif field.type == FieldDescriptor.TYPE_ENUM and text.lstrip("-").isdigit():
+    elif field.type == FieldDescriptor.TYPE_ENUM and _NUMBER.fullmatch(text):
         value = int(text)
     try:
         json_format.ParseDict({field.name: [value] if field.label == FieldDescriptor.LABEL_REPEATED else value}, target)

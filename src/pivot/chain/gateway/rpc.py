@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha import reflection
 
 from pivot.chain.gateway.methods import Method, by_service
 from pivot.chain.gateway.refusals import Refusal
-from pivot.chain.gateway.rest import HEIGHT_HEADER
+from pivot.chain.gateway.rest import HEIGHT_HEADER, height_of
 
 MAX_REQUEST_BYTES = 4 * 2**20
 MAX_RESPONSE_BYTES = 64 * 2**20
@@ -55,6 +55,6 @@ def _serialize(message: Message) -> bytes:
 
 def _height(metadata: Any) -> int | None:
     for name, value in metadata or ():
-        if name == HEIGHT_HEADER and str(value).isdigit():
-            return int(value)
+        if name == HEIGHT_HEADER:
+            return height_of(value if isinstance(value, str) else value.decode("ascii", "replace"))
     return None

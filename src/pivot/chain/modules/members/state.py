@@ -98,8 +98,8 @@ def put_active_participants(state: State, record: ActiveParticipants) -> None:
 
 def prune(block: Block) -> None:
     """Delete groups and members of epochs past their time."""
-    prune_rows(block, GROUPS)
     prune_rows(block, GROUP_HASHES)
+    prune_rows(block, GROUPS)
     prune_rows(block, ACTIVE_PARTICIPANTS)
 
 
