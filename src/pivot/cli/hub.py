@@ -1,5 +1,6 @@
 """Fetching a model from the Hugging Face hub into a cache, whole or with a sentence that says why not."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -29,9 +30,8 @@ def pull(repository: str, cache: Path, revision: str, say: Callable[[str], None]
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
-    from huggingface_hub.utils import logging  # noqa: PLC0415
 
-    logging.set_verbosity_error()  # what matters is told here, in a sentence
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what matters is told here, in a sentence
     if not is_model_id(repository):
         raise CommandFailed(f"{repository!r} is no name of a model, such as Qwen/Qwen2.5-7B-Instruct")
     endpoint = os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT
