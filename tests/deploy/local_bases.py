@@ -1,0 +1,80 @@
+"""Make the base images that deploy/docker/Dockerfile names, where no registry of images is reached.
+
+`python -m tests.deploy.local_bases` (as root; needs podman, debootstrap, Go and Rust): Debian from its packages, Python from
+Debian, Go and Rust from this machine. The images get the names that the Dockerfile asks for, so it builds unchanged with
+`--pull=never`. They stand in for the real bases in tests, nowhere else.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.deploy.compose import DEPLOY
+from tests.deploy.podman import podman
+
+DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
+BASES = dict(re.findall(r"^ARG (\w+_IMAGE)=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE))
+DEBIAN = "localhost/pivot-test/debian:bookworm"
+PACKAGES = "ca-certificates,python3,python3-venv"
+
+PYTHON_RECIPE = f"FROM {DEBIAN}\nRUN ln -s python3 /usr/bin/python\n"
+GO_RECIPE = f"FROM {DEBIAN}\nCOPY . /usr/local/go\nENV PATH=/usr/local/go/bin:$PATH\n"
+RUST_RECIPE = f"""FROM {DEBIAN}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev
+COPY bin /usr/local/rust/bin
+COPY lib /usr/local/rust/lib
+ENV PATH=/usr/local/rust/bin:$PATH
+"""
+
+
+def missing_bases() -> list[str]:
+    """The bases that podman does not have."""
+    return [image for image in BASES.values() if podman("image", "exists", image, check=False).returncode]
+
+
+def make_bases() -> None:
+    """Make those that are missing."""
+    missing = missing_bases()
+    if not missing:
+        return
+    if podman("image", "exists", DEBIAN, check=False).returncode:
+        make_debian()
+    for name, recipe, context in (
+        ("PYTHON_IMAGE", PYTHON_RECIPE, None),
+        ("GO_IMAGE", GO_RECIPE, told_by("go", "env", "GOROOT")),
+        ("RUST_IMAGE", RUST_RECIPE, told_by("rustc", "--print", "sysroot")),
+    ):
+        if BASES[name] in missing:
+            build(BASES[name], recipe, context)
+
+
+def make_debian() -> None:
+    """A small Debian, from its packages."""
+    with tempfile.TemporaryDirectory() as folder:
+        root, archive = Path(folder) / "root", Path(folder) / "root.tar"
+        bootstrap = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root)]
+        subprocess.run(bootstrap, check=True, stdout=sys.stderr)
+        shutil.rmtree(root / "var/cache/apt/archives")
+        (root / "var/cache/apt/archives/partial").mkdir(parents=True)
+        subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)
+        podman("import", str(archive), DEBIAN)
+
+
+def build(image: str, recipe: str, context: Path | None) -> None:
+    """One base from its recipe; `context` is the folder that it copies from."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "Dockerfile"
+        file.write_text(recipe)
+        podman("build", "--pull=never", "--network=host", "-t", image, "-f", str(file), str(context or folder))
+
+
+def told_by(*command: str) -> Path:
+    """The folder that a tool names."""
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()).resolve()
+
+
+if __name__ == "__main__":
+    make_bases()

@@ -1,0 +1,205 @@
+"""The commands on the pages for hosts and developers: what they call exists, with the options that they give.
+
+`docs/hosts/ml-nodes.md` is run by a shell as it is printed, by `tests/guide`.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import click
+import pytest
+import typer
+
+from pivot.api.http.admin import admin_app
+from pivot.api.http.public import PublicApp
+from pivot.api.inference.request import CHAT_PATH
+from pivot.api.settings import ApiSettings
+from pivot.cli import app
+from tests.deploy.compose import DEPLOY, exports, load
+
+DOCS = DEPLOY.parent / "docs"
+PAGES = sorted([*DOCS.glob("hosts/*.md"), *DOCS.glob("quickstart-*.md")])
+NETWORK_NODE, ML_NODE = DEPLOY / "join", DEPLOY / "inference"
+FENCE = re.compile(r"^( *)```bash\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+PLACEHOLDER = re.compile(r"<[\w ]+>|\{id\}")
+ENGINE_ROUTES = frozenset({"/status", "/net_info"})
+"""Of CometBFT's RPC, on port 26657."""
+ADMIN_PORT, CALLBACK_PORT, RPC_PORT = 9200, 9100, 26657
+PUBLIC = "public"
+SHELL = frozenset({"cd", "cp", "export", "source", "huggingface-cli", "pip"})
+MAKEFILE = (DEPLOY.parent / "Makefile").read_text()
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a page, as words."""
+
+    page: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.page}: {' '.join(self.words)[:80]}"
+
+
+def commands_of(page: Path) -> Iterator[Command]:
+    """Every command in the page's shell blocks; `&&` and the end of a line part them."""
+    for _, block in FENCE.findall(page.read_text()):
+        text = PLACEHOLDER.sub("1", block).replace("\\\n", " ")
+        yield from split(page, text)
+
+
+def split(page: Path, text: str) -> Iterator[Command]:
+    """The commands of a block. A quoted text may go over several lines."""
+    pending = ""
+    for line in text.splitlines():
+        pending = f"{pending}\n{line}" if pending else line
+        try:
+            words = shlex.split(pending)
+        except ValueError:
+            continue  # a quotation is open
+        pending = ""
+        command: list[str] = []
+        for word in [*words, "&&"]:
+            if word != "&&":
+                command.append(word)
+            elif command:
+                yield Command(page.stem, tuple(command))
+                command = []
+    assert not pending, f"{page.name}: a quotation does not end"
+
+
+COMMANDS = [command for page in PAGES for command in commands_of(page)]
+
+
+def of(*start: str) -> list[Any]:
+    found = [command for command in COMMANDS if command.words[: len(start)] == start]
+    return [pytest.param(command, id=str(command)) for command in found]
+
+
+def pivot_commands() -> list[Any]:
+    """`pivot …` here, in a checkout, or inside a service."""
+    found = []
+    for command in COMMANDS:
+        names = [Path(word).name for word in command.words]
+        if names[0] == "pivot" or (names[0] == "docker" and "exec" in names and "pivot" in names):
+            found.append(Command(command.page, command.words[names.index("pivot") :]))
+    return [pytest.param(command, id=str(command)) for command in found]
+
+
+def test_every_page_has_commands_and_all_are_of_a_kind_that_is_checked() -> None:
+    assert {command.page for command in COMMANDS} == {page.stem for page in PAGES}
+    for command in COMMANDS:
+        name = Path(command.words[0]).name
+        assert name in {"pivot", "curl", "make"} | SHELL or command.words[:2] == ("docker", "compose"), str(command)
+
+
+@pytest.mark.parametrize("command", pivot_commands())
+def test_a_pivot_command_is_one(command: Command) -> None:
+    current: click.Command = typer.main.get_command(app)
+    words = list(command.words[1:])
+    context = click.Context(current, info_name="pivot")
+    while isinstance(current, click.Group):
+        name, found, words = current.resolve_command(context, words)
+        assert found is not None, name
+        current = found
+        context = click.Context(current, parent=context, info_name=name)
+    current.make_context(current.name, words, parent=context.parent)
+
+
+@pytest.mark.parametrize("command", of("docker", "compose"))
+def test_a_compose_command_names_files_and_services_that_exist(command: Command) -> None:
+    words = list(command.words[2:])
+    files = []
+    while words[0] == "-f":
+        files.append(words[1])
+        words = words[2:]
+    folder = NETWORK_NODE if not files or (NETWORK_NODE / files[0]).exists() else ML_NODE
+    if not files:
+        folder, files = ML_NODE, ["docker-compose.yml"]
+    if files == ["docker-compose.cpu.yml"]:
+        folder = ML_NODE
+    filled = dict.fromkeys(exports(NETWORK_NODE / "config.env.template"), "1")
+    services = {name for file in files for name in load(folder / file, filled)["services"]}
+    action, *rest = words
+    assert action in {"build", "up", "down", "ps", "logs", "stop", "start", "cp", "exec", "pull"}
+    for word in named_services(action, rest):
+        assert word in services, f"{word} is no service of {files}"
+
+
+def named_services(action: str, words: list[str]) -> list[str]:
+    """The services among the arguments of a compose command."""
+    if action == "exec":
+        return words[:1]
+    if action == "cp":
+        return [words[0].partition(":")[0]]
+    return [word for word in words if not word.startswith("-") and not word.isdigit()]
+
+
+@pytest.mark.parametrize("command", of("curl"))
+def test_a_request_goes_to_a_route_that_exists(command: Command, routes: dict[str | int, dict[str, set[str]]]) -> None:
+    words = list(command.words)
+    [url] = [word for word in words if word.startswith("http")]
+    method = words[words.index("-X") + 1] if "-X" in words else "POST" if "-d" in words else "GET"
+    parts = urlsplit(url)
+    if parts.port == CALLBACK_PORT:
+        return  # it refuses whatever has no token, whichever the path
+    if parts.port == RPC_PORT:
+        assert parts.path in ENGINE_ROUTES
+        return
+    known = routes[ADMIN_PORT if parts.port == ADMIN_PORT else PUBLIC]
+    assert any(method in methods and re.fullmatch(route, parts.path) for route, methods in known.items()), url
+
+
+@pytest.fixture(scope="module")
+def routes() -> dict[str | int, dict[str, set[str]]]:
+    """Patterns of paths, with their methods, by port. The parts behind them are not asked."""
+    nobody = cast(Any, SimpleNamespace(address="", rest_url="http://127.0.0.1:1"))
+    settings = ApiSettings()
+    public = PublicApp(settings, nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody)._others
+    admin = admin_app(settings, nobody, nobody, nobody)
+    found = {port: described(each.openapi()) for port, each in ((PUBLIC, public), (ADMIN_PORT, admin))}
+    found[PUBLIC] |= {CHAT_PATH: {"POST"}, "/chain-api/.+": {"GET"}}
+    return found
+
+
+def described(document: dict[str, Any]) -> dict[str, set[str]]:
+    """The routes of an OpenAPI document."""
+    return {
+        re.sub(r"\{\w+\}", "[^/]+", path): {method.upper() for method in methods}
+        for path, methods in document["paths"].items()
+    }
+
+
+@pytest.mark.parametrize("command", of("make"))
+def test_a_make_target_exists(command: Command) -> None:
+    assert re.search(rf"^{command.words[1]}:", MAKEFILE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", of("export"))
+def test_a_variable_that_is_set_is_one_that_something_reads(command: Command) -> None:
+    read = set(exports(NETWORK_NODE / "config.env.template")) | set(
+        re.findall(r"\w+", (ML_NODE / "docker-compose.yml").read_text())
+    )
+    for assignment in command.words[1:]:
+        assert assignment.partition("=")[0] in read
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_setting_that_a_page_names_exists(page: Path) -> None:
+    known = "\n".join(
+        path.read_text() for path in [*DEPLOY.rglob("*"), *(DEPLOY.parent / "src").rglob("*.py")] if path.is_file()
+    )
+    for name in re.findall(r"`([A-Z][A-Z0-9]+_[A-Z0-9_]+)(?:=[^`]*)?`", page.read_text()):
+        assert name in known, name
