@@ -1,4 +1,4 @@
-"""The signer's folder: one consensus key, one owner. With a stand-in for tmkms; the real one is in tests/e2e/test_signer.py."""
+"""The signer's folder: one consensus key, one owner."""
 
 import base64
 import json
@@ -10,25 +10,6 @@ import pytest
 from pivot.node.engine_home import EngineHome
 from pivot.node.errors import SignerRefused
 from pivot.node.signer_home import SignerHome
-
-TMKMS = """#!/usr/bin/env python3
-import base64, json, os, sys
-_, _, what, *paths = sys.argv
-if what == "import":
-    key = base64.b64decode(json.load(open(paths[0]))["priv_key"]["value"])[:32]
-else:
-    key = os.urandom(32)
-open(paths[-1], "w").write(base64.b64encode(key).decode())
-"""
-
-
-@pytest.fixture
-def tmkms(tmp_path: Path) -> Path:
-    """What `tmkms softsign import` and `keygen` do, without tmkms."""
-    path = tmp_path / "tmkms"
-    path.write_text(TMKMS)
-    path.chmod(0o755)
-    return path
 
 
 @pytest.fixture

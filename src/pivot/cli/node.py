@@ -1,40 +1,202 @@
 """`pivot node …`: the chain side of a network node."""
 
 import asyncio
+import os
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pivot.cli.output import CommandFailed, say
+from pivot.cli.output import EXIT_USAGE, CommandFailed, Json, print_json, say
 from pivot.node.engine import find_engine
-from pivot.node.errors import NodeError
-from pivot.node.network_node import NodeSettings, node_groups
+from pivot.node.errors import HomeUnusable, NodeError
+from pivot.node.join import join
+from pivot.node.join_settings import (
+    DEFAULT_SNAPSHOT_INTERVAL,
+    DEFAULT_SNAPSHOTS_KEPT,
+    DEFAULT_TRUSTED_BLOCKS,
+    InvalidJoinSettings,
+    JoinSettings,
+    default_home,
+)
+from pivot.node.network_node import NodeSettings, node_groups, require_free_ports
+from pivot.node.signer import find_signer
+from pivot.node.signer_home import SignerHome
+from pivot.node.signer_start import DEFAULT_NODE, prepare_signer
+from pivot.node.status import ask_status, engine_rpc
 from pivot.node.supervisor import Supervisor
 
 app = typer.Typer(help="Consensus engine, application and query gateway of a network node.", no_args_is_help=True)
 
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Folder of the network node.  [PIVOT_HOME; default: ~/.pivot]")
+]
+
+
+@app.command("join")
+def join_network(
+    home: Home = None,
+    seed_rpc: Annotated[
+        str | None, typer.Option(help="URL of the RPC of a chain node in the network.  [SEED_NODE_RPC_URL]")
+    ] = None,
+    seed_p2p: Annotated[
+        str | None, typer.Option(help="tcp://host:port at which peers reach the same node.  [SEED_NODE_P2P_URL]")
+    ] = None,
+    genesis_sha256: Annotated[
+        str | None, typer.Option(help="SHA-256 of the genesis document; another is refused.  [GENESIS_SHA256]")
+    ] = None,
+    moniker: Annotated[
+        str | None, typer.Option(help="Name of this node among its peers.  [KEY_NAME; default: this machine's]")
+    ] = None,
+    external_address: Annotated[
+        str | None, typer.Option(help="tcp://host:port at which peers reach this node.  [P2P_EXTERNAL_ADDRESS]")
+    ] = None,
+    p2p: Annotated[
+        str | None, typer.Option(help="host:port to listen on for peers.  [CONFIG_p2p__laddr; default: 0.0.0.0:26656]")
+    ] = None,
+    rpc: Annotated[
+        str | None, typer.Option(help="host:port of the RPC.  [CONFIG_rpc__laddr; default: 127.0.0.1:26657]")
+    ] = None,
+    signer_port: Annotated[
+        int | None,
+        typer.Option(help="Port at which to wait for tmkms, which holds the consensus key.  [TMKMS_PORT]"),
+    ] = None,
+    signer_host: Annotated[
+        str | None, typer.Option(help="Address to wait for tmkms on.  [TMKMS_LISTEN_HOST; default: 127.0.0.1]")
+    ] = None,
+    state_sync: Annotated[
+        bool | None,
+        typer.Option("--state-sync/--all-blocks", help="Begin with a snapshot of the state.  [SYNC_WITH_SNAPSHOTS]"),
+    ] = None,
+    rpc_server_1: Annotated[
+        str | None, typer.Option("--rpc-server-1", help="URL of an RPC to trust headers of.  [RPC_SERVER_URL_1]")
+    ] = None,
+    rpc_server_2: Annotated[
+        str | None, typer.Option("--rpc-server-2", help="URL of a second one, to compare.  [RPC_SERVER_URL_2]")
+    ] = None,
+    trusted_block_period: Annotated[
+        int | None,
+        typer.Option(
+            help="How many blocks behind the head the trusted header lies.  "
+            f"[TRUSTED_BLOCK_PERIOD; default: {DEFAULT_TRUSTED_BLOCKS}]"
+        ),
+    ] = None,
+    snapshot_interval: Annotated[
+        int | None,
+        typer.Option(
+            help="A snapshot of the state every so many blocks; 0: none.  "
+            f"[SNAPSHOT_INTERVAL; default: {DEFAULT_SNAPSHOT_INTERVAL}]"
+        ),
+    ] = None,
+    snapshot_keep_recent: Annotated[
+        int | None,
+        typer.Option(help=f"How many snapshots to keep.  [SNAPSHOT_KEEP_RECENT; default: {DEFAULT_SNAPSHOTS_KEPT}]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make this machine a node of a network: genesis, keys, settings. Again: bring the settings in step.
+
+    The variable in brackets stands in for an option that is not given; CONFIG_section__key=value changes any setting of the
+    engine.
+    """
+    try:
+        settings = JoinSettings.load(
+            home=home,
+            seed_rpc=seed_rpc,
+            seed_p2p=seed_p2p,
+            genesis_sha256=genesis_sha256,
+            moniker=moniker,
+            external_address=external_address,
+            p2p=p2p,
+            rpc=rpc,
+            signer_port=signer_port,
+            signer_host=signer_host,
+            state_sync=state_sync,
+            rpc_server_1=rpc_server_1,
+            rpc_server_2=rpc_server_2,
+            trusted_block_period=trusted_block_period,
+            snapshot_interval=snapshot_interval,
+            snapshot_keep_recent=snapshot_keep_recent,
+        )
+    except InvalidJoinSettings as error:
+        say(str(error))
+        raise typer.Exit(EXIT_USAGE) from error
+    try:
+        joined = asyncio.run(join(settings, find_engine(say), say=say))
+    except (NodeError, OSError) as error:
+        raise CommandFailed(str(error)) from error
+    if as_json:
+        print_json(asdict(joined))
+        return
+    say(f"{joined.home} is a node of {joined.chain_id}; the genesis document has SHA-256 {joined.genesis_sha256}")
+    say(f"`pivot node run --home {joined.home}` runs it")
+
 
 @app.command("run")
 def run_node(
-    home: Annotated[Path, typer.Option(help="Folder with `engine/` (configuration, genesis, keys) and `chain/`.")],
+    home: Home = None,
     rpc: Annotated[
-        str, typer.Option(help="URL of the engine's RPC, as the gateway reaches it.")
-    ] = "http://127.0.0.1:26657",
+        str | None, typer.Option(help="URL of the engine's RPC, as the gateway reaches it (default: where it listens).")
+    ] = None,
     grpc: Annotated[str, typer.Option(help="host:port of the gRPC queries.")] = "127.0.0.1:9090",
     rest: Annotated[str, typer.Option(help="host:port of the REST queries.")] = "127.0.0.1:1317",
 ) -> None:
     """Run the three processes and keep them running until SIGINT or SIGTERM."""
-    home = home.resolve()
-    if not (home / "engine/config/genesis.json").exists():
-        raise CommandFailed(f"{home}/engine/config/genesis.json is missing: the node does not know its network")
+    home = (home or default_home()).absolute()
     try:
-        settings = NodeSettings(home=home, engine=find_engine(say), rpc_url=rpc, grpc=grpc, rest=rest)
+        if not (home / "engine/config/genesis.json").exists():
+            raise HomeUnusable(
+                f"{home}/engine/config/genesis.json is missing: the node does not know its network; "
+                "`pivot node join` makes it a node of one"
+            )
+        settings = NodeSettings(
+            home=home, engine=find_engine(say), rpc_url=rpc or engine_rpc(home), grpc=grpc, rest=rest
+        )
+        require_free_ports(settings)
         asyncio.run(_run(settings))
     except NodeError as error:
         raise CommandFailed(str(error)) from error
+
+
+@app.command()
+def status(home: Home = None, as_json: Json = False) -> None:
+    """Say what the node is doing."""
+    try:
+        found = asyncio.run(ask_status((home or default_home()).absolute()))
+    except NodeError as error:
+        raise CommandFailed(str(error)) from error
+    if as_json:
+        print_json(asdict(found))
+        return
+    for name, value in asdict(found).items():
+        typer.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+@app.command("signer")
+def run_signer(
+    node: Annotated[str, typer.Option(help="host:port at which the chain node waits for its signer.")] = DEFAULT_NODE,
+    home: Annotated[
+        Path | None, typer.Option("--home", help="Folder of the signer.  [default: `signer` in PIVOT_HOME or ~/.pivot]")
+    ] = None,
+    seed_rpc: Annotated[
+        str,
+        typer.Option(
+            envvar="SEED_NODE_RPC_URL", help="URL of the RPC of a chain node; tells the chain on the first start."
+        ),
+    ] = "",
+) -> None:
+    """Make the consensus key on the first start, and run tmkms, which signs with it. A second one is refused."""
+    signer = SignerHome((home or default_home() / "signer").absolute())
+    try:
+        tmkms = find_signer(say)
+        asyncio.run(prepare_signer(signer, tmkms, node, seed_rpc))
+    except NodeError as error:
+        raise CommandFailed(str(error)) from error
+    command = signer.command(tmkms)
+    os.execv(command[0], command)  # noqa: S606  this process becomes the signer
 
 
 async def _run(settings: NodeSettings) -> None:

@@ -19,3 +19,19 @@ class SignerRefused(NodeError):
 
 class TwoConsensusKeys(NodeError):
     """An engine that is to use a signer has a consensus key of its own."""
+
+
+class PortTaken(NodeError):
+    """Another process listens where this node would."""
+
+
+class SeedUnreachable(NodeError):
+    """A chain node that was named does not answer, or what answers is no chain node."""
+
+
+class SeedRefused(NodeError):
+    """What a chain node tells is not what was asked for: another chain, another genesis, another block."""
+
+
+class HomeUnusable(NodeError):
+    """The node's folder holds what must not be overwritten."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pivot.node.addresses import parse_address, require_free
 from pivot.node.engine_home import EngineHome
 from pivot.node.supervisor import ProcessSpec
 
@@ -45,6 +46,21 @@ def application_socket(home: Path) -> Path:
         return path
     name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"pivot-{name}.sock"
+
+
+def require_free_ports(settings: NodeSettings) -> None:
+    """Refuse to start where another process listens already. Raises PortTaken, which names the setting."""
+    config = EngineHome(settings.engine_home).config()
+    places = {
+        "CONFIG_p2p__laddr (--p2p of `pivot node join`)": config["p2p"]["laddr"],
+        "CONFIG_rpc__laddr (--rpc of `pivot node join`)": config["rpc"]["laddr"],
+        "TMKMS_PORT (--signer-port of `pivot node join`)": config[""].get("priv_validator_laddr"),
+        "--grpc": settings.grpc,
+        "--rest": settings.rest,
+    }
+    for name, place in places.items():
+        if place:
+            require_free(parse_address(place), name)
 
 
 def node_groups(settings: NodeSettings) -> list[list[ProcessSpec]]:

@@ -7,6 +7,7 @@ remembers what was signed: this folder is never restored from a copy while anoth
 import base64
 import json
 import subprocess
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,12 @@ class SignerHome:
             partial.replace(self.consensus_key_file)
         engine.consensus_key_file.replace(self.retired_key_file)
         self.make_keys(tmkms)
+
+    def chain_id(self) -> str | None:
+        """The chain for which the signer signs; None before its first start."""
+        if not self.config_file.exists():
+            return None
+        return str(tomllib.loads(self.config_file.read_text())["chain"][0]["id"])
 
     def write_config(self, chain_id: str, address: str) -> None:
         """Write `tmkms.toml`. `address` is the `host:port` at which the engine waits for its signer."""
