@@ -24,6 +24,15 @@ def test_a_key_that_is_there_is_taken(tmp_path: Path) -> None:
     assert Identity.load(tmp_path).account.secret_hex == SECRET
 
 
+def test_a_host_may_have_several_account_keys_by_name(tmp_path: Path) -> None:
+    first = Identity.load(tmp_path)
+    named = Identity.load(tmp_path, "host-1")
+    assert named.address != first.address
+    assert named.gateway.address == first.gateway.address
+    assert (tmp_path / "host-1.key").exists()
+    assert Identity.load(tmp_path).address == first.address
+
+
 def test_only_the_owner_may_read_the_keys(tmp_path: Path) -> None:
     home = tmp_path / "home"
     Identity.load(home)

@@ -7,11 +7,21 @@ import pytest
 
 from pivot.api.settings import ApiSettings, InvalidSettings
 
+PLAIN_NAMES = {
+    "API_CONFIG_PATH",
+    "NODE_CONFIG_PATH",
+    "DATABASE_URL",
+    "KEY_NAME",
+    "PIVOT_HOME",
+    "PUBLIC_URL",
+    "SEED_API_URL",
+}
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("DAPI_") or name in {"API_CONFIG_PATH", "NODE_CONFIG_PATH", "DATABASE_URL"}:
+        if name.startswith("DAPI_") or name in PLAIN_NAMES:
             monkeypatch.delenv(name)
 
 
@@ -69,6 +79,34 @@ def test_the_environment_wins_over_the_file_field_by_field(monkeypatch: pytest.M
     assert settings.chain_node.rest_url == "http://file:2"
 
 
+def test_the_short_names_of_config_env_are_read_and_the_long_ones_win(
+    monkeypatch: pytest.MonkeyPatch, configured: Path
+) -> None:
+    configured.write_text("api: {public_url: 'http://file:1'}\nchain_node: {seed_api_url: 'http://file:2'}\n")
+    monkeypatch.setenv("PUBLIC_URL", "http://short:1")
+    monkeypatch.setenv("SEED_API_URL", "http://short:2")
+    settings = ApiSettings.load()
+    assert (settings.api.public_url, settings.chain_node.seed_api_url) == ("http://short:1", "http://short:2")
+    monkeypatch.setenv("DAPI_API__PUBLIC_URL", "http://long:1")
+    monkeypatch.setenv("SEED_API_URL", "")
+    settings = ApiSettings.load()
+    assert (settings.api.public_url, settings.chain_node.seed_api_url) == ("http://long:1", "http://file:2")
+
+
+def test_the_home_lies_in_that_of_the_network_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert ApiSettings.load().home == Path.home() / ".pivot" / "api"
+    monkeypatch.setenv("PIVOT_HOME", str(tmp_path))
+    assert ApiSettings.load().home == tmp_path / "api"
+
+
+def test_the_account_key_has_the_name_that_the_host_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ApiSettings.load().key_name == "account"
+    monkeypatch.setenv("KEY_NAME", "")
+    assert ApiSettings.load().key_name == "account"
+    monkeypatch.setenv("KEY_NAME", "host-1")
+    assert ApiSettings.load().key_name == "host-1"
+
+
 def test_an_empty_variable_is_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NODE_CONFIG_PATH", "")
     monkeypatch.setenv("DATABASE_URL", "")
@@ -80,13 +118,16 @@ def test_an_empty_variable_is_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("DAPI_API__PUBLIC_URL", "host:8000", r"DAPI_API__PUBLIC_URL \(api.public_url\): .*not an http"),
+        ("DAPI_API__PUBLIC_URL", "host:8000", r"DAPI_API__PUBLIC_URL .*\(api.public_url\): .*not an http"),
         ("DAPI_API__PUBLIC_URL", "http://", "not an http"),
         ("DAPI_CHAIN_NODE__SEED_API_URL", "ftp://x", r"chain_node.seed_api_url"),
         ("DAPI_API__ADMIN_SERVER_PORT", "70000", r"DAPI_API__ADMIN_SERVER_PORT"),
         ("DAPI_API__ADMIN_SERVER_PORT", "many", r"valid integer"),
         ("DAPI_API__MAX_REQUEST_BYTES", "0", r"api.max_request_bytes"),
         ("DAPI_API", "{", r"api"),
+        ("PUBLIC_URL", "host:8000", r"DAPI_API__PUBLIC_URL or PUBLIC_URL \(api.public_url\): "),
+        ("KEY_NAME", "../other", r"^KEY_NAME \(key_name\): "),
+        ("KEY_NAME", "gateway", r"^KEY_NAME \(key_name\): .*gateway"),
     ],
 )
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:

@@ -8,8 +8,10 @@ from typing import Self
 
 from pivot.primitives.keys import PrivateKey
 
-ACCOUNT_KEY_FILE = "account.key"
-GATEWAY_KEY_FILE = "gateway.key"
+ACCOUNT_KEY_NAME = "account"
+GATEWAY_KEY_NAME = "gateway"
+ACCOUNT_KEY_FILE = f"{ACCOUNT_KEY_NAME}.key"
+GATEWAY_KEY_FILE = f"{GATEWAY_KEY_NAME}.key"
 PRIVATE_FILE_MODE = 0o600
 PRIVATE_FOLDER_MODE = 0o700
 SECRET_BYTES = 32
@@ -34,10 +36,13 @@ class Identity:
         return self.account.address
 
     @classmethod
-    def load(cls, home: Path) -> Self:
-        """Read the keys in `home`; one that is not there yet is made. Raises DamagedKey."""
+    def load(cls, home: Path, key_name: str = ACCOUNT_KEY_NAME) -> Self:
+        """Read the keys in `home` (the account key is called `key_name`); one that is not there yet is made.
+
+        Raises DamagedKey.
+        """
         home.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER_MODE)
-        return cls(_key(home / ACCOUNT_KEY_FILE), _key(home / GATEWAY_KEY_FILE))
+        return cls(_key(home / f"{key_name}.key"), _key(home / GATEWAY_KEY_FILE))
 
 
 def _key(path: Path) -> PrivateKey:

@@ -76,7 +76,7 @@ class ApiNode:
         self.public_port, self.callback_port, self.admin_port = (
             bound.getsockname()[1] for bound in (public, callbacks, admin)
         )
-        identity = Identity.load(settings.home)
+        identity = Identity.load(settings.home, settings.key_name)
         database = connect(database_url(settings.database_url, settings.home))
         parts.push_async_callback(database.close)
         await migrate(database)

@@ -9,14 +9,20 @@ import yaml
 from pydantic import AfterValidator, AliasChoices, BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
 
+from pivot.api.identity import ACCOUNT_KEY_NAME, GATEWAY_KEY_NAME
+
 CONFIG_PATH_VARIABLE = "API_CONFIG_PATH"
 ENVIRONMENT_PREFIX = "DAPI_"
+SHORT_NAMES = {"PUBLIC_URL": ("api", "public_url"), "SEED_API_URL": ("chain_node", "seed_api_url")}
+"""Variables of `config.env` that say the same as `DAPI_SECTION__FIELD`, which wins over them."""
+KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 LOOPBACK = "127.0.0.1"
 DEFAULT_REQUEST_LIMIT = 10 * 2**20
 LARGEST_PORT = 65_535
@@ -91,8 +97,12 @@ class ApiSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="ignore")
 
-    home: Path = Path.home() / ".pivot" / "api"
+    home: Path = Field(default_factory=lambda: Path(os.environ.get("PIVOT_HOME") or Path.home() / ".pivot") / "api")
     """Keys, database, leaves of proof of compute."""
+    key_name: Annotated[str, Field(pattern=KEY_NAME_PATTERN, validation_alias=AliasChoices("KEY_NAME", "key_name"))] = (
+        ACCOUNT_KEY_NAME
+    )
+    """Which key in `home` is the host's account key; it is made on the first start."""
     database_url: Annotated[str, Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))] = ""
     """SQLAlchemy URL; empty: SQLite in `home`."""
     node_config_path: Annotated[
@@ -107,6 +117,18 @@ class ApiSettings(BaseSettings):
     @classmethod
     def _empty(cls, value: Any) -> Any:
         return value or None
+
+    @field_validator("key_name", mode="before")
+    @classmethod
+    def _default_key(cls, value: Any) -> Any:
+        return value or ACCOUNT_KEY_NAME
+
+    @field_validator("key_name")
+    @classmethod
+    def _own_key(cls, value: str) -> str:
+        if value == GATEWAY_KEY_NAME:
+            raise ValueError(f"{value!r} is the name of the gateway account's key")
+        return value
 
     @classmethod
     def load(cls) -> Self:
@@ -130,7 +152,7 @@ class ApiSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = os.environ.get(CONFIG_PATH_VARIABLE)
-        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
+        sources = (init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=_by_short_names()))
         if not file:
             return sources
         if not Path(file).is_file():
@@ -138,7 +160,20 @@ class ApiSettings(BaseSettings):
         return (*sources, YamlConfigSettingsSource(settings_cls, yaml_file=file))
 
 
+def _by_short_names() -> dict[str, dict[str, str]]:
+    """The fields that the environment gives under their short names."""
+    given: dict[str, dict[str, str]] = {}
+    for name, (section, field) in SHORT_NAMES.items():
+        if value := os.environ.get(name):
+            given.setdefault(section, {})[field] = value
+    return given
+
+
 def _sentence(error: Any) -> str:
     """Which setting is wrong, under its names in the environment and in the file."""
     place = [str(part) for part in error["loc"]]
-    return f"{ENVIRONMENT_PREFIX}{'__'.join(place).upper()} ({'.'.join(place)}): {error['msg']}"
+    if place[0].isupper():
+        return f"{place[0]} ({place[0].lower()}): {error['msg']}"
+    names = [f"{ENVIRONMENT_PREFIX}{'__'.join(place).upper()}"]
+    names += [name for name, known in SHORT_NAMES.items() if list(known) == place]
+    return f"{' or '.join(names)} ({'.'.join(place)}): {error['msg']}"

@@ -120,6 +120,7 @@ def _api(plan: Plan, home: Path, index: int, host: HostPlan) -> ProcessSpec:
     folder = host_home(home, index) / "api"
     environment = {
         "DAPI_HOME": str(folder),
+        "KEY_NAME": "account",
         "DAPI_API__PUBLIC_URL": host.public_url,
         "DAPI_API__PUBLIC_SERVER_PORT": str(host.public_port),
         "DAPI_API__PUBLIC_SERVER_HOST": LOOPBACK,

@@ -121,8 +121,8 @@ class ChainNode:
         if not isinstance(document, dict) or not {"result", "error"} & set(document):
             raise self._no_chain_node()
         if refusal := document.get("error"):
-            told = refusal.get("data") or refusal.get("message") if isinstance(refusal, dict) else refusal
-            raise SeedRefused(f"{self.name}: {self.url} refuses {method}: {told}")
+            sentence = refusal.get("data") or refusal.get("message") if isinstance(refusal, dict) else refusal
+            raise SeedRefused(f"{self.name}: {self.url} refuses {method}: {sentence}")
         return document["result"]
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:

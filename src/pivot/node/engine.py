@@ -34,9 +34,9 @@ _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "
 
 def find_engine(say: Callable[[str], None] = lambda _: None) -> Path:
     """Path of a CometBFT of version ENGINE_VERSION. `say` hears what takes long. Raises EngineMissing."""
-    for candidate in _candidates():
-        if _version(candidate) == ENGINE_VERSION:
-            return candidate
+    found = installed_engine()
+    if found is not None:
+        return found
     target = cached_engine()
     target.parent.mkdir(parents=True, exist_ok=True)
     checksum = os.environ.get(CHECKSUM_VARIABLE)
@@ -51,6 +51,11 @@ def find_engine(say: Callable[[str], None] = lambda _: None) -> Path:
         )
     say(f"Building CometBFT v{ENGINE_VERSION} with Go (a minute, once) …")
     return build(go, target)
+
+
+def installed_engine() -> Path | None:
+    """The CometBFT of the right version that this machine has already, if any."""
+    return next((candidate for candidate in _candidates() if _version(candidate) == ENGINE_VERSION), None)
 
 
 def cached_engine() -> Path:

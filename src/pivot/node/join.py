@@ -182,7 +182,7 @@ def _overrides(environment: Mapping[str, str] | None) -> dict[str, str]:
 
 def _check_config(engine: Path, draft: EngineHome) -> None:
     """Let the engine read its settings. Raises HomeUnusable with its words."""
-    command = [engine, "show-node-id", "--home", draft.path]
+    command = [str(engine), "show-node-id", "--home", str(draft.path)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_TIMEOUT_SECONDS, check=False)
     if answer.returncode:
         words = " ".join((answer.stderr or answer.stdout).split())[:MAX_SHOWN_WORDS_CHARACTERS]
