@@ -27,13 +27,13 @@ class Port:
 
 
 def load(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """The file with its variables filled in. Raises MissingVariable."""
-    document: dict[str, Any] = yaml.safe_load(fill(path.read_text(), variables))
+    """The file with its variables filled in; what they fill stays text. Raises MissingVariable."""
+    document: dict[str, Any] = _filled(yaml.safe_load(path.read_text()), variables)
     return document
 
 
 def fill(text: str, variables: Mapping[str, str]) -> str:
-    """Compose's `${NAME}`, `${NAME:-default}` and `${NAME:?sentence}`, outside of comments."""
+    """Compose's `${NAME}`, `${NAME:-default}` and `${NAME:?sentence}`."""
 
     def value(found: re.Match[str]) -> str:
         given = variables.get(found["name"], "")
@@ -69,6 +69,14 @@ def mounts(service: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         source, target, *mode = text.split(":")
         found.append((source, target, mode[0] if mode else "rw"))
     return found
+
+
+def _filled(node: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(node, dict):
+        return {name: _filled(value, variables) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_filled(value, variables) for value in node]
+    return fill(node, variables) if isinstance(node, str) else node
 
 
 def _port(text: str) -> Port:

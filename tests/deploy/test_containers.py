@@ -1,0 +1,200 @@
+"""A host as the guide has it: images from local bases, `deploy/join` as written, an ML node registered by curl, an answer.
+
+Runs where podman, podman-compose and the base images are (`tests/deploy/local_bases.py` makes these); skips with the reason
+elsewhere.
+"""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pivot.devnet.plan import MODEL
+from tests.conftest import tails
+from tests.deploy.compose import DEPLOY, exports
+from tests.deploy.genesis_host import GenesisHost, genesis_host
+from tests.deploy.images import IMAGES, build_image
+from tests.deploy.local_bases import missing_bases
+from tests.deploy.podman import environment, podman
+from tests.e2e.network import Network, get, until
+
+JOIN, INFERENCE = DEPLOY / "join", DEPLOY / "inference"
+GUIDE = DEPLOY.parent / "docs" / "hosts" / "ml-nodes.md"
+SUBNET, ADDRESS = "10.89.77.0/24", "10.89.77.1"
+"""The network of the containers; this machine has the first address in it."""
+ML_MANAGEMENT_PORT, ML_INFERENCE_PORT = 8001, 5050
+"""8000 and 5000 are the network node's here, on the same machine."""
+API_URL = f"http://{ADDRESS}:8000"
+RPC_URL = "http://127.0.0.1:26657"
+JOIN_SECONDS = 180
+WEIGHT_SECONDS = 400
+
+
+def why_not() -> str:
+    """What keeps containers from running here; empty if nothing does."""
+    for tool in ("podman", "podman-compose"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not on this machine"
+    if missing := missing_bases():
+        return f"base images are missing ({', '.join(missing)}): python -m tests.deploy.local_bases makes them"
+    return ""
+
+
+REASON = why_not()
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(3_600),
+    pytest.mark.skipif(bool(REASON), reason=REASON),
+]
+
+
+def compose(folder: Path, *arguments: str, **variables: str) -> str:
+    """podman-compose in a folder, with the variables of a sourced config.env."""
+    answer = subprocess.run(
+        ["podman-compose", *arguments],
+        cwd=folder,
+        env={**environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert answer.returncode == 0, f"{arguments}: {answer.stdout}\n{answer.stderr}"
+    return answer.stdout + answer.stderr
+
+
+@asynccontextmanager
+async def up(folder: Path, file: str, *services: str, **variables: str) -> AsyncIterator[None]:
+    """Services of a compose file; their volumes go with them."""
+    try:
+        compose(folder, "-f", file, "up", "-d", *services, **variables)
+        yield
+    finally:
+        compose(folder, "-f", file, "down", "-v", **variables)
+
+
+def config_env(seed: GenesisHost) -> dict[str, str]:
+    """The template, filled in as several-machines.md says."""
+    return {
+        **exports(JOIN / "config.env.template"),
+        "KEY_NAME": "joined",
+        "PUBLIC_URL": API_URL,
+        "P2P_EXTERNAL_ADDRESS": f"tcp://{ADDRESS}:5000",
+        "SEED_API_URL": seed.api_url,
+        "SEED_NODE_RPC_URL": seed.rpc_url,
+        "SEED_NODE_P2P_URL": seed.p2p_url,
+        "GENESIS_SHA256": seed.genesis_sha256,
+        "NODE_CONFIG": "./node-config-none.json",
+        "CALLBACK_ADDRESS": ADDRESS,
+        "DAPI_API__POC_CALLBACK_URL": f"http://{ADDRESS}:9100",
+        "DAPI_API__ALLOW_PRIVATE_URLS": "true",
+    }
+
+
+def registration() -> str:
+    """The guide's own curl line, filled in."""
+    [command] = re.findall(
+        r"```bash\n(curl -X POST http://localhost:9200/admin/v1/nodes \\.*?)```", GUIDE.read_text(), re.DOTALL
+    )
+    filled = {
+        "<unique_id>": "node1",
+        "<your_inference_node_static_ip>": ADDRESS,
+        "<inference_port>": str(ML_INFERENCE_PORT),
+        "<poc_port>": str(ML_MANAGEMENT_PORT),
+        "<max_concurrent>": "4",
+        "<model_name>": MODEL,
+        "<model_args>": "",
+    }
+    for name, value in filled.items():
+        command = command.replace(name, value)
+    return str(command)
+
+
+async def test_a_host_of_containers_joins_earns_weight_and_answers(tmp_path: Path) -> None:
+    for target in IMAGES:
+        await asyncio.to_thread(build_image, target)
+    podman("network", "create", "--ignore", f"--subnet={SUBNET}", "pivot_default")
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http,
+        genesis_host(tmp_path, ADDRESS) as seed,
+    ):
+        variables = config_env(seed)
+        async with up(JOIN, "docker-compose.yml", "tmkms", "node", "api", **variables):
+            try:
+                await joins(http, seed)
+                await earns_weight_and_answers(http, seed)
+            except BaseException:
+                print(tails(tmp_path), compose(JOIN, "-f", "docker-compose.yml", "logs", "--tail", "40", **variables))  # noqa: T201
+                raise
+
+
+async def joins(http: aiohttp.ClientSession, seed: GenesisHost) -> None:
+    """The chain node follows the chain, tmkms holds its key, and the API node has registered the host."""
+
+    async def registered() -> bool:
+        try:
+            status = (await get(http, f"{RPC_URL}/status"))["result"]
+            listed = (await get(http, f"{API_URL}/v1/participants"))["participants"]
+        except (aiohttp.ClientError, AssertionError, TimeoutError):
+            return False
+        return not status["sync_info"]["catching_up"] and any(each["url"] == API_URL for each in listed)
+
+    await until(registered, JOIN_SECONDS)
+    chain_id = (await get(http, f"{RPC_URL}/status"))["result"]["node_info"]["network"]
+    assert chain_id == seed.plan.chain_id
+    assert "priv_validator_key.json" not in podman("exec", "pivot_node_1", "ls", "engine/config").stdout
+    assert "consensus.key" in podman("exec", "pivot_tmkms_1", "ls", "secrets").stdout
+    for name in ("tmkms", "node", "api"):
+        assert podman("exec", f"pivot_{name}_1", "id", "-u").stdout.strip() == "10001"
+        assert podman("exec", f"pivot_{name}_1", "touch", "/opt/pivot/x", check=False).returncode != 0
+
+
+async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHost) -> None:
+    """An ML node that is registered by the guide's curl line earns weight; the host answers a signed request."""
+    ml = {
+        "PRIVATE_ADDRESS": ADDRESS,
+        "PORT": str(ML_MANAGEMENT_PORT),
+        "INFERENCE_PORT": str(ML_INFERENCE_PORT),
+    }
+    async with up(INFERENCE, "docker-compose.cpu.yml", **ml):
+
+        async def taken() -> Any:
+            told = await asyncio.to_thread(
+                subprocess.run, ["bash", "-c", registration()], capture_output=True, text=True, env=dict(os.environ)
+            )
+            answer = json.loads(told.stdout or "{}")
+            return answer if answer.get("id") == "node1" else None
+
+        node = await until(taken, JOIN_SECONDS)
+        assert node["host"] == ADDRESS
+        own = (await get(http, f"{API_URL}/v1/identity"))["data"]["address"]
+
+        async def weight() -> bool:
+            document = await get(http, f"{API_URL}/v1/epochs/current/participants")
+            members = {each["index"]: int(each["weight"]) for each in document["active_participants"]["participants"]}
+            return members.get(own, 0) > 0 and len(members) == 2
+
+        await until(weight, WEIGHT_SECONDS)
+        network = Network(
+            seed.logs.parent,
+            {
+                "developer": {"address": seed.plan.developer_address, "private_key_hex": seed.plan.developer_key},
+                "hosts": [{"address": own, "public_url": API_URL}],
+                "model": MODEL,
+            },
+        )
+        body = network.chat_body()
+        answer = await network.post(http, 0, body, network.signed_headers(body, own))
+        assert answer.status == 200, answer.raw
+        assert answer.json["choices"][0]["message"]["content"]
+        record = await network.record(http, 0, answer.json["id"])
+        assert record["transferred_by"] == own
