@@ -61,7 +61,8 @@ def test_a_check_changes_no_state_and_starts_anew_after_a_block(chain: Chain) ->
 
 def test_a_check_tells_gas_and_refusals(chain: Chain) -> None:
     good = chain.check(chain.sign(ALICE, send(ALICE, BOB, 1), gas_limit=90_000))
-    assert (good.code, good.gas_wanted) == (0, 90_000)
+    assert good.code == 0
+    assert 0 < good.gas_wanted == good.gas_used < 90_000, "the engine fills blocks by what is taken, not by limits"
     bad = chain.check(b"nonsense")
     assert (bad.code, bad.codespace) == (2, "sdk")
     assert bad.log

@@ -19,7 +19,7 @@ from pivot.chain.modules.params import state as params
 from pivot.chain.proposal import choose
 from pivot.chain.queries import answer_query
 from pivot.chain.registry import MESSAGES
-from pivot.chain.results import abci_events, wanted
+from pivot.chain.results import abci_events
 from pivot.chain.signatures import Signatures
 from pivot.chain.store.interface import Store
 from pivot.chain.store.journal import State
@@ -67,7 +67,10 @@ class Application:
         )
 
     def check_tx(self, request: abci.RequestCheckTx) -> abci.ResponseCheckTx:
-        """Whether a transaction would be let into the next block, behind those that were let in before it."""
+        """Whether a transaction would be let into the next block, behind those that were let in before it.
+
+        The engine is told the gas that it takes, not the limit that clients name generously: it fills blocks by that number.
+        """
         try:
             transaction = decode_transaction(request.tx, MESSAGES)
             process_ante(self._checking, transaction, self._signatures)
@@ -75,7 +78,7 @@ class Application:
             return abci.ResponseCheckTx(code=refusal.code, codespace=refusal.codespace, log=refusal.log)
         finally:
             self._checking.events.clear()
-        return abci.ResponseCheckTx(gas_wanted=wanted(transaction), gas_used=transaction.gas)
+        return abci.ResponseCheckTx(gas_wanted=transaction.gas, gas_used=transaction.gas)
 
     def prepare_proposal(self, request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
         """The transactions of a proposal: members' urgent duties first, then by arrival."""

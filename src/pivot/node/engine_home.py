@@ -25,6 +25,8 @@ BLOCK_MAX_BYTES = 4 * 2**20
 GOSSIP_PAUSE = "10ms"
 """Between two looks at what a peer lacks, and between two writes to it. At the engine's own 100ms for each, a node that is no
 validator receives three blocks a second at most, and on a fast chain falls ever further behind."""
+BLOCK_MAX_GAS = 100_000_000
+"""Some ten full batches of inferences, or a thousand registrations."""
 EVIDENCE_MAX_AGE_BLOCKS = 100_000
 EVIDENCE_MAX_AGE_NS = 172_800 * 10**9
 UNUSED_KEY_FILES = {
@@ -160,7 +162,7 @@ def genesis_document(
         "chain_id": chain_id,
         "initial_height": "1",
         "consensus_params": {
-            "block": {"max_bytes": str(BLOCK_MAX_BYTES), "max_gas": "-1"},
+            "block": {"max_bytes": str(BLOCK_MAX_BYTES), "max_gas": str(BLOCK_MAX_GAS)},
             "evidence": {
                 "max_age_num_blocks": str(EVIDENCE_MAX_AGE_BLOCKS),
                 "max_age_duration": str(EVIDENCE_MAX_AGE_NS),
