@@ -26,7 +26,7 @@ GOSSIP_PAUSE = "10ms"
 """Between two looks at what a peer lacks, and between two writes to it. At the engine's own 100ms for each, a node that is no
 validator receives three blocks a second at most, and on a fast chain falls ever further behind."""
 BLOCK_MAX_GAS = 100_000_000
-"""Some ten full batches of inferences, or a thousand registrations."""
+"""Some five full batches of inferences, or four thousand transfers."""
 EVIDENCE_MAX_AGE_BLOCKS = 100_000
 EVIDENCE_MAX_AGE_NS = 172_800 * 10**9
 UNUSED_KEY_FILES = {
