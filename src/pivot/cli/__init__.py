@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from pivot.cli import admin, api, devnet, mlnode, models, node
+from pivot.cli import admin, api, devnet, doctor, mlnode, models, node
 from pivot.cli.output import EXIT_FAILED, CommandFailed
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(api.app, name="api")
 app.add_typer(mlnode.app, name="mlnode")
 app.add_typer(admin.app, name="admin")
 app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pivot.mlnode.listening import CannotListen
 from pivot.mlnode.run import run_mlnode
-from pivot.mlnode.settings import MlNodeSettings
+from pivot.mlnode.settings import MlNodeSettings, sentences
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -19,9 +19,7 @@ def main() -> int:
     try:
         settings = MlNodeSettings()
     except ValidationError as error:
-        for fault in error.errors():
-            name = "_".join(("MLNODE", *map(str, fault["loc"]))).upper()
-            sys.stderr.write(f"{name}: {fault['msg']}\n")
+        sys.stderr.write("\n".join([*sentences(error), ""]))
         return EXIT_USAGE
     try:
         asyncio.run(run_mlnode(settings))

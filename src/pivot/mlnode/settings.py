@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = "127.0.0.1"
@@ -41,6 +41,11 @@ class MlNodeSettings(BaseSettings):
                 f"{self.host} is a public address: set MLNODE_TOKEN, or MLNODE_ALLOW_OPEN=true when others are kept out"
             )
         return self
+
+
+def sentences(error: ValidationError) -> list[str]:
+    """What is wrong with which variable; one sentence each."""
+    return [f"{'_'.join(('MLNODE', *map(str, fault['loc']))).upper()}: {fault['msg']}" for fault in error.errors()]
 
 
 def is_public(host: str) -> bool:

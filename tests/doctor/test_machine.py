@@ -1,0 +1,109 @@
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pivot.doctor import machine
+from pivot.doctor.finding import State
+from pivot.doctor.machine import GIB, DriverBroken, Gpu
+
+H100 = Gpu("NVIDIA H100 80GB HBM3", 81_559, "565.57.01")
+SECOND = 10**9
+
+
+@pytest.mark.parametrize(("free_gib", "state"), [(1, State.WRONG), (50, State.WARNING), (500, State.OK)])
+def test_a_disk_that_is_nearly_full_is_wrong(free_gib: int, state: State) -> None:
+    finding = machine.disk_has_room(Path("/data"), free_gib * GIB)
+    assert (finding.state, f"{free_gib} GiB free on the disk of /data" in finding.found) == (state, True)
+
+
+@pytest.mark.parametrize(
+    ("gib", "gpus", "state"),
+    [(2, [], State.WRONG), (8, [], State.OK), (100, [H100], State.WARNING), (128, [H100], State.OK)],
+)
+def test_memory_is_measured_against_that_of_the_gpus(gib: int, gpus: list[Gpu], state: State) -> None:
+    assert machine.memory_is_enough(gib * GIB, gpus).state is state
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "state", "told"),
+    [(-60, State.WRONG, "60 s behind"), (0, State.OK, "agrees"), (6, State.OK, ""), (300, State.WRONG, "300 s after")],
+)
+def test_a_clock_that_is_off_is_wrong(ahead_s: int, state: State, told: str) -> None:
+    finding = machine.clock_agrees(1_000 * SECOND + ahead_s * SECOND, 1_000 * SECOND, "the seed")
+    assert (finding.state, told in finding.found, "the seed" in finding.found) == (state, True, True)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "needed", "state", "told"),
+    [
+        (None, False, State.OK, "run on others"),
+        (None, True, State.WARNING, "no NVIDIA GPU"),
+        ([], True, State.WARNING, "no NVIDIA GPU"),
+        ([H100, H100], True, State.OK, "H100"),
+        ([Gpu("Tesla T4", 15_360, "565.1")], True, State.WARNING, "Tesla T4"),
+        ([Gpu("H100", 81_559, "535.183.01")], True, State.WRONG, "driver 535.183.01"),
+        ([Gpu("H100", 81_559, "N/A")], True, State.WRONG, "driver N/A"),
+    ],
+)
+def test_gpus_must_be_large_and_their_driver_new(gpus: list[Gpu] | None, needed: bool, state: State, told: str) -> None:
+    finding = machine.gpus_work(gpus, needed=needed)
+    assert (finding.state, told in finding.found) == (state, True)
+
+
+def test_gpus_are_read_from_the_drivers_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = "NVIDIA H100 80GB HBM3, 81559, 565.57.01\nOdd, with a comma, 24576, 565.57.01\n"
+    monkeypatch.setattr(machine.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, listing))
+    assert machine.list_gpus() == [H100, Gpu("Odd, with a comma", 24_576, "565.57.01")]
+
+
+def test_without_the_drivers_tool_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.shutil, "which", lambda _: None)
+    assert machine.list_gpus() is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (subprocess.CalledProcessError(9, [], "couldn't communicate with the NVIDIA driver", ""), "communicate"),
+        (subprocess.TimeoutExpired([], 20), "does not answer"),
+        (subprocess.CompletedProcess([], 0, "No devices were found"), "something unknown"),
+    ],
+)
+def test_a_broken_driver_is_told(monkeypatch: pytest.MonkeyPatch, outcome: Any, told: str) -> None:
+    def run(*_: Any, **__: Any) -> Any:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(machine.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(machine.subprocess, "run", run)
+    with pytest.raises(DriverBroken, match=told) as broken:
+        machine.list_gpus()
+    assert machine.gpu_driver_fails(broken.value).state is State.WRONG
+
+
+def test_the_engine_is_here_or_will_be_fetched() -> None:
+    assert machine.engine_is_installed(Path("/bin/cometbft"), "0.38.26").state is State.OK
+    assert machine.engine_is_installed(None, "0.38.26").state is State.WARNING
+
+
+def test_a_model_that_is_not_cached_is_told_with_the_command(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "config.json").write_text("{}")
+    assert machine.models_are_cached(["pivot/tiny"], tmp_path, []).state is State.OK
+    assert machine.models_are_cached([], tmp_path, []).state is State.SKIPPED
+    finding = machine.models_are_cached(["pivot/tiny", "Qwen/QwQ-32B"], tmp_path, [tmp_path / "hub"])
+    assert finding.state is State.WRONG
+    assert finding.remedy == f"`pivot models pull Qwen/QwQ-32B --cache-dir {tmp_path}/hub` fetches it"
+    assert "'Qwen/QwQ-32B' is not on this node" in finding.found
+
+
+def test_this_machine_is_measured(tmp_path: Path) -> None:
+    assert machine.free_disk(tmp_path / "not" / "there" / "yet") > 0
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       16384 kB\nMemFree:   1 kB\n")
+    assert machine.total_memory(meminfo) == 16 * 2**20
+    assert machine.total_memory() > 0

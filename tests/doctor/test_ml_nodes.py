@@ -1,0 +1,55 @@
+from typing import Any
+
+import pytest
+
+from pivot.doctor import ml_nodes
+from pivot.doctor.finding import State
+
+CALLBACK = "http://10.0.0.1:9100"
+
+
+def listed(host: str = "10.0.0.5", *, failure: str = "", enabled: bool = True, models: str = "m") -> dict[str, Any]:
+    return {
+        "node": {"id": "node1", "host": host, "poc_port": 8000, "models": {models: {}} if models else {}},
+        "state": {
+            "failure_reason": failure,
+            "current_status": "INFERENCE",
+            "admin_state": {"enabled": enabled, "epoch": 3},
+        },
+    }
+
+
+def test_a_host_without_ml_nodes_is_told() -> None:
+    assert ml_nodes.ml_nodes_are_registered([]).state is State.WARNING
+    assert ml_nodes.ml_nodes_are_registered([listed()]).found == "1 registered"
+    assert ml_nodes.ml_nodes_are_registered([listed(enabled=False)]).found == "1 registered, disabled: node1"
+
+
+def test_a_node_that_fails_is_wrong_with_its_reason() -> None:
+    assert ml_nodes.ml_node_works(listed()).state is State.OK
+    assert ml_nodes.ml_node_works(listed(models="")).state is State.WARNING
+    failing = ml_nodes.ml_node_works(listed(failure="cannot be reached"))
+    assert (failing.state, failing.found) == (State.WRONG, "cannot be reached")
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "answers", "state"),
+    [
+        (CALLBACK, ["10.0.0.5"], True, State.OK),
+        (CALLBACK, ["10.0.0.5"], False, State.WRONG),
+        ("http://127.0.0.1:9100", ["10.0.0.5"], True, State.WRONG),
+        ("http://localhost:9100", ["127.0.0.1", "gpu.example"], True, State.WRONG),
+        ("http://127.0.0.1:9100", ["127.0.0.1", "http://localhost", "::1"], True, State.OK),
+        ("http://127.0.0.1:9100", [], True, State.OK),
+    ],
+)
+def test_a_callback_url_that_ml_nodes_cannot_reach_is_wrong(
+    url: str, hosts: list[str], answers: bool, state: State
+) -> None:
+    assert ml_nodes.callback_url_can_be_reached(url, hosts, answers=answers).state is state
+
+
+def test_an_ml_nodes_server_tries_the_callback_url() -> None:
+    assert ml_nodes.callback_url_answers_from_here("", None).state is State.SKIPPED
+    assert ml_nodes.callback_url_answers_from_here(CALLBACK, None).state is State.WRONG
+    assert ml_nodes.callback_url_answers_from_here(CALLBACK, 404).state is State.OK

@@ -1,0 +1,58 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pivot.doctor import machine
+from pivot.doctor.finding import Finding, State
+from pivot.doctor.ml_server import examine
+from pivot.mlnode.settings import MlNodeSettings
+from tests.api.fleet.ml_node import FakeMlNode
+
+
+@pytest.fixture(autouse=True)
+def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "list_gpus", lambda: [machine.Gpu("H100", 81_559, "565.57.01")])
+    monkeypatch.setattr(machine, "total_memory", lambda: 128 * machine.GIB)
+    monkeypatch.setattr(machine, "free_disk", lambda _: 500 * machine.GIB)
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[FakeMlNode]:
+    async with FakeMlNode.running() as node:
+        yield node
+
+
+async def look(port: int, folder: Path, callback_url: str = "", *, before_start: bool = False) -> dict[str, Finding]:
+    settings = MlNodeSettings(management_port=port, inference_port=port, models_dir=folder)
+    environment = {"HF_HOME": str(folder)}
+    found = await examine(settings, environment, ["Qwen/QwQ-32B"], callback_url, before_start=before_start)
+    return {finding.check: finding for finding in found}
+
+
+async def test_a_running_ml_node(node: FakeMlNode, tmp_path: Path) -> None:
+    found = await look(node.port, tmp_path, node.url)
+    assert {check: finding.state for check, finding in found.items()} == {
+        "disk": State.OK,
+        "gpu": State.OK,
+        "memory": State.OK,
+        "models": State.WRONG,
+        f"port {node.port}": State.OK,
+        "callback url": State.OK,
+    }
+
+
+async def test_before_the_start_its_ports_must_be_free(node: FakeMlNode, tmp_path: Path) -> None:
+    assert (await look(node.port, tmp_path, before_start=True))[f"port {node.port}"].state is State.WRONG
+    free = await look(1, tmp_path, "http://127.0.0.1:1", before_start=True)
+    assert (free["port 1"].state, free["callback url"].state) == (State.OK, State.WRONG)
+
+
+async def test_a_broken_driver_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise machine.DriverBroken("nvidia-smi fails")
+
+    monkeypatch.setattr(machine, "list_gpus", broken)
+    await asyncio.sleep(0)
+    assert (await look(1, tmp_path))["gpu"].state is State.WRONG

@@ -1,0 +1,239 @@
+"""The whole look at a host whose parts are in this process, over real HTTP and gRPC."""
+
+import base64
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from aiohttp import web
+from cosmos.bank.v1beta1.query_pb2 import QueryBalanceRequest, QueryBalanceResponse
+from cosmos.base.v1beta1.coin_pb2 import Coin
+
+from pivot.api.ledger import chain as chain_module
+from pivot.api.settings import ApiSettings
+from pivot.doctor import machine, network_node
+from pivot.doctor.finding import Finding, State
+from pivot.doctor.network_node import examine
+from pivot.node.engine import ENGINE_VERSION
+from pivot.primitives.addresses import consensus_address
+from pivot.protocol.generated.inference.inference import query_pb2 as queries
+from pivot.protocol.generated.inference.inference.types_pb2 import Participant
+from tests.api.fleet.chain import key
+from tests.api.ledger.engine import FakeEngine, FakeGateway, GatewayRefusal
+from tests.doctor.test_ml_nodes import listed
+
+CONSENSUS_KEY = b"k" * 32
+SIGNER = consensus_address(CONSENSUS_KEY).hex().upper()
+ACCOUNT, GATEWAY = key(1), key(101)
+
+
+@dataclass
+class FakeHost:
+    """What the host's ports tell. `participant` None: the chain does not know the host."""
+
+    settings: ApiSettings
+    engine: FakeEngine
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    admin_status: int = 200
+    participant: Participant | None = None
+    balance: int = 5
+    validators: list[str] = field(default_factory=lambda: [SIGNER])
+    signatures: list[str] = field(default_factory=lambda: [SIGNER])
+    seconds_ago: float = 1.0
+    version: str = ENGINE_VERSION
+
+    async def findings(self, *, before_start: bool = False, **environment: str) -> dict[str, Finding]:
+        found = await examine(self.settings, environment, before_start=before_start)
+        return {finding.check: finding for finding in found}
+
+    async def wrong(self, **environment: str) -> dict[str, str]:
+        found = await self.findings(**environment)
+        return {check: finding.found for check, finding in found.items() if finding.state is State.WRONG}
+
+    async def identity(self, _: web.Request) -> web.Response:
+        return web.json_response({"data": {"address": ACCOUNT.address, "url": ""}})
+
+    async def listed(self, _: web.Request) -> web.Response:
+        return web.json_response(self.nodes, status=self.admin_status)
+
+    def status(self, _: Any) -> dict[str, Any]:
+        now = datetime.fromtimestamp(time.time() - self.seconds_ago, UTC)
+        told = self.engine._status()
+        told["node_info"]["version"] = self.version
+        told["sync_info"]["latest_block_time"] = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return told
+
+    def commit(self, _: Any) -> dict[str, Any]:
+        signatures = [{"block_id_flag": 2, "validator_address": address} for address in self.signatures]
+        return {
+            "signed_header": {"commit": {"signatures": [{"block_id_flag": 1, "validator_address": ""}, *signatures]}}
+        }
+
+    def known(self, _: Any) -> queries.QueryGetParticipantResponse:
+        if self.participant is None:
+            raise GatewayRefusal(grpc.StatusCode.NOT_FOUND)
+        return queries.QueryGetParticipantResponse(participant=self.participant)
+
+    def held(self, request: QueryBalanceRequest) -> QueryBalanceResponse:
+        assert request.address == GATEWAY.address
+        return QueryBalanceResponse(balance=Coin(denom="ngonka", amount=str(self.balance)))
+
+
+@pytest.fixture
+async def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeHost]:
+    monkeypatch.setattr(machine, "list_gpus", lambda: None)
+    monkeypatch.setattr(machine, "total_memory", lambda: 64 * machine.GIB)
+    monkeypatch.setattr(machine, "free_disk", lambda _: 500 * machine.GIB)
+    monkeypatch.setattr(network_node, "installed_engine", lambda: Path("/usr/bin/cometbft"))
+    monkeypatch.setattr(chain_module, "RETRY_PAUSES_SECONDS", (0.0,))
+    engine, gateway = FakeEngine(), FakeGateway()
+    await engine.start()
+    engine.height = 9
+    server = await gateway.serve()
+    settings = ApiSettings(home=tmp_path)
+    host = FakeHost(settings, engine)
+    engine.answers |= {
+        "status": host.status,
+        "commit": host.commit,
+        "validators": lambda _: {
+            "block_height": "9",
+            "validators": [{"address": address} for address in host.validators],
+            "total": str(len(host.validators)),
+        },
+    }
+    gateway.answer("/inference.inference.Query/Participant", queries.QueryGetParticipantRequest, host.known)
+    gateway.answer("/cosmos.bank.v1beta1.Query/Balance", QueryBalanceRequest, host.held)
+    app = web.Application()
+    app.router.add_get("/v1/identity", host.identity)
+    app.router.add_get("/admin/v1/nodes", host.listed)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    for _ in range(3):
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+    public, callbacks, admin = (address[1] for address in runner.addresses)
+    api, chain_node = settings.api, settings.chain_node
+    api.public_server_port, api.ml_server_port, api.admin_server_port = public, callbacks, admin
+    api.public_url, api.poc_callback_url = f"http://127.0.0.1:{public}", f"http://127.0.0.1:{callbacks}"
+    api.allow_private_urls = True
+    chain_node.url, chain_node.grpc_url = engine.url, gateway.url
+    host.participant = Participant(
+        inference_url=api.public_url,
+        validator_key=base64.b64encode(CONSENSUS_KEY).decode(),
+        gateway_address=GATEWAY.address,
+    )
+    host.nodes = [listed("127.0.0.1", models="pivot/tiny-chat")]
+    yield host
+    await server.stop(None)
+    await engine.stop()
+    await runner.cleanup()
+
+
+async def test_a_healthy_host_has_nothing_wrong(one: FakeHost) -> None:
+    found = await one.findings(P2P_EXTERNAL_ADDRESS=one.engine.url.replace("http", "tcp"))
+    assert {finding.state for finding in found.values()} <= {State.OK, State.SKIPPED}, found
+    assert list(found)[:2] == ["admin port", "public url"]
+    assert found["registration"].found.startswith(ACCOUNT.address)
+    assert "models" in found
+
+
+async def test_the_hosts_own_keys_tell_who_it_is_and_none_are_made(one: FakeHost) -> None:
+    await one.findings()
+    assert not list(one.settings.home.iterdir())
+    (one.settings.home / f"{one.settings.key_name}.key").write_text("02" * 32)
+    (one.settings.home / "gateway.key").write_text("short")
+    assert "gateway.key does not hold a key" in (await one.wrong())["keys"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        ({"participant": None}, "registration"),
+        ({"balance": 0}, "gateway account"),
+        ({"signatures": []}, "signer"),
+        ({"seconds_ago": -30}, "clock"),
+        ({"seconds_ago": 100}, "clock"),
+        ({"version": "0.37.0"}, "engine version"),
+        ({"nodes": [listed("127.0.0.1", models="pivot/tiny-chat", failure="it is gone")]}, "ml node node1"),
+        ({"nodes": [listed("10.0.0.5")]}, "callback url"),
+        ({"nodes": [listed("127.0.0.1", models="Qwen/Nonesuch")]}, "models"),
+        ({"admin_status": 401}, "ml nodes"),
+    ],
+)
+async def test_each_fault_is_told(one: FakeHost, fault: dict[str, Any], check: str) -> None:
+    one.settings.api.api_keys = ["pk-1"]
+    for name, value in fault.items():
+        setattr(one, name, value)
+    assert list(await one.wrong()) == [check]
+
+
+async def test_a_host_without_weight_signs_nothing_and_that_is_well(one: FakeHost) -> None:
+    one.validators = []
+    assert (await one.findings())["signer"].state is State.OK
+
+
+async def test_a_chain_node_that_is_down_or_behind(one: FakeHost) -> None:
+    one.engine.catching_up = True
+    found = await one.findings()
+    assert (found["chain node"].state, "clock" in found) == (State.WARNING, False)
+    await one.engine.stop()
+    assert list(await one.wrong()) == ["chain node"]
+    await one.engine.start()
+
+
+async def test_a_gateway_that_is_down_is_told(one: FakeHost) -> None:
+    one.settings.chain_node.grpc_url = "127.0.0.1:1"
+    assert "the chain cannot be asked" in (await one.wrong())["registration"]
+
+
+async def test_an_api_node_that_is_down_is_told(one: FakeHost) -> None:
+    one.settings.api.admin_server_port = one.settings.api.public_server_port = 1
+    one.settings.api.public_url = "http://127.0.0.1:1"
+    found = await one.findings()
+    assert found["port 1"].state is State.WRONG
+    assert found["public url"].state is State.WRONG
+    assert found["ml nodes"].state is State.WRONG
+    assert found["registration"].state is State.SKIPPED
+
+
+async def test_before_the_start_ports_must_be_free_and_the_seed_answer(one: FakeHost) -> None:
+    one.settings.chain_node.url = "http://node:26657"
+    taken = await one.findings(before_start=True, SEED_NODE_RPC_URL=one.engine.url)
+    assert taken[f"port {one.settings.api.admin_server_port}"].state is State.WRONG
+    assert (taken["seed"].state, taken["clock"].state) == (State.OK, State.OK)
+    one.settings.api.admin_server_port = 1
+    free = await one.findings(before_start=True, SEED_NODE_RPC_URL="http://127.0.0.1:1")
+    assert (free["port 1"].state, free["seed"].state) == (State.OK, State.WRONG)
+    assert (await one.findings(before_start=True))["seed"].state is State.SKIPPED
+
+
+async def test_before_the_start_the_models_of_the_configured_nodes_are_looked_for(
+    one: FakeHost, tmp_path: Path
+) -> None:
+    one.settings.node_config_path = config = tmp_path / "node-config.json"
+    node = {"id": "a", "host": "localhost", "inference_port": 1, "poc_port": 2, "max_concurrent": 1}
+    config.write_text(json.dumps([{**node, "models": {"Qwen/Nonesuch": {}}}]))
+    found = await one.findings(before_start=True, HF_HOME=str(tmp_path))
+    assert found["models"].remedy == f"`pivot models pull Qwen/Nonesuch --cache-dir {tmp_path}/hub` fetches it"
+    config.write_text("{")
+    assert (await one.findings(before_start=True))["node config"].state is State.WRONG
+    config.unlink()
+    assert (await one.findings(before_start=True))["node config"].state is State.WRONG
+
+
+async def test_settings_that_open_the_host_are_wrong(one: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    one.settings.api.admin_server_host = "0.0.0.0"
+    one.settings.api.allow_private_urls = False
+
+    def broken() -> None:
+        raise machine.DriverBroken("nvidia-smi fails: no devices")
+
+    monkeypatch.setattr(machine, "list_gpus", broken)
+    found = await one.findings(before_start=True)
+    for check in ("admin port", "public url", "gpu"):
+        assert found[check].state is State.WRONG
