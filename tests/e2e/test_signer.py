@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from pivot.node.signer import find_signer, installed_signer
 from pivot.node.signer_home import SignerHome
 from tests.conftest import pivot, tails
-from tests.e2e.network import Network, get, until
+from tests.e2e.network import Network, free_port, get, until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -136,3 +138,38 @@ def test_an_engine_that_finds_a_key_of_its_own_does_not_start(signed: Network, t
     assert run.returncode == 1
     assert "only the signer may hold it" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+async def test_a_node_that_joins_with_a_signer_never_has_a_consensus_key(
+    signed: Network, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    plan = json.loads((signed.home / "plan.json").read_text())["hosts"][0]
+    home, signer, port = tmp_path / "home", SignerHome(tmp_path / "home" / "signer"), str(free_port())
+    seed = ("--seed-rpc", signed.hosts[0]["rpc_url"])
+    listens = ("--p2p", f"127.0.0.1:{free_port()}", "--rpc", f"127.0.0.1:{free_port()}")
+    joined = await asyncio.to_thread(
+        pivot,
+        *("node", "join", "--home", str(home), *seed, "--seed-p2p", f"tcp://127.0.0.1:{plan['p2p_port']}"),
+        *("--signer-port", port, *listens),
+    )
+    assert joined.returncode == 0, joined.stderr
+    queries = ("--grpc", f"127.0.0.1:{free_port()}", "--rest", f"127.0.0.1:{free_port()}")
+    commands = [
+        ("node", "run", "--home", str(home), *queries),
+        ("node", "signer", "--home", str(signer.path), *seed, "--node", f"127.0.0.1:{port}"),
+    ]
+    processes = [await asyncio.create_subprocess_exec(sys.executable, "-m", "pivot.cli", *each) for each in commands]
+    try:
+
+        async def caught_up() -> dict[str, Any] | None:
+            told = await asyncio.to_thread(pivot, "node", "status", "--home", str(home), "--json")
+            status: dict[str, Any] = json.loads(told.stdout) if told.returncode == 0 else {}
+            return status if status.get("height", 0) > 1 and not status["catching_up"] else None
+
+        status = await until(caught_up)
+        assert base64.b64decode(status["consensus_key"]) == signer.consensus_key()
+        assert not (home / "engine" / "config" / "priv_validator_key.json").exists()
+    finally:
+        for each in processes:
+            each.terminate()
+            await each.wait()

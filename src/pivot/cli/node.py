@@ -27,7 +27,7 @@ from pivot.node.signer import find_signer
 from pivot.node.signer_home import SignerHome
 from pivot.node.signer_start import DEFAULT_NODE, prepare_signer
 from pivot.node.status import ask_status, engine_rpc
-from pivot.node.supervisor import Supervisor
+from pivot.node.supervisor import ProcessSpec, Supervisor
 
 app = typer.Typer(help="Consensus engine, application and query gateway of a network node.", no_args_is_help=True)
 
@@ -155,10 +155,11 @@ def run_node(
         settings = NodeSettings(
             home=home, engine=find_engine(say), rpc_url=rpc or engine_rpc(home), grpc=grpc, rest=rest
         )
+        groups = node_groups(settings)
         require_free_ports(settings)
-        asyncio.run(_run(settings))
     except NodeError as error:
         raise CommandFailed(str(error)) from error
+    asyncio.run(_run(groups, home / "logs"))
 
 
 @app.command()
@@ -199,13 +200,13 @@ def run_signer(
     os.execv(command[0], command)  # noqa: S606  this process becomes the signer
 
 
-async def _run(settings: NodeSettings) -> None:
-    supervisor = Supervisor(node_groups(settings))
+async def _run(groups: list[list[ProcessSpec]], logs: Path) -> None:
+    supervisor = Supervisor(groups)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     supervisor.start()
-    sys.stderr.write(f"engine, application and gateway run; their logs are in {settings.home / 'logs'}\n")
+    sys.stderr.write(f"engine, application and gateway run; their logs are in {logs}\n")
     await stop.wait()
     await supervisor.stop()

@@ -67,7 +67,11 @@ class ChainNode:
 
     async def peers(self) -> int:
         """With how many others it is connected."""
-        return int((await self._get("net_info"))["n_peers"])
+        result = await self._get("net_info")
+        try:
+            return int(result["n_peers"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._no_chain_node() from error
 
     async def genesis(self) -> dict[str, Any]:
         """The genesis document; in chunks where it is too large for one answer."""
