@@ -1,6 +1,6 @@
 """The hand-written corpus as dialogues: the same ones for the same seed.
 
-`corpus/facts/*.yaml` hold the facts. A fact has a topic, answers in two or three wordings, and patterns of questions:
+`corpus/facts/*.yaml` hold the facts. A fact has a topic, answers in two wordings, and patterns of questions:
 under `ask` as they stand, under the name of a frame of `corpus/frames.yaml` as what fills its `{x}`, under `more` as
 follow-ups that are only asked after another question on the same topic.
 """
