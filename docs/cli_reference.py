@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from pivot.cli import app
@@ -22,22 +24,20 @@ def reference() -> str:
     """The whole page."""
     runner = CliRunner(env={"COLUMNS": str(WIDTH), "TERMINAL_WIDTH": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"})
     parts = [HEADER]
-    for command in commands(app, ()):
+    for command in commands(typer.main.get_command(app), ()):
         told = runner.invoke(app, [*command, "--help"], prog_name="pivot")
         text = "\n".join(line.rstrip() for line in told.stdout.strip().splitlines())
         parts.append(f"## {' '.join(('pivot', *command))}\n\n```\n{text}\n```\n")
     return "\n".join(parts)
 
 
-def commands(group: typer.Typer, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The path of a group, of its commands, and of the groups below, in the order in which they were added."""
+def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The path of a command, and of those below it, in the order in which they were added."""
     yield path
-    for command in group.registered_commands:
-        name = command.name or (command.callback.__name__ if command.callback else "")
-        yield (*path, name.replace("_", "-"))
-    for below in group.registered_groups:
-        if below.typer_instance is not None:
-            yield from commands(below.typer_instance, (*path, str(below.name)))
+    if isinstance(command, TyperGroup):
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), (*path, name))
 
 
 if __name__ == "__main__":

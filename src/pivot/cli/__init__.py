@@ -1,27 +1,70 @@
-"""The command `pivot`: one module per group of commands."""
+"""The command `pivot`: one module per group of commands, loaded when one of its commands is asked for."""
 
+import importlib
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from pivot.cli import admin, api, devnet, doctor, mlnode, models, node
 from pivot.cli.output import EXIT_FAILED, CommandFailed
+
+COMMANDS: Mapping[str, str] = {
+    "devnet": "A whole network on one machine.",
+    "node": "Consensus engine, application and query gateway of a network node.",
+    "api": "The API node, configured by API_CONFIG_PATH and DAPI_… variables.",
+    "mlnode": "The ML node, configured by MLNODE_… variables.",
+    "admin": "The host's own hand on its API node.",
+    "models": "Model weights on this machine.",
+    "doctor": "Look at this host: machine, ports, chain, ML nodes.",
+}
+"""Name of the module in this package to what `pivot --help` says of it, so that no module is loaded to say so."""
+
+
+class Commands(TyperGroup):
+    """The modules of COMMANDS. Loading all of them would load the chain, the API node and the ML node for every command."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        names: Any = dict.fromkeys(COMMANDS)
+        self.commands = names  # `get_command` loads what they stand for
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, None for an unknown one."""
+        return load(cmd_name) if cmd_name in COMMANDS else super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  the base class passes it
+        """List all commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def load(name: str) -> Any:
+    """The command of a module: its `app`, a group, or else its function of the same name."""
+    module = importlib.import_module(f"pivot.cli.{name}")
+    holder = typer.Typer(add_completion=False, rich_markup_mode=None)
+    if hasattr(module, "app"):
+        holder.add_typer(module.app, name=name)
+    else:
+        holder.command(name)(getattr(module, name))
+    return typer.main.get_group(holder).commands[name]
+
 
 app = typer.Typer(
     name="pivot",
+    cls=Commands,
     help="A decentralised network that serves large language models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(devnet.app, name="devnet")
-app.add_typer(node.app, name="node")
-app.add_typer(api.app, name="api")
-app.add_typer(mlnode.app, name="mlnode")
-app.add_typer(admin.app, name="admin")
-app.add_typer(models.app, name="models")
-app.command("doctor")(doctor.doctor)
+
+
+@app.callback()
+def pivot() -> None:
+    """A decentralised network that serves large language models."""
 
 
 def main() -> None:

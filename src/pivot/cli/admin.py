@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from pivot.cli.admin_port import DEFAULT_URL, AdminPort, node_path, refusal
 from pivot.cli.output import CommandFailed, Json, print_json, say
@@ -151,10 +154,6 @@ def _switch(port: AdminPort, ids: list[str], action: str, *, as_json: bool) -> N
 
 
 def _print_table(listed: list[dict[str, Any]]) -> None:
-    from rich import box  # noqa: PLC0415  only this command draws
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("node", "address", "models", "does", "busy", "weight", "remark"):
         table.add_column(heading, overflow="fold")

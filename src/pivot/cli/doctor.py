@@ -6,9 +6,13 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
+from pivot.api.settings import ApiSettings, InvalidSettings
 from pivot.cli.output import EXIT_FAILED, EXIT_USAGE, Json, print_json, say
+from pivot.doctor import ml_server, network_node
 from pivot.doctor.finding import Finding, State
+from pivot.mlnode.settings import MlNodeSettings, sentences
 
 COLOURS = {State.OK: typer.colors.GREEN, State.WARNING: typer.colors.YELLOW, State.WRONG: typer.colors.RED}
 STATE_WIDTH = max(map(len, State))
@@ -47,29 +51,21 @@ def doctor(
 
 
 async def _network_node(before_start: bool) -> list[Finding]:
-    from pivot.api.settings import ApiSettings, InvalidSettings  # noqa: PLC0415  loads the API node's parts
-    from pivot.doctor.network_node import examine  # noqa: PLC0415
-
     try:
         settings = ApiSettings.load()
     except InvalidSettings as error:
         say(str(error))
         raise typer.Exit(EXIT_USAGE) from error
-    return await examine(settings, os.environ, before_start=before_start)
+    return await network_node.examine(settings, os.environ, before_start=before_start)
 
 
 async def _ml_server(before_start: bool, models: list[str], callback_url: str) -> list[Finding]:
-    from pydantic import ValidationError  # noqa: PLC0415  as above
-
-    from pivot.doctor.ml_server import examine  # noqa: PLC0415
-    from pivot.mlnode.settings import MlNodeSettings, sentences  # noqa: PLC0415
-
     try:
         settings = MlNodeSettings()
     except ValidationError as error:
         say("\n".join(sentences(error)))
         raise typer.Exit(EXIT_USAGE) from error
-    return await examine(settings, os.environ, models, callback_url, before_start=before_start)
+    return await ml_server.examine(settings, os.environ, models, callback_url, before_start=before_start)
 
 
 def _line(finding: Finding) -> str:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from pivot.cli.hub import pull
 from pivot.cli.output import CommandFailed, Json, print_json, say
+from pivot.mlnode.model_cache import cache_folders, cached_models
 
 GB = 10**9
 SHOWN_REVISION_LENGTH = 12
@@ -30,9 +32,6 @@ def pull_model(
     as_json: Json = False,
 ) -> None:
     """Fetch a model before a node needs it. An interrupted download goes on when it is asked for again."""
-    from pivot.cli.hub import pull  # noqa: PLC0415  loads what other commands do not need
-    from pivot.mlnode.model_cache import cache_folders, cached_models  # noqa: PLC0415
-
     cache = cache_dir or cache_folders(os.environ)[0]
     folder = pull(repository, cache.expanduser(), revision, say)
     missing = [name for cached in cached_models([cache]) if cached.folder == folder for name in cached.missing]
@@ -47,8 +46,6 @@ def pull_model(
 @app.command("list")
 def list_models(cache_dir: CacheDir = None, as_json: Json = False) -> None:
     """Show the models of this machine's caches, and which of them are whole."""
-    from pivot.mlnode.model_cache import cache_folders, cached_models  # noqa: PLC0415  as above
-
     caches = [cache_dir.expanduser()] if cache_dir else cache_folders(os.environ)
     found = cached_models(caches)
     if as_json:
