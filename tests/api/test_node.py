@@ -180,7 +180,7 @@ def test_a_node_that_must_not_start_as_it_is_configured_is_wrong_usage(
     monkeypatch.setenv("DAPI_HOME", str(tmp_path))
     monkeypatch.setenv("DAPI_API__ADMIN_SERVER_HOST", "0.0.0.0")
     assert main() == 2
-    assert "api.admin_server_host is 0.0.0.0" in capsys.readouterr().err
+    assert "(api.admin_server_host) is 0.0.0.0" in capsys.readouterr().err
     monkeypatch.setenv("DAPI_API__PUBLIC_SERVER_PORT", "many")
     assert main() == 2
     assert "DAPI_API__PUBLIC_SERVER_PORT (api.public_server_port)" in capsys.readouterr().err

@@ -70,7 +70,7 @@ def pivot() -> None:
 def main() -> None:
     """Run the command line. Data goes to stdout, messages to stderr; exit codes: 0 ok, 1 failed, 2 wrong usage."""
     try:
-        app()
+        app(prog_name="pivot")
     except CommandFailed as failure:
         sys.stderr.write(f"{failure}\n")
         sys.exit(EXIT_FAILED)
