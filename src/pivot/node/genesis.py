@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on the path)
 from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 from tendermint.abci.types_pb2 import RequestInitChain
