@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +16,9 @@ def render(plan: Plan, home: Path, status: NetworkStatus, *, ready: bool) -> Gro
     """The screen for one moment."""
     parts: list[RenderableType] = [_headline(plan, status), _hosts(status), _processes(status), _requests(status)]
     if ready:
-        parts.append(Panel(Text("\n\n".join(first_requests(plan))), title="Copy to send a request", title_align="left"))
+        parts.append(Text("Copy to send a request:", style="bold"))
+        parts += [Text(f"\n{request}") for request in first_requests(plan)]
+        parts.append(Text())
     else:
         parts.append(Text("Starting: the first host earns its weight in the first sprint …", style="dim"))
     parts.append(
@@ -27,16 +28,21 @@ def render(plan: Plan, home: Path, status: NetworkStatus, *, ready: bool) -> Gro
 
 
 def first_requests(plan: Plan) -> list[str]:
-    """Lines to copy: curl, and Python with the openai package."""
-    url = plan.hosts[0].public_url
+    """What to copy: curl, and Python with the openai package, in lines that fit a terminal."""
+    url, key = plan.hosts[0].public_url, plan.api_key
     curl = (
-        f"curl {url}/v1/chat/completions -H 'Authorization: Bearer {plan.api_key}' -H 'Content-Type: application/json' "
-        f"""-d '{{"model": "{MODEL}", "messages": [{{"role": "user", "content": "What is an epoch?"}}]}}'"""
+        f"curl {url}/v1/chat/completions \\\n"
+        f"  -H 'Authorization: Bearer {key}' \\\n"
+        f"  -H 'Content-Type: application/json' \\\n"
+        f"""  -d '{{"model": "{MODEL}", "messages": [{{"role": "user", "content": "What is an epoch?"}}]}}'"""
     )
     python = (
-        f'from openai import OpenAI; client = OpenAI(base_url="{url}/v1", api_key="{plan.api_key}"); '
-        f'print(client.chat.completions.create(model="{MODEL}", '
-        'messages=[{"role": "user", "content": "What is an epoch?"}]).choices[0].message.content)'
+        "from openai import OpenAI\n"
+        f'client = OpenAI(base_url="{url}/v1", api_key="{key}")\n'
+        "answer = client.chat.completions.create(\n"
+        f'    model="{MODEL}", messages=[{{"role": "user", "content": "What is an epoch?"}}]\n'
+        ")\n"
+        "print(answer.choices[0].message.content)"
     )
     return [curl, python]
 
