@@ -12,9 +12,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from pivot.api.http.admin import admin_app
 from pivot.api.http.public import PublicApp
@@ -101,14 +101,14 @@ def test_every_page_has_commands_and_all_are_of_a_kind_that_is_checked() -> None
 
 @pytest.mark.parametrize("command", pivot_commands())
 def test_a_pivot_command_is_one(command: Command) -> None:
-    current: click.Command = typer.main.get_command(app)
+    current: Any = typer.main.get_command(app)
     words = list(command.words[1:])
-    context = click.Context(current, info_name="pivot")
-    while isinstance(current, click.Group):
+    context = typer.Context(current, info_name="pivot")
+    while isinstance(current, TyperGroup):
         name, found, words = current.resolve_command(context, words)
         assert found is not None, name
         current = found
-        context = click.Context(current, parent=context, info_name=name)
+        context = typer.Context(current, parent=context, info_name=name)
     current.make_context(current.name, words, parent=context.parent)
 
 
