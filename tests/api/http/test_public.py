@@ -14,6 +14,7 @@ from aiohttp import web
 from google.protobuf import json_format
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from yarl import URL
 
 from pivot.api.http import epochs, participants
 from pivot.api.http.public import PublicApp
@@ -438,6 +439,13 @@ async def test_the_chains_rest_gateway_is_reached_through_the_public_port(networ
         assert document["host_header"] is False
         status, sent = await port.post("/chain-api/cosmos/tx/v1beta1/txs", {"tx_bytes": "AA=="})
         assert (status, sent["method"], orjson.loads(sent["body"])) == (200, "POST", {"tx_bytes": "AA=="})
+
+
+async def test_a18_the_proxy_calls_no_other_host(network: Network) -> None:
+    async with running_gateway() as elsewhere, running_port(network, "http://127.0.0.1:9") as port:
+        for path in (f"/chain-api%2F@{elsewhere.removeprefix('http://')}/secret", "/%63hain-api/x"):
+            async with network.http.get(URL(port.url + path, encoded=True)) as answer:
+                assert answer.status == 404
 
 
 async def test_a_gateway_that_is_away_is_said(port: Port) -> None:

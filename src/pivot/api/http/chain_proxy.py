@@ -6,7 +6,7 @@ from starlette.responses import Response
 from yarl import URL
 
 from pivot.api.http.body import read_body
-from pivot.api.http.errors import Unavailable
+from pivot.api.http.errors import NotFound, Unavailable
 from pivot.api.inference.payload import payload
 
 PREFIX = "/chain-api"
@@ -30,9 +30,7 @@ class ChainProxy:
 
     async def pass_on(self, request: Request) -> Response:
         """One request to the gateway, and its answer."""
-        path = request.scope["raw_path"].decode("ascii").partition("?")[0].removeprefix(PREFIX)
-        query = request.scope["query_string"].decode("ascii")
-        url = URL(f"{self._rest_url}{path}?{query}" if query else f"{self._rest_url}{path}", encoded=True)
+        url = self._url(request.scope["raw_path"], request.scope["query_string"])
         body = await read_body(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES)
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         try:
@@ -49,3 +47,14 @@ class ChainProxy:
             raise Unavailable(f"the chain's gateway does not answer: {error or type(error).__name__}") from error
         back = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
         return Response(content, answer.status, back)
+
+    def _url(self, raw_path: bytes, query: bytes) -> URL:
+        """The same path and query at the gateway, as they were encoded.
+
+        The route has matched the decoded path. The raw one must begin alike, or what follows could become part of the
+        gateway's host: `/chain-api%2F@elsewhere/`.
+        """
+        if not raw_path.startswith(f"{PREFIX}/".encode()) or not query.isascii():
+            raise NotFound("the gateway has no such path")
+        path = raw_path.decode("ascii").partition("?")[0].removeprefix(PREFIX)
+        return URL(f"{self._rest_url}{path}" + (f"?{query.decode('ascii')}" if query else ""), encoded=True)
