@@ -11,8 +11,6 @@ import argparse
 import base64
 import hashlib
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from cosmos.base.abci.v1beta1.abci_pb2 import TxMsgData
 from cosmos.base.v1beta1.coin_pb2 import Coin
 from google.protobuf import json_format
+from report import machine, print_table, versions
 from tendermint.abci import types_pb2 as abci
 from tendermint.types.params_pb2 import BlockParams, ConsensusParams
 
@@ -315,21 +314,6 @@ def clock(times: list[float]) -> Iterator[None]:
     start = time.perf_counter()
     yield
     times.append(time.perf_counter() - start)
-
-
-def machine() -> dict[str, str | int | None]:
-    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
-
-
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version()}
-
-
-def print_table(results: Sequence[Figures]) -> None:
-    columns = list(results[0])
-    print("  ".join(column.rjust(18) for column in columns))
-    for result in results:
-        print("  ".join(str(result[column]).rjust(18) for column in columns))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -22,7 +21,7 @@ from pathlib import Path
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported
 
 import aiohttp
-import numpy as np
+from report import machine, print_table, versions
 
 from pivot.mlnode.engines.embedded.batch import Batch, Sequence
 from pivot.mlnode.engines.embedded.sampling import Sampling
@@ -47,7 +46,9 @@ def main() -> None:
     with engine_process(options.model) as url:
         results += asyncio.run(over_http(url, options.concurrency, options.tokens, options.rounds))
     if options.json:
-        print(json.dumps({"benchmark": "engine", "results": results, "machine": machine(), "versions": versions()}))
+        print(
+            json.dumps({"benchmark": "engine", "results": results, "machine": machine(), "versions": versions("numpy")})
+        )
     else:
         print_table(results)
 
@@ -136,21 +137,6 @@ def figures(what: str, concurrency: int, rate: float, first: float) -> Figures:
         "tokens_per_s": round(rate),
         "first_ms": round(first * 1e3, 1),
     }
-
-
-def machine() -> dict[str, str | int | None]:
-    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
-
-
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "numpy": np.__version__}
-
-
-def print_table(results: list[Figures]) -> None:
-    columns = list(results[0])
-    print("  ".join(column.rjust(14) for column in columns))
-    for result in results:
-        print("  ".join(str(result[column]).rjust(14) for column in columns))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Only the arithmetic of a worker is measured, with one BLAS thread; the sprint's 
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from collections.abc import Callable
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported
 
 import numpy as np
+from report import machine, print_table, versions
 
 from pivot.mlnode.poc.fingerprint import embeddings, fingerprints, host_stream
 from pivot.mlnode.poc.model import SprintModel, forward
@@ -37,7 +37,7 @@ def main() -> None:
     options = arguments.parse_args()
     results = [measure(name, options.seconds) for name in options.preset]
     if options.json:
-        print(json.dumps({"benchmark": "poc", "results": results, "machine": machine(), "versions": versions()}))
+        print(json.dumps({"benchmark": "poc", "results": results, "machine": machine(), "versions": versions("numpy")}))
     else:
         print_table(results)
 
@@ -81,21 +81,6 @@ def matrix_rate(seconds: float) -> float:
     """Floating-point operations per second of numpy's fp32 matrix product."""
     a = np.random.default_rng(1).standard_normal((MATRIX, MATRIX)).astype(np.float32)
     return 2 * MATRIX**3 * rate(lambda: a @ a, seconds)
-
-
-def machine() -> dict[str, str | int | None]:
-    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
-
-
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "numpy": np.__version__}
-
-
-def print_table(results: list[Figures]) -> None:
-    columns = list(results[0])
-    print("  ".join(column.rjust(17) for column in columns))
-    for result in results:
-        print("  ".join(str(result[column]).rjust(17) for column in columns))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ Blocks of 1,000 changed keys (half updates, 4 in 10 inserts, 1 in 10 deletes), 2
 
 import argparse
 import json
-import os
-import platform
 import random
 import resource
 import statistics
@@ -19,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import lmdb
+from report import machine, print_table, versions
 
 from pivot.chain.store.database import Database
 
@@ -47,7 +45,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             results.append(measure(Path(folder), keys))
     if options.json:
-        print(json.dumps({"benchmark": "store", "results": results, "machine": machine(), "versions": versions()}))
+        print(
+            json.dumps({"benchmark": "store", "results": results, "machine": machine(), "versions": versions("lmdb")})
+        )
     else:
         print_table(results)
 
@@ -131,25 +131,6 @@ def resident_memory() -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def machine() -> dict[str, str | int | None]:
-    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
-
-
-def versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "lmdb": ".".join(map(str, lmdb.version())),
-        "py-lmdb": lmdb.__version__,
-    }
-
-
-def print_table(results: list[Figures]) -> None:
-    columns = list(results[0])
-    print("  ".join(column.rjust(12) for column in columns))
-    for result in results:
-        print("  ".join(f"{result[column]:,}".rjust(12) for column in columns))
 
 
 if __name__ == "__main__":
