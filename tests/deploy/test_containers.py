@@ -29,6 +29,7 @@ from tests.e2e.network import Network, get, until
 
 JOIN, INFERENCE = DEPLOY / "join", DEPLOY / "inference"
 GUIDE = DEPLOY.parent / "docs" / "hosts" / "ml-nodes.md"
+NETWORK = "pivot_default"
 SUBNET, ADDRESS = "10.89.77.0/24", "10.89.77.1"
 """The network of the containers; this machine has the first address in it."""
 ML_MANAGEMENT_PORT, ML_INFERENCE_PORT = 8001, 5050
@@ -122,7 +123,8 @@ def registration() -> str:
 async def test_a_host_of_containers_joins_earns_weight_and_answers(tmp_path: Path) -> None:
     for target in IMAGES:
         await asyncio.to_thread(build_image, target)
-    podman("network", "create", "--ignore", f"--subnet={SUBNET}", "pivot_default")
+    if podman("network", "exists", NETWORK, check=False).returncode:
+        podman("network", "create", f"--subnet={SUBNET}", NETWORK)
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http,
         genesis_host(tmp_path, ADDRESS) as seed,
@@ -179,7 +181,10 @@ async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHos
         own = (await get(http, f"{API_URL}/v1/identity"))["data"]["address"]
 
         async def weight() -> bool:
-            document = await get(http, f"{API_URL}/v1/epochs/current/participants")
+            async with http.get(f"{API_URL}/v1/epochs/current/participants") as told:
+                if told.status != 200:
+                    return False  # before the first proof of compute is over
+                document = await told.json()
             members = {each["index"]: int(each["weight"]) for each in document["active_participants"]["participants"]}
             return members.get(own, 0) > 0 and len(members) == 2
 

@@ -1,6 +1,8 @@
 """The Dockerfile: what is pinned, who runs, and that its versions are those that the code was tested with."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -65,3 +67,10 @@ def test_only_what_an_image_needs_reaches_its_build() -> None:
     }
     assert {name.removeprefix("!") for name in kept if name.startswith("!")} == copied
     assert all((DEPLOY.parent / source).exists() for source in copied)
+
+
+@pytest.mark.parametrize("command", ["node join", "node run", "node signer", "api run", "mlnode run"])
+def test_what_an_image_starts_needs_no_other_command_loaded_before(command: str) -> None:
+    words = [sys.executable, "-m", "pivot.cli", *command.split(), "--help"]
+    assert command in DOCKERFILE.replace('", "', " ")
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 0
