@@ -1,6 +1,7 @@
 """Bad input on the chat route: a clear OpenAI error, and nothing lost or locked."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,8 +17,8 @@ from pivot.api.inference import hop, peers
 from pivot.api.inference.used_signatures import Role
 from pivot.api.ledger.interface import ChainUnavailable
 from pivot.primitives import keys
-from pivot.protocol import signing
-from tests.api.inference.network import API_KEY, BLOCK_TIME_NS, MODEL, Host, Network, serving
+from pivot.protocol import pricing, signing
+from tests.api.inference.network import API_KEY, BLOCK_TIME_NS, MODEL, PRICE, Host, Network, serving
 from tests.vectors import load_vectors
 
 SECOND = 10**9
@@ -41,7 +42,7 @@ async def require_still_answers(network: Network) -> None:
         (b"\xff", None),
         ({"messages": []}, "model"),
         ({"model": 3, "messages": []}, "model"),
-        ({"model": "m" * 201, "messages": []}, "model"),
+        ({"model": "m" * 257, "messages": []}, "model"),
         ({"model": MODEL}, "messages"),
         ({"model": MODEL, "messages": ["hello"]}, "messages[0]"),
         ({"model": MODEL, "messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
@@ -58,6 +59,15 @@ async def require_still_answers(network: Network) -> None:
         ({"model": MODEL, "messages": [], "max_completion_tokens": 10**18}, "max_completion_tokens"),
         ({"model": MODEL, "messages": [], "top_logprobs": 20}, "top_logprobs"),
         ({"model": MODEL, "messages": [], "n": 2}, "n"),
+        ({"model": MODEL, "messages": [], "n": [1]}, "n"),
+        ({"model": MODEL, "messages": [], "n": True}, "n"),
+        ({"model": MODEL, "messages": [], "seed": "seven"}, "seed"),
+        ({"model": MODEL, "messages": [], "prompt_logprobs": 0}, "prompt_logprobs"),
+        ({"model": MODEL, "messages": [], "chat_template": "{% for i in range(9**9) %}x{% endfor %}"}, "chat_template"),
+        ({"model": MODEL, "messages": [], "chat_template_kwargs": {"chat_template": "x"}}, "chat_template_kwargs"),
+        ({"model": MODEL, "messages": [], "chat_template_kwargs": {"messages": []}}, "chat_template_kwargs"),
+        ({"model": MODEL, "messages": [], "chat_template_kwargs": 1}, "chat_template_kwargs"),
+        (b'{"model": "m", "messages": [], "user": ' + b"[" * 300 + b"]" * 300 + b"}", None),
         ({"model": MODEL, "messages": [], "use_beam_search": True}, "use_beam_search"),
     ],
 )
@@ -67,6 +77,15 @@ async def test_a_malformed_body_is_refused_with_the_field(network: Network, body
     require_openai_error(reply, 400)
     assert reply.json["error"]["param"] == field
     await require_still_answers(network)
+
+
+async def test_switches_of_the_models_template_are_taken(network: Network) -> None:
+    body = network.body(chat_template_kwargs={"enable_thinking": False}, use_beam_search=False, documents=[], n=1)
+    assert (await network.post(network.hosts[0], body)).status == 200
+
+
+async def test_a_body_whose_prompt_the_chain_would_not_record_is_refused(network: Network) -> None:
+    assert network.hosts[0].service.max_request_bytes + 64 <= pricing.MAX_TOKENS_PER_REQUEST
 
 
 async def test_text_parts_are_taken(network: Network) -> None:
@@ -80,6 +99,46 @@ async def test_text_parts_are_taken(network: Network) -> None:
 )
 async def test_a_request_without_good_credentials_is_refused(network: Network, headers: dict[str, str]) -> None:
     require_openai_error(await network.post(network.hosts[0], network.body(), headers), 401)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"Authorization": "bm9uZQ=="}, 401),
+        ({"X-Requester-Address": "gonka1nonsense"}, 401),
+        ({"X-Timestamp": "5"}, 400),
+    ],
+)
+async def test_a_body_is_not_read_for_credentials_that_cannot_be_good(
+    network: Network, changes: dict[str, str], status: int
+) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(0.3)
+
+    host = network.hosts[0]
+    headers = {**network.signed(b"", host), **changes}
+    async with network.http.post(host.url + "/v1/chat/completions", data=endless(), headers=headers) as answer:
+        assert answer.status == status
+
+
+async def test_bodies_under_way_share_a_bounded_room(network: Network) -> None:
+    host = network.hosts[0]
+    host.endpoint._shelf = bodies.Shelf(50_000)
+    held = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b" " * 40_000
+        await held.wait()
+
+    url = host.url + "/v1/chat/completions"
+    first = asyncio.ensure_future(network.http.post(url, data=slow(), headers=KEY))
+    await asyncio.sleep(0.1)
+    body = network.body("x" * 20_000)
+    require_openai_error(await network.post(host, body), 429)
+    held.set()
+    (await first).close()
+    assert (await network.post(host, body)).status == 200
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -184,7 +243,6 @@ async def test_a_request_that_was_refused_does_not_burn_its_signature(network: N
     network.chain.balances[network.developer.address] = 0
     assert (await network.post(host, body, headers)).status == 402
     network.chain.balances[network.developer.address] = 10**9
-    host.service.market._balances.forget(network.developer.address)
     assert (await network.post(host, body, headers)).status == 200
 
 
@@ -203,10 +261,10 @@ async def test_too_many_requests_at_once_are_sent_away_and_may_come_back(network
 
 
 async def test_a_chain_that_is_away_is_said(network: Network) -> None:
-    network.chain.failure = ChainUnavailable("nobody listens")
+    network.chain.failure = ChainUnavailable("nobody listens at 10.0.0.7")
     reply = await network.post(network.hosts[0], network.body())
     require_openai_error(reply, 503)
-    assert "nobody listens" in reply.error
+    assert reply.error == "this node's chain does not answer"
 
 
 async def test_a_fault_of_ours_is_a_bare_500(network: Network) -> None:
@@ -275,6 +333,11 @@ async def _refusal(network: Network, start: Any, body: bytes, host: int = 1) -> 
         ({"attempt": 2}, 403, "not drawn"),
         ({"requested_by": "gonka1other"}, 401, "does not hash"),
         ({"request_timestamp": 5}, 401, "not the developer's signature"),
+        ({"prompt_token_count": 1_000_001}, 400, "prompt_token_count"),
+        ({"node_version": "v" * 65}, 400, "node_version"),
+        ({"node_version": "v" * 3_000}, 400, "2048"),
+        ({"transferred_by": "gonka1nonsense"}, 400, "transferred_by"),
+        ({"developer_public_key": b"\4" * 65}, 401, "developer_public_key"),
     ],
 )
 async def test_a18_an_executor_refuses_a_start_that_is_not_as_it_should_be(
@@ -357,7 +420,6 @@ async def test_an_executor_refuses_what_nobody_can_pay_but_lets_the_gateway_acco
     network.chain.balances[gateway] = 0
     assert (await _refusal(network, network.start_for(host, body), body))[0] == 402
     network.chain.balances[gateway] = 10**9
-    host.service.market._balances.forget(gateway)
     async with to_executor(network, host, network.start_for(host, body), body) as answer:
         assert answer.status == 200
 
@@ -371,6 +433,44 @@ async def test_an_executor_without_a_free_node_says_so_and_keeps_the_signature_g
     host.fleet.free.set()
     async with to_executor(network, host, start, body) as answer:
         assert answer.status == 200
+
+
+async def test_a18_an_executor_refuses_spellings_of_signatures_that_the_chain_refuses(network: Network) -> None:
+    host, body = network.hosts[1], network.body()
+    for field in ("inference_id", "transfer_signature"):
+        start = network.start_for(host, body)
+        text = getattr(start, field)
+        setattr(start, field, f"{text[:-3]}{chr(ord(text[-3]) + 1)}==")
+        assert keys.decode_signature(text) == keys.decode_signature(getattr(start, field)), "only unused bits differ"
+        assert await _refusal(network, start, body) == (401, "the signature is not in the base64 that encoders write")
+
+
+async def test_a18_fields_that_the_chain_does_not_know_do_not_come_into_the_finish(network: Network) -> None:
+    host, body = network.hosts[1], network.body()
+    start = network.start_for(host, body)
+    headers = hop.request_headers(start, 1.0)
+    unknown = bytes([0xBA, 0x3E, 1, 7])  # field 999, one byte
+    headers[hop.START_HEADER] = base64.b64encode(start.SerializeToString() + unknown).decode()
+    async with network.http.post(host.url + "/v1/chat/completions", data=body, headers=headers) as answer:
+        assert answer.status == 200
+        await answer.read()
+    [finish] = await host.settled()
+    start.acceptance_signature = finish.start.acceptance_signature
+    assert finish.start.SerializeToString() == start.SerializeToString()
+
+
+async def test_a18_requests_at_the_same_time_cannot_spend_the_same_coins_at_an_executor(network: Network) -> None:
+    host, body = network.hosts[1], network.body()
+    host.engine.pause_s = 0.2
+    network.chain.balances[network.developer.address] = (len(body) + 64 + 8) * PRICE
+    network.chain.balances[network.hosts[0].identity.gateway.address] = 0
+
+    async def ask() -> int:
+        async with to_executor(network, host, network.start_for(host, body), body) as answer:
+            await answer.read()
+            return answer.status
+
+    assert sorted(await asyncio.gather(*(ask() for _ in range(3)))) == [200, 402, 402]
 
 
 async def test_a_start_that_is_none_is_refused(network: Network) -> None:

@@ -52,7 +52,19 @@ async def aiohttp_server_url():
     await runner.cleanup()
 
 
-@pytest.mark.parametrize("line", [b"[]", b"{}", b'{"status":"200","content_type":"a","length":1}', b"nonsense"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"{}",
+        b"nonsense",
+        b'{"status":"200","content_type":"application/json","length":1}',
+        b'{"status":200,"content_type":"application/json\\r\\nSet-Cookie: a=b","length":1}',
+        b'{"status":200,"content_type":"text/html","length":1}',
+        b'{"status":200,"content_type":"application/json","length":-1}',
+        b'{"status":200,"content_type":"application/json","length":true}',
+    ],
+)
 def test_a_head_that_is_none_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError):
         hop.read_head(line)
@@ -64,7 +76,8 @@ def test_a_head_survives_the_hop() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [(b"1500", 1.5), (b"999999", 30.0), (b"", 30.0), (b"-4", 30.0), (b"soon", 30.0)]
+    ("value", "seconds"),
+    [(b"1500", 1.5), (b"999999", 30.0), (b"", 30.0), (b"-4", 30.0), (b"soon", 30.0), (b"9" * 5_000, 30.0)],
 )
 def test_patience_is_bounded(value: bytes, seconds: float) -> None:
     assert hop.read_patience({b"x-patience": value}) == seconds

@@ -3,19 +3,22 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import orjson
 import pytest
+from google.protobuf.message import Message
 
-from pivot.api.inference import artifacts, funds, hop, transfer
+from pivot.api.inference import artifacts, funds, hop, settlements, transfer
 from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Part
 from pivot.api.ledger.interface import ChainUnavailable
 from pivot.primitives import keys
 from pivot.primitives.hashes import sha256
 from pivot.protocol import signing
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
 from tests.api.inference.engine import WORDS
-from tests.api.inference.network import MODEL, PRICE, Network
+from tests.api.inference.network import MODEL, PRICE, Network, moment_at
 
 ANSWER = "".join(WORDS)
 
@@ -263,10 +266,7 @@ async def test_a_request_above_the_balance_is_refused_with_the_address(network: 
     assert reply.json["error"]["type"] == "insufficient_quota"
 
 
-async def test_requests_at_the_same_time_cannot_spend_the_same_coins(
-    network: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(funds, "HOLD_SECONDS", 0.05)
+async def test_requests_at_the_same_time_cannot_spend_the_same_coins(network: Network) -> None:
     for host in network.hosts:
         host.engine.pause_s = 0.2
     body = network.body()
@@ -277,8 +277,11 @@ async def test_requests_at_the_same_time_cannot_spend_the_same_coins(
     assert sorted(reply.status for reply in replies) == [200, 200, 402, 402]
     refused = next(reply for reply in replies if reply.status == 402)
     assert f"{2 * escrow} are set aside" in refused.error
-    await asyncio.sleep(0.1)
-    assert (await network.post(network.hosts[0], body, network.signed(body, network.hosts[0]))).status == 200
+    for blocks, status in ((funds.HOLD_BLOCKS - 1, 402), (funds.HOLD_BLOCKS, 200)):
+        for host in network.hosts:
+            await host.phases.set(moment_at(height=1000 + blocks))
+        reply = await network.post(network.hosts[0], body, network.signed(body, network.hosts[0]))
+        assert reply.status == status
 
 
 async def test_what_a_failed_request_set_aside_is_free_at_once(network: Network) -> None:
@@ -339,8 +342,8 @@ async def test_an_executor_that_dies_in_its_answer_is_told_from_one_that_ended(
 ) -> None:
     dying = network.hosts[1]
 
-    async def answer(*_: object) -> AsyncIterator[Part]:
-        yield Accepted("signature")
+    async def answer(_: object, start: MsgStartInference, __: float) -> AsyncIterator[Part]:
+        yield Accepted(dying.identity.account.sign_base64(signing.acceptance_sign_bytes(start)))
         yield Head(200, EVENT_STREAM) if stream else Head(200, JSON, 100)
         yield b"data: {}\n\n"
         raise RuntimeError
@@ -367,6 +370,27 @@ async def test_a_host_whose_url_cannot_be_looked_up_is_passed_over(
     monkeypatch.setattr(network.hosts[0].service.market, "host", away)
     body, headers = network.first_drawn(network.hosts[1])
     assert (await network.post(network.hosts[0], body, headers)).status == 200
+
+
+async def test_what_cannot_be_recorded_for_a_while_is_recorded_after_it(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settlements, "PAUSES_SECONDS", (0.01, 0.01, 0.01))
+    full: list[int] = []
+
+    for host in network.hosts:
+        put = host.outbox.put
+
+        async def later(key: str, message: Message, put: Any = put, **rest: Any) -> None:
+            full.append(1)
+            if len(full) < 4:
+                raise OSError("no space left on device")
+            await put(key, message, **rest)
+
+        monkeypatch.setattr(host.outbox, "put", later)
+    assert (await network.post(network.hosts[0], network.body())).status == 200
+    await asyncio.sleep(0.1)
+    assert len([message for host in network.hosts for message in host.outbox.entries.values()]) == 2
 
 
 async def test_an_answer_that_cannot_be_recorded_is_still_the_developers(

@@ -107,9 +107,8 @@ async def test_questions_end_with_their_owner() -> None:
 
 
 @pytest.mark.parametrize("kind", [BriefAnswers, LastingAnswers])
-async def test_memory_is_bounded(kind: type[BriefAnswers | LastingAnswers], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "MAX_ENTRIES", 2)
-    remembered, source = kind(), Source()
+async def test_memory_is_bounded(kind: type[BriefAnswers | LastingAnswers]) -> None:
+    remembered, source = kind(max_entries=2), Source()
     ask: Callable[[], Awaitable[int]] = source
     for key in ("a", "b", "c"):
         await remembered.get(key, ask)

@@ -1,10 +1,11 @@
 """Reading a request's body: bounded in bytes and in time, whatever its headers say."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
-from pivot.api.http.errors import BadRequest, BodyTooLarge
+from pivot.api.http.errors import BadRequest, BodyTooLarge, TooManyRequests
 
 BODY_SECONDS = 30.0
 """A body must be here after this long."""
@@ -15,8 +16,34 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises BodyTooLarge, BadRequest."""
+class Shelf:
+    """Room in memory for the bodies of all requests under way together."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    @contextmanager
+    def place(self) -> Iterator[Callable[[int], None]]:
+        """One request's place: it is told of every piece, and raises TooManyRequests when no room is left."""
+        taken = 0
+
+        def take(length: int) -> None:
+            nonlocal taken
+            if length > self._left:
+                raise TooManyRequests("as many requests as this node can hold are under way")
+            self._left -= length
+            taken += length
+
+        try:
+            yield take
+        finally:
+            self._left += taken
+
+
+async def read_body(
+    headers: Mapping[bytes, bytes], receive: Receive, limit: int, take: Callable[[int], None] | None = None
+) -> bytes:
+    """The whole body; `take` is told the length of every piece. Raises BodyTooLarge, BadRequest, and what `take` raises."""
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"the body has {int(declared)} bytes, at most {limit} are taken")
@@ -32,6 +59,8 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
                 length += len(piece)
                 if length > limit:
                     raise BodyTooLarge(f"the body has more than {limit} bytes")
+                if take is not None:
+                    take(len(piece))
                 pieces.append(piece)
                 if not message.get("more_body", False):
                     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -1,6 +1,7 @@
 """`/chain-api/…`: the chain's REST gateway through the public port, so that a host needs to open only one."""
 
 import aiohttp
+import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 from yarl import URL
@@ -15,6 +16,8 @@ TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=3)
 PASSED_ON = ("accept", "content-type", "x-cosmos-block-height")
 PASSED_BACK = ("content-type", "x-cosmos-block-height", "grpc-metadata-x-cosmos-block-height")
 """Headers that mean something to the gateway and its clients; all others are between neighbours."""
+
+log = structlog.get_logger(__name__)
 
 
 class ChainProxy:
@@ -44,7 +47,8 @@ class ChainProxy:
             ) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(f"the chain's gateway does not answer: {error or type(error).__name__}") from error
+            log.warning("gateway_away", reason=f"{type(error).__name__} {error}".rstrip())
+            raise Unavailable("the chain's gateway does not answer") from error
         back = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
         return Response(content, answer.status, back)
 

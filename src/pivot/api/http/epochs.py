@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from pivot.api.http.errors import BadRequest, NotFound, Unavailable
 from pivot.api.http.plain import plain
-from pivot.api.inference.remembered import Remembered
+from pivot.api.ledger.answers import BriefAnswers, LastingAnswers
 from pivot.api.ledger.interface import ChainRefused
 from pivot.api.phases import Moment, Phases
 from pivot.primitives.addresses import consensus_address
@@ -17,8 +17,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import ActivePartici
 STORE = "inference"
 KEY_PREFIX = b"ActiveParticipants/value/"
 MAX_EPOCH_DIGITS = 19
-FRESH_SECONDS = 1.0
-STALE_SECONDS = 10.0
+KEPT_EPOCHS = 8
+"""Of so many epochs the members are kept in memory."""
 NEXT_BLOCK_SECONDS = 30.0
 """The proof needs the block after the state that it proves; so long that block may take."""
 NO_MEMBERS = "No active participants found for the specified epoch. Looks like PoC failed!"
@@ -40,7 +40,8 @@ class Epochs:
     def __init__(self, engine: Engine, phases: Phases) -> None:
         self._engine = engine
         self._phases = phases
-        self._members = Remembered(self._load_members, fresh_s=FRESH_SECONDS, stale_s=STALE_SECONDS)
+        self._asking = BriefAnswers(KEPT_EPOCHS)
+        self._members = LastingAnswers(KEPT_EPOCHS)
         self.router = APIRouter()
         self.router.add_api_route("/v1/epochs/{epoch}/participants", self.participants)
         self.router.add_api_route("/v1/epochs/{epoch}", self.stages)
@@ -51,7 +52,7 @@ class Epochs:
         index = moment.effective.index if epoch == "current" else _number(epoch, moment)
         if index == 0:
             raise NotFound(NO_MEMBERS)
-        return await self._members.get(index)
+        return await self._members_of(index)
 
     async def stages(self, epoch: str) -> dict[str, Any]:
         """The heights at which an epoch (`latest` or its number) changes its phase."""
@@ -69,7 +70,7 @@ class Epochs:
         }
 
     async def close(self) -> None:
-        await self._members.close()
+        await self._asking.close()
 
     def _moment(self) -> Moment:
         moment = self._phases.moment
@@ -77,12 +78,19 @@ class Epochs:
             raise Unavailable("this node has not seen a block yet")
         return moment
 
-    async def _load_members(self, epoch: int) -> dict[str, Any]:
+    async def _members_of(self, epoch: int) -> dict[str, Any]:
+        """An epoch's members do not change, and their proof stays good; callers at the same time wait for one answer."""
+        answer = await self._members.get(epoch, lambda: self._asking.get(epoch, lambda: self._load_members(epoch)))
+        if answer is None:
+            raise NotFound(NO_MEMBERS)
+        return answer
+
+    async def _load_members(self, epoch: int) -> dict[str, Any] | None:
         key = KEY_PREFIX + epoch.to_bytes(8, "big") + b"/"
         answer = await self._engine.abci_query(f"/store/{STORE}/key", key, prove=True)
         value = base64.b64decode(answer.get("value") or "")
         if not value:
-            raise NotFound(NO_MEMBERS)
+            return None
         members = ActiveParticipants.FromString(value)
         block = await self._block(int(answer["height"]) + 1)
         keys = [base64.b64decode(member.validator_key) for member in members.participants]

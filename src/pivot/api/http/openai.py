@@ -12,7 +12,7 @@ from http import HTTPStatus
 import orjson
 import structlog
 
-from pivot.api.http.body import Receive, Scope, Send, read_body
+from pivot.api.http.body import Receive, Scope, Send, Shelf, read_body
 from pivot.api.http.errors import (
     ApiError,
     TooManyRequests,
@@ -31,6 +31,9 @@ from pivot.api.ledger.interface import LedgerError
 MAX_TRANSFERS = 512
 MAX_EXECUTIONS = 512
 """Requests under way in each role. Two limits, because hosts that wait for each other must not share one."""
+MAX_BODY_BYTES_UNDER_WAY = 256 * 2**20
+"""Of all requests' bodies together, also while they are being read: anybody can claim a signature until then."""
+CHAIN_AWAY = "this node's chain does not answer"
 _STREAM_HEADERS = [
     (b"content-type", EVENT_STREAM.encode()),
     (b"cache-control", b"no-cache"),
@@ -49,6 +52,7 @@ class ChatEndpoint:
         self._service = service
         self._transfers_left = max_transfers
         self._executions_left = max_executions
+        self._shelf = Shelf(MAX_BODY_BYTES_UNDER_WAY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(send)
@@ -61,48 +65,49 @@ class ChatEndpoint:
         except ApiError as refusal:
             await answer.refuse(refusal)
         except LedgerError as error:
-            await answer.refuse(Unavailable(f"this node's chain does not answer: {error}"))
+            log.warning("chain_away", reason=str(error))
+            await answer.refuse(Unavailable(CHAIN_AWAY))
         except ConnectionError as error:
-            await answer.break_off(str(error))
+            log.info("answer_broke_off", reason=str(error))
+            await answer.break_off("the host that answered has broken off")
         except Exception:
             log.exception("request_failed")
-            if answer.begun:
-                raise
             await answer.refuse(ApiError("this node failed; its log says why"))
 
     async def _transfer(self, headers: Headers, receive: Receive, answer: "_Answer") -> None:
         service = self._service
-        service.access.admit(headers)  # nobody gets a body read without credentials
-        if self._transfers_left <= 0:
-            raise TooManyRequests("this node is busy; try again, or another one of /v1/epochs/current/participants")
-        self._transfers_left -= 1
-        try:
-            request = parse(await read_body(headers, receive, service.max_request_bytes))
-            order = service.access.identify(headers, request, service.market.moment)
-            async with Presence(receive):
-                async with aclosing(service.transfer.answer(request, order)) as parts:
-                    async for part in parts:
-                        await answer.give(part)
-                await answer.end()
-        finally:
-            self._transfers_left += 1
+        claim = service.access.admit(headers, service.market.moment)  # nobody gets a body read without credentials
+        with self._shelf.place() as take:
+            request = parse(await read_body(headers, receive, service.max_request_bytes, take))
+            if self._transfers_left <= 0:
+                raise TooManyRequests("this node is busy; try again, or another one of /v1/epochs/current/participants")
+            self._transfers_left -= 1
+            try:
+                order = service.access.identify(claim, request, service.market.moment)
+                async with Presence(receive):
+                    async with aclosing(service.transfer.answer(request, order)) as parts:
+                        async for part in parts:
+                            await answer.give(part)
+                    await answer.end()
+            finally:
+                self._transfers_left += 1
 
     async def _execute(self, headers: Headers, receive: Receive, answer: "_Answer") -> None:
         service = self._service
         start = hop.read_start(headers)
         await service.execution.admit(start)
-        if self._executions_left <= 0:
-            raise TooManyRequests("this host executes as many requests as it may")
-        self._executions_left -= 1
-        try:
-            request = parse(await read_body(headers, receive, service.max_request_bytes))
-            await service.execution.check(request, start)
-            async with Presence(receive):
-                async with aclosing(service.execution.answer(request, start, hop.read_patience(headers))) as parts:
-                    await _give_to_transfer_agent(parts, answer)
-                await answer.end()
-        finally:
-            self._executions_left += 1
+        with self._shelf.place() as take:
+            request = parse(await read_body(headers, receive, service.max_request_bytes, take))
+            if self._executions_left <= 0:
+                raise TooManyRequests("this host executes as many requests as it may")
+            self._executions_left -= 1
+            try:
+                async with Presence(receive):
+                    async with aclosing(service.execution.serve(request, start, hop.read_patience(headers))) as parts:
+                        await _give_to_transfer_agent(parts, answer)
+                    await answer.end()
+            finally:
+                self._executions_left += 1
 
 
 async def _give_to_transfer_agent(parts: Parts, answer: "_Answer") -> None:
@@ -180,9 +185,12 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def break_off(self, reason: str) -> None:
-        """An answer that has begun cannot be finished: a stream says so in an event, anything else is cut off."""
+        """An answer that has begun cannot be finished: a stream says so in an event.
+
+        Anything else is left as it is; the server closes the connection behind an answer that is not complete.
+        """
         if self._content_type != EVENT_STREAM:
-            raise ConnectionError(reason)
+            return
         error = error_object(reason, "server_error", None, "answer_broke_off")
         await self.write(sse.event(orjson.dumps(error)))
         await self.end()

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pivot.api.http.body import read_body
 from pivot.api.http.errors import BadRequest, MalformedBody, NotFound, TooManyRequests, Unauthorized
-from pivot.api.inference.remembered import Remembered
+from pivot.api.ledger.answers import BriefAnswers
 from pivot.api.ledger.interface import Chain, ChainRefused, Outbox
 from pivot.api.phases import Phases
 from pivot.primitives import keys
@@ -24,8 +24,6 @@ from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantSt
 from pivot.protocol.signing import registration_sign_bytes
 
 QUERY = "/inference.inference.Query"
-FRESH_SECONDS = 1.0
-STALE_SECONDS = 10.0
 PAGE_LENGTH = 1_000
 MAX_PAGES = 100
 REGISTRATIONS_PER_MINUTE = 30
@@ -60,6 +58,7 @@ class Participants:
         chain: Chain,
         outbox: Outbox,
         phases: Phases,
+        answers: BriefAnswers,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._own_address = own_address
@@ -69,7 +68,7 @@ class Participants:
         self._clock = clock
         self._allowance = float(REGISTRATIONS_PER_MINUTE)
         self._refilled = clock()
-        self._everyone = Remembered(self._load_everyone, fresh_s=FRESH_SECONDS, stale_s=STALE_SECONDS)
+        self._answers = answers
         self.router = APIRouter()
         self.router.add_api_route("/v1/participants", self.everyone)
         self.router.add_api_route(
@@ -84,7 +83,9 @@ class Participants:
 
     async def everyone(self) -> dict[str, Any]:
         """All participants, with what the current epoch says of them."""
-        return await self._everyone.get(self._epoch())
+        moment = self._phases.moment
+        epoch = moment.effective.index if moment else 0
+        return await self._answers.get(("participants", epoch), lambda: self._load_everyone(epoch))
 
     async def one(self, address: str) -> dict[str, Any]:
         """An account's public key and what it holds, in ngonka."""
@@ -129,18 +130,13 @@ class Participants:
             raise BadRequest(f"the chain refused the registration: {outcome.log}")
         return {"address": registration.address, "status": "registered"}
 
-    async def close(self) -> None:
-        await self._everyone.close()
-
-    def _epoch(self) -> int:
-        moment = self._phases.moment
-        return moment.effective.index if moment else 0
-
     def _check(self, registration: Registration) -> None:
-        """Nobody registers in another's name, and never this host itself (weakness A-21)."""
+        """Nobody registers in another's name, and never this host itself, which does so by its own message (A-21)."""
         public_key = _decode("pub_key", registration.pub_key, keys.PUBLIC_KEY_LENGTH)
         if not keys.is_public_key(public_key) or from_public_key(public_key) != registration.address:
             raise BadRequest("address must be the address of pub_key", param="address")
+        if registration.address == self._own_address:
+            raise BadRequest("this host registers itself", param="address")
         if not registration.url and not registration.validator_key:
             return
         if not registration.url:

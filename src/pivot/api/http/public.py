@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import aiohttp
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -17,12 +18,13 @@ from pivot.api.http.body import Receive, Scope, Send
 from pivot.api.http.chain_proxy import ChainProxy
 from pivot.api.http.epochs import Engine, Epochs
 from pivot.api.http.errors import ApiError, MalformedBody, NotFound, Unavailable, error_headers, error_object
-from pivot.api.http.openai import ChatEndpoint
+from pivot.api.http.openai import CHAIN_AWAY, ChatEndpoint
 from pivot.api.http.participants import QUERY, Participants
 from pivot.api.http.plain import plain
 from pivot.api.identity import Identity
 from pivot.api.inference.request import CHAT_PATH
 from pivot.api.inference.service import InferenceService
+from pivot.api.ledger.answers import BriefAnswers
 from pivot.api.ledger.interface import Chain, LedgerError, Outbox
 from pivot.api.phases import Phases
 from pivot.api.poc.leaves_api import LEAVES_PATH
@@ -33,6 +35,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import InferenceStat
 
 PAID = frozenset({InferenceStatus.FINISHED, InferenceStatus.VALIDATED, InferenceStatus.VOTING})
 """In these states an inference's cost has gone to its executor."""
+
+log = structlog.get_logger(__name__)
 
 
 class PublicApp:
@@ -52,9 +56,11 @@ class PublicApp:
     ) -> None:
         self._chat = ChatEndpoint(inference)
         self._epochs = Epochs(engine, phases)
-        self._participants = Participants(identity.address, chain, outbox, phases)
+        self._answers = BriefAnswers()
+        self._participants = Participants(identity.address, chain, outbox, phases, self._answers)
         self._chain = chain
         self._identity = identity
+        self._phases = phases
         self._url = settings.api.public_url
         self._others = FastAPI(title="Pivot API node", docs_url="/docs", redoc_url=None)
         for router in (
@@ -70,11 +76,13 @@ class PublicApp:
         if scope["type"] == "http" and scope["path"] == CHAT_PATH and scope["method"] == "POST":
             await self._chat(scope, receive, send)
         else:
+            if self._phases.moment is not None:
+                self._answers.advance(self._phases.moment.head.height)
             await self._others(scope, receive, send)
 
     async def close(self) -> None:
         await self._epochs.close()
-        await self._participants.close()
+        await self._answers.close()
 
     async def status(self) -> dict[str, str]:
         """Whether the process answers."""
@@ -93,6 +101,13 @@ class PublicApp:
 
     async def models(self) -> dict[str, Any]:
         """The network's models in OpenAI's shape, with context window and price per token."""
+        return await self._answers.get("models", self._load_models)
+
+    async def pricing(self) -> dict[str, Any]:
+        """What a token of each model costs."""
+        return await self._answers.get("pricing", self._load_pricing)
+
+    async def _load_models(self) -> dict[str, Any]:
         prices = await self._prices()
         request = queries.QueryModelsAllRequest()
         answer = await self._chain.query(f"{QUERY}/ModelsAll", request, queries.QueryModelsAllResponse)
@@ -109,8 +124,7 @@ class PublicApp:
         ]
         return {"object": "list", "data": listed}
 
-    async def pricing(self) -> dict[str, Any]:
-        """What a token of each model costs."""
+    async def _load_pricing(self) -> dict[str, Any]:
         prices = await self._prices()
         return {
             "denom": BASE_DENOM,
@@ -150,7 +164,8 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _chain_away(request: Request, error: Exception) -> Response:
-    return await _refused(request, Unavailable(f"this node's chain does not answer: {error}"))
+    log.warning("chain_away", reason=str(error))
+    return await _refused(request, Unavailable(CHAIN_AWAY))
 
 
 async def _malformed(request: Request, error: Exception) -> Response:

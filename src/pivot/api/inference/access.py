@@ -14,7 +14,7 @@ from pivot.api.http.errors import BadRequest, OutsideTimeWindow, Unauthorized
 from pivot.api.identity import Identity
 from pivot.api.inference.request import Request
 from pivot.api.phases import Moment
-from pivot.primitives import keys
+from pivot.primitives import addresses, keys
 from pivot.primitives.addresses import InvalidAddress
 from pivot.primitives.keys import InvalidSignature
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch
@@ -29,6 +29,15 @@ MAX_KNOWN_KEYS = 65_536
 
 Headers = Mapping[bytes, bytes]
 """Of an HTTP request, names in lower case."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a developer who signs says of itself; whether it is true, its request's body will show."""
+
+    address: str
+    signature: bytes
+    timestamp_ns: int
 
 
 @dataclass(frozen=True)
@@ -58,23 +67,37 @@ class Access:
         self._last_stamp = 0
         self._known_keys: dict[str, bytes] = {}
 
-    def admit(self, headers: Headers) -> None:
-        """Refuse what carries no credentials, or an API key of another node, before its body is read. Raises Unauthorized."""
+    def admit(self, headers: Headers, moment: Moment) -> Claim | None:
+        """What a developer claims who signs; None for who has an API key of this node. Everything else is refused.
+
+        All that can be known before the body is read. Raises Unauthorized, BadRequest, OutsideTimeWindow.
+        """
         authorization = _text(headers, b"authorization")
         if not authorization:
             raise Unauthorized("Authorization is required")
-        if _is_bearer(authorization):
+        if authorization[: len(BEARER)].lower() == BEARER:
             self._require_api_key(authorization[len(BEARER) :].strip())
+            return None
+        address = _text(headers, b"x-requester-address")
+        if not address:
+            raise Unauthorized("X-Requester-Address is required with a signature")
+        timestamp_ns = _timestamp(_text(headers, b"x-timestamp"))
+        try:
+            claim = Claim(addresses.require(address), keys.decode_signature(authorization), timestamp_ns)
+        except (InvalidSignature, InvalidAddress) as error:
+            raise Unauthorized(f"Unable to validate request against PubKey: {error}") from None
+        require_in_window(timestamp_ns, moment)
+        return claim
 
-    def identify(self, headers: Headers, request: Request, moment: Moment) -> Order:
-        """The order of an admitted request to this node as transfer agent.
-
-        Raises Unauthorized, BadRequest, OutsideTimeWindow.
-        """
-        authorization = _text(headers, b"authorization")
-        if _is_bearer(authorization):
+    def identify(self, claim: Claim | None, request: Request, moment: Moment) -> Order:
+        """The order of an admitted request to this node as transfer agent. Raises Unauthorized."""
+        if claim is None:
             return self._gateway_order(request, moment)
-        return self._signed_order(headers, authorization, request, moment)
+        signed = developer_sign_bytes(request.body_hash, claim.timestamp_ns, self._identity.address)
+        public_key = self._signer(claim.address, signed, claim.signature)
+        if public_key is None:
+            raise Unauthorized(self._why_not(claim, request))
+        return Order(claim.address, public_key, claim.signature, claim.timestamp_ns)
 
     def _require_api_key(self, key: str) -> None:
         given = key.encode()
@@ -95,22 +118,6 @@ class Access:
         signed = developer_sign_bytes(request.body_hash, self._last_stamp, self._identity.address)
         return Order(gateway.address, gateway.public_key, gateway.sign(signed), self._last_stamp)
 
-    def _signed_order(self, headers: Headers, authorization: str, request: Request, moment: Moment) -> Order:
-        address = _text(headers, b"x-requester-address")
-        if not address:
-            raise Unauthorized("X-Requester-Address is required with a signature")
-        timestamp_ns = _timestamp(_text(headers, b"x-timestamp"))
-        try:
-            signature = keys.decode_signature(authorization)
-            signed = developer_sign_bytes(request.body_hash, timestamp_ns, self._identity.address)
-            public_key = self._signer(address, signed, signature)
-            if public_key is None:
-                raise Unauthorized(self._why_not(address, signature, timestamp_ns, request))
-        except (InvalidSignature, InvalidAddress) as error:
-            raise Unauthorized(f"Unable to validate request against PubKey: {error}") from None
-        require_in_window(timestamp_ns, moment)
-        return Order(address, public_key, signature, timestamp_ns)
-
     def _signer(self, address: str, signed: bytes, signature: bytes) -> bytes | None:
         """The address's key if it made the signature. Recovering a key costs thrice a check with a known one."""
         known = self._known_keys.get(address)
@@ -123,16 +130,16 @@ class Access:
                 del self._known_keys[next(iter(self._known_keys))]
         return public_key
 
-    def _why_not(self, address: str, signature: bytes, timestamp_ns: int, request: Request) -> str:
-        tail = f"{timestamp_ns}{self._identity.address}".encode()
-        if _recover(address, request.body, signature) or _recover(address, request.body + tail, signature):
+    def _why_not(self, claim: Claim, request: Request) -> str:
+        tail = f"{claim.timestamp_ns}{self._identity.address}".encode()
+        if any(_recover(claim.address, form, claim.signature) for form in (request.body, request.body + tail)):
             return (
                 "this signature covers the raw body, an older form that is no longer taken: "
                 "sign hex(SHA-256(body)) + timestamp + transfer address, as gonka-openai 0.2.6 does"
             )
         return (
-            f"Unable to validate request against PubKey: the signature was not made by {address} over this body, "
-            f"X-Timestamp {timestamp_ns} and the transfer address {self._identity.address}"
+            f"Unable to validate request against PubKey: the signature was not made by {claim.address} over this body, "
+            f"X-Timestamp {claim.timestamp_ns} and the transfer address {self._identity.address}"
         )
 
 
@@ -158,10 +165,6 @@ def require_in_window(timestamp_ns: int, moment: Moment) -> None:
             f"Request timestamp is in the future: {-age_ns // NANOSECONDS} s ahead of the latest block, "
             f"at most {ahead_ns // NANOSECONDS} are allowed"
         )
-
-
-def _is_bearer(authorization: str) -> bool:
-    return authorization[: len(BEARER)].lower() == BEARER
 
 
 def _recover(address: str, message: bytes, signature: bytes) -> bytes | None:

@@ -1,8 +1,13 @@
-"""The executor's side: check what a transfer agent sent, lend a node, answer, and settle what was answered."""
+"""The executor's side: check what a transfer agent sent, lend a node, answer, and settle what was answered.
+
+What the chain would refuse whatever its state is must be refused here too, before any work: it would never be paid.
+"""
 
 import asyncio
+import base64
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
 
 import aiohttp
@@ -11,18 +16,19 @@ import structlog
 
 from pivot.api.fleet.interface import Fleet, NoNodeAvailable
 from pivot.api.group_writer import GroupWriter
-from pivot.api.http.errors import BadRequest, Forbidden, InsufficientBalance, Unauthorized, Unavailable, error_object
+from pivot.api.http.errors import BadRequest, Forbidden, Unauthorized, Unavailable, error_object
 from pivot.api.identity import Identity
 from pivot.api.inference import artifacts, engine, sse
 from pivot.api.inference.access import require_in_window
+from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market
 from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Parts
 from pivot.api.inference.request import Request, max_tokens, prompt_bound
+from pivot.api.inference.settlements import Settlements
 from pivot.api.inference.transcript import Transcript
 from pivot.api.inference.used_signatures import Role, UsedSignatures
 from pivot.api.ledger.interface import Outbox
-from pivot.primitives import keys
-from pivot.primitives.addresses import from_public_key
+from pivot.primitives import addresses, keys
 from pivot.primitives.keys import InvalidSignature
 from pivot.protocol import pricing, signing
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
@@ -30,6 +36,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantSt
 
 NODES_TO_TRY = 2
 """Nodes that are asked before the transfer agent is sent to the next host."""
+MAX_NODE_VERSION_LENGTH = 64
+"""As on the chain. Nobody signs this field of a start."""
 LONG_ANSWER_TOKENS = 512
 """Above this many tokens an artifact is made in a thread, so that other requests do not wait for it."""
 
@@ -44,6 +52,7 @@ class Execution:
         *,
         identity: Identity,
         market: Market,
+        funds: Funds,
         used: UsedSignatures,
         writer: GroupWriter,
         outbox: Outbox,
@@ -52,20 +61,22 @@ class Execution:
     ) -> None:
         self._identity = identity
         self._market = market
+        self._funds = funds
         self._used = used
         self._writer = writer
         self._outbox = outbox
         self._fleet = fleet
         self._http = http
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settlements = Settlements()
 
     async def admit(self, start: MsgStartInference) -> None:
         """Refuse a start that the chain would refuse, or that is not for this host, before its body is read (A-18).
 
-        Raises Unauthorized, Forbidden, OutsideTimeWindow, SignatureReused, UnknownModel, Unavailable.
+        Raises BadRequest, Unauthorized, Forbidden, OutsideTimeWindow, SignatureReused, UnknownModel, Unavailable.
         """
         if start.assigned_to != self._identity.address:
             raise Forbidden(f"this start is for {start.assigned_to}, this host is {self._identity.address}")
+        _require_recordable(start)
         signature = _require_developer(start)
         await self._require_transfer_signature(start)
         self._used.require_unused(signature, Role.EXECUTOR)
@@ -85,13 +96,29 @@ class Execution:
         if start.attempt >= len(drawn) or drawn[start.attempt] != self._identity.address:
             raise Forbidden(f"this host is not drawn as executor {start.attempt} of {start.inference_id}")
 
-    async def check(self, request: Request, start: MsgStartInference) -> None:
-        """The start that was admitted speaks of this body, and somebody can pay. Raises BadRequest, InsufficientBalance."""
+    async def serve(self, request: Request, start: MsgStartInference, patience_s: float) -> Parts:
+        """As `answer`, for another host that has sent a start; it was admitted, and speaks of this body, and somebody can pay.
+
+        Raises BadRequest, InsufficientBalance, and what `answer` raises.
+        """
         _require_same(request, start)
         terms = await self._market.terms(request.model, start.epoch_id)
         if start.max_tokens != max_tokens(request, terms.context_window):
             raise BadRequest("the start's max_tokens is not that of the body", param="max_tokens")
-        await self._require_funds(start, terms.price)
+        escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, terms.price)
+        payers, named = [start.requested_by], start.requested_by
+        host = await self._market.host(start.transferred_by)
+        if host is not None and host.gateway_address and host.gateway_address != start.requested_by:
+            payers.append(host.gateway_address)
+            named = f"{start.requested_by}, together with the transfer agent's {host.gateway_address},"
+        async with (
+            self._funds.held(payers, escrow, named=named) as hold,
+            aclosing(self.answer(request, start, patience_s)) as parts,
+        ):
+            async for part in parts:
+                if isinstance(part, Head):
+                    hold.spent = part.status == HTTPStatus.OK
+                yield part
 
     async def answer(self, request: Request, start: MsgStartInference, patience_s: float) -> Parts:
         """The answer's parts. Waits up to `patience_s` seconds for a node.
@@ -128,39 +155,26 @@ class Execution:
                 except (ConnectionError, engine.EngineFailed) as error:
                     log.warning("node_failed", node=lease.node_id, reason=str(error), begun=begun)
                     if begun:  # only a stream can break after its head: any other answer is sent when it is whole
-                        yield sse.event(orjson.dumps(error_object(str(error), "server_error", None, "node_failed")))
+                        sentence = "the ML node that answered has failed"
+                        yield sse.event(orjson.dumps(error_object(sentence, "server_error", None, "node_failed")))
                         return
             raise Unavailable(f"no node of this host could answer for {request.model!r}")
         finally:
             if begun and transcript.answered:
-                self._settle_later(transcript, start, acceptance, seed)
+                self._settlements.later(start.inference_id, partial(self._settle, transcript, start, acceptance, seed))
 
     async def close(self) -> None:
         """Wait until everything that was answered is recorded."""
-        while self._settling:
-            await asyncio.gather(*self._settling, return_exceptions=True)
+        await self._settlements.close()
 
     async def _require_transfer_signature(self, start: MsgStartInference) -> None:
         if start.transferred_by == self._identity.address:
             transfer_keys = [self._identity.account.public_key]
         else:
-            transfer_keys = await self._market.transfer_keys(start.transferred_by)
+            transfer_keys = await self._market.signing_keys(start.transferred_by)
         signature, signed = _signature(start.transfer_signature), signing.start_sign_bytes(start)
         if not any(keys.verify(key, signed, signature) for key in transfer_keys):
             raise Unauthorized("Unable to validate request against TransferSignature")
-
-    async def _require_funds(self, start: MsgStartInference, price: int) -> None:
-        """The developer, together with the transfer agent's gateway account, holds what the answer may cost."""
-        escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, price)
-        held = await self._market.balance(start.requested_by)
-        if held < escrow:
-            host = await self._market.host(start.transferred_by)
-            if host is not None and host.gateway_address:
-                held += await self._market.balance(host.gateway_address)
-        if held < escrow:
-            raise InsufficientBalance(
-                f"{start.requested_by} cannot pay {escrow} ngonka, and neither can its transfer agent"
-            )
 
     def _use_signature(self, start: MsgStartInference) -> asyncio.Future[None]:
         return self._used.use(_signature(start.inference_id), Role.EXECUTOR, start.request_timestamp)
@@ -168,35 +182,26 @@ class Execution:
     def _acceptance(self, start: MsgStartInference) -> str:
         return self._identity.account.sign_base64(signing.acceptance_sign_bytes(start))
 
-    def _settle_later(self, transcript: Transcript, start: MsgStartInference, acceptance: str, seed: int) -> None:
-        """Settlement goes on when the developer has gone away, and nobody waits for it."""
-        task = asyncio.ensure_future(self._settle(transcript, start, acceptance, seed))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-
     async def _settle(self, transcript: Transcript, start: MsgStartInference, acceptance: str, seed: int) -> None:
         """Keep the artifact, then put the finish into the outbox, which takes it to the chain."""
-        try:
-            if transcript.completion_token_count > LONG_ANSWER_TOKENS:
-                contents = await asyncio.to_thread(artifacts.document, transcript, start.max_tokens, seed)
-            else:
-                contents = artifacts.document(transcript, start.max_tokens, seed)
-            artifact_hash = await artifacts.keep(self._writer, start.inference_id, start.epoch_id, contents)
-            finish = MsgFinishInference(
-                creator=self._identity.address,
-                inference_id=start.inference_id,
-                response_hash=transcript.response_hash,
-                prompt_token_count=transcript.prompt_token_count,
-                completion_token_count=transcript.completion_token_count,
-                executed_by=self._identity.address,
-                start=start,
-                artifact_hash=artifact_hash,
-            )
-            finish.start.acceptance_signature = acceptance
-            finish.executor_signature = self._identity.account.sign_base64(signing.finish_sign_bytes(finish))
-            await self._outbox.put(f"finish:{start.inference_id}", finish)
-        except Exception:
-            log.exception("settlement_failed", inference_id=start.inference_id)
+        if transcript.completion_token_count > LONG_ANSWER_TOKENS:
+            contents = await asyncio.to_thread(artifacts.document, transcript, start.max_tokens, seed)
+        else:
+            contents = artifacts.document(transcript, start.max_tokens, seed)
+        artifact_hash = await artifacts.keep(self._writer, start.inference_id, start.epoch_id, contents)
+        finish = MsgFinishInference(
+            creator=self._identity.address,
+            inference_id=start.inference_id,
+            response_hash=transcript.response_hash,
+            prompt_token_count=transcript.prompt_token_count,
+            completion_token_count=transcript.completion_token_count,
+            executed_by=self._identity.address,
+            start=start,
+            artifact_hash=artifact_hash,
+        )
+        finish.start.acceptance_signature = acceptance
+        finish.executor_signature = self._identity.account.sign_base64(signing.finish_sign_bytes(finish))
+        await self._outbox.put(f"finish:{start.inference_id}", finish)
 
 
 async def _relayed(reply: engine.EngineAnswer, transcript: Transcript) -> AsyncGenerator[Head | bytes, None]:
@@ -239,10 +244,24 @@ def _require_same(request: Request, start: MsgStartInference) -> None:
         raise BadRequest("the start's prompt_token_count is below the bound of the body", param="prompt_token_count")
 
 
+def _require_recordable(start: MsgStartInference) -> None:
+    """Nothing but the chain's state can speak against this start."""
+    try:
+        addresses.require(start.transferred_by)
+    except addresses.InvalidAddress as error:
+        raise BadRequest(f"transferred_by: {error}", param="transferred_by") from None
+    if not keys.is_public_key(start.developer_public_key):
+        raise Unauthorized("developer_public_key is not a compressed secp256k1 key")
+    if len(start.node_version) > MAX_NODE_VERSION_LENGTH:
+        raise BadRequest(f"node_version has more than {MAX_NODE_VERSION_LENGTH} characters", param="node_version")
+    if start.prompt_token_count > pricing.MAX_TOKENS_PER_REQUEST:
+        raise BadRequest(f"prompt_token_count is above {pricing.MAX_TOKENS_PER_REQUEST}", param="prompt_token_count")
+
+
 def _require_developer(start: MsgStartInference) -> bytes:
     """The developer's signature, which is the inference's id, covers the body and this transfer agent."""
     signature = _signature(start.inference_id)
-    if from_public_key(start.developer_public_key) != start.requested_by:
+    if addresses.from_public_key(start.developer_public_key) != start.requested_by:
         raise Unauthorized("developer_public_key does not hash to requested_by")
     signed = signing.developer_sign_bytes(start.prompt_hash, start.request_timestamp, start.transferred_by)
     if not keys.verify(start.developer_public_key, signed, signature):
@@ -253,7 +272,11 @@ def _require_developer(start: MsgStartInference) -> bytes:
 
 
 def _signature(text: str) -> bytes:
+    """The bytes of a signature in the one spelling that the chain takes."""
     try:
-        return keys.decode_signature(text)
+        signature = keys.decode_signature(text)
     except InvalidSignature as error:
         raise Unauthorized(str(error)) from None
+    if base64.b64encode(signature).decode() != text:
+        raise Unauthorized("the signature is not in the base64 that encoders write")
+    return signature

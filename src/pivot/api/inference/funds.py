@@ -1,18 +1,28 @@
 """What accounts can still pay, less what their requests under way have set aside.
 
-The chain takes a developer's escrow when it records the start; what the developer cannot pay then is charged to this host's
-gateway account. So between the check of a balance and that moment nobody may spend the same coins twice here.
+The chain takes a developer's escrow when it records the start; what the developer cannot pay then is charged to the transfer
+agent's gateway account. So between the check of a balance and that moment nobody may spend the same coins twice here.
 """
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from pivot.api.http.errors import InsufficientBalance
 from pivot.api.inference.market import Market
+from pivot.api.phases import Moment
 
-HOLD_SECONDS = 15.0
-"""After an answer has ended, its escrow is counted for so long: until then the chain has taken it, and the balance shows it."""
+HOLD_BLOCKS = 10
+"""After an answer has ended, its escrow is counted for so many blocks: by then the chain has taken it, and balances show it.
+
+Blocks and not seconds, because the chain takes nothing while it stands still.
+"""
+
+
+class Hold:
+    """Whether the coins of a request have been, or will be, taken by the chain."""
+
+    spent = False
 
 
 class Funds:
@@ -21,39 +31,49 @@ class Funds:
     def __init__(self, market: Market) -> None:
         self._market = market
         self._held: dict[str, int] = {}
+        self._leaving: deque[tuple[int, dict[str, int]]] = deque()
+        """Escrows that were spent, with the height at which they are released."""
 
-    async def require(self, address: str, escrow: int, *, named: str = "") -> None:
-        """Raises InsufficientBalance, which names the account, unless it holds `escrow` ngonka more than is set aside."""
-        balance = await self._market.balance(address)
-        free = balance - self._held.get(address, 0)
-        if free < escrow:
+    def note(self, moment: Moment) -> None:
+        """Release what the chain has taken by now."""
+        while self._leaving and self._leaving[0][0] <= moment.head.height:
+            self._release(self._leaving.popleft()[1])
+
+    @asynccontextmanager
+    async def held(self, payers: Sequence[str], escrow: int, *, named: str) -> AsyncIterator[Hold]:
+        """Set an escrow aside for a request, and for a while longer if it was spent.
+
+        The payers pay in the order given, each what it can. Raises InsufficientBalance, which speaks of `named`, unless they
+        hold `escrow` ngonka together beyond what is set aside.
+        """
+        balances = [await self._market.balance(payer) for payer in payers]
+        shares: dict[str, int] = {}
+        left = escrow
+        for payer, balance in zip(payers, balances, strict=True):  # no pause from here to the hold
+            share = min(left, max(0, balance - self._held.get(payer, 0)))
+            shares[payer] = share
+            left -= share
+        if left:
+            total, free = sum(balances), escrow - left
             raise InsufficientBalance(
-                f"Insufficient balance: {named}{address} holds {balance} ngonka, of which {balance - free} are set aside for "
+                f"Insufficient balance: {named} holds {total} ngonka, of which {total - free} are set aside for "
                 f"requests under way; this request needs {escrow}; send coins to that address or lower max_tokens"
             )
-
-    @contextmanager
-    def held(self, address: str, escrow: int) -> Iterator["Hold"]:
-        """Set an escrow aside for a request; for a while longer if it was spent."""
+        for payer, share in shares.items():
+            self._held[payer] = self._held.get(payer, 0) + share
         hold = Hold()
-        self._held[address] = self._held.get(address, 0) + escrow
         try:
             yield hold
         finally:
             if hold.spent:
-                asyncio.get_running_loop().call_later(HOLD_SECONDS, self._release, address, escrow)
+                self._leaving.append((self._market.height + HOLD_BLOCKS, shares))
             else:
-                self._release(address, escrow)
+                self._release(shares)
 
-    def _release(self, address: str, escrow: int) -> None:
-        left = self._held[address] - escrow
-        if left:
-            self._held[address] = left
-        else:
-            del self._held[address]
-
-
-class Hold:
-    """Whether the coins of a request have been, or will be, taken by the chain."""
-
-    spent = False
+    def _release(self, shares: dict[str, int]) -> None:
+        for payer, share in shares.items():
+            left = self._held[payer] - share
+            if left:
+                self._held[payer] = left
+            else:
+                del self._held[payer]

@@ -14,7 +14,7 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from pivot.api.http.errors import BadRequest
-from pivot.api.inference.parts import Head
+from pivot.api.inference.parts import EVENT_STREAM, JSON, Head
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
 
 INFERENCE_ID_HEADER = "X-Inference-Id"
@@ -27,6 +27,9 @@ ANSWER_TYPE = "application/vnd.pivot.answer"
 HEARTBEAT = b"\n"
 HEARTBEAT_SECONDS = 2.0
 MAX_HEAD_BYTES = 1_024
+MAX_START_BYTES = 2_048
+"""A start has some 700 bytes; a whole batch of them must fit into one transaction."""
+MAX_PATIENCE_DIGITS = 9
 LONGEST_PATIENCE_SECONDS = 30.0
 
 
@@ -46,11 +49,19 @@ def is_executor_request(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def read_start(headers: Mapping[bytes, bytes]) -> MsgStartInference:
-    """The start in a request's headers. Raises BadRequest."""
+    """The start in a request's headers. Raises BadRequest.
+
+    It will travel inside this host's finish. The chain refuses a transaction with a field that it does not know, and with it
+    the whole batch; so such fields, which protobuf keeps in silence, are dropped here.
+    """
     try:
-        start = MsgStartInference.FromString(base64.b64decode(headers[b"x-start"], validate=True))
+        raw = base64.b64decode(headers[b"x-start"], validate=True)
+        start = MsgStartInference.FromString(raw)
     except (binascii.Error, ValueError, DecodeError):
         raise BadRequest(f"{START_HEADER} is not a MsgStartInference in base64", param=START_HEADER) from None
+    if len(raw) > MAX_START_BYTES:
+        raise BadRequest(f"{START_HEADER} holds {len(raw)} bytes, at most {MAX_START_BYTES}", param=START_HEADER)
+    start.DiscardUnknownFields()
     if start.inference_id.encode() != headers[b"x-inference-id"]:
         raise BadRequest(f"{INFERENCE_ID_HEADER} is not the id in {START_HEADER}", param=INFERENCE_ID_HEADER)
     return start
@@ -59,7 +70,9 @@ def read_start(headers: Mapping[bytes, bytes]) -> MsgStartInference:
 def read_patience(headers: Mapping[bytes, bytes]) -> float:
     """Seconds to wait for a free node; the longest without the header, or with nonsense in it."""
     value = headers.get(b"x-patience", b"")
-    return min(int(value) / 1000, LONGEST_PATIENCE_SECONDS) if value.isdigit() else LONGEST_PATIENCE_SECONDS
+    if not value.isdigit() or len(value) > MAX_PATIENCE_DIGITS:
+        return LONGEST_PATIENCE_SECONDS
+    return min(int(value) / 1000, LONGEST_PATIENCE_SECONDS)
 
 
 def head_line(head: Head) -> bytes:
@@ -68,12 +81,17 @@ def head_line(head: Head) -> bytes:
 
 
 def read_head(line: bytes) -> Head:
-    """Raises ValueError when the line is something else."""
+    """The head in a line. Raises ValueError when it is something else, or of a kind that no executor sends.
+
+    Its fields become those of the developer's answer, so nothing but the few known kinds may come through.
+    """
     document = orjson.loads(line)
     try:
         status, content_type, length = document["status"], document["content_type"], document["length"]
     except (KeyError, TypeError):
         raise ValueError("not the head of an answer") from None
-    if type(status) is not int or not isinstance(content_type, str) or type(length) not in {int, type(None)}:
-        raise ValueError("not the head of an answer")
+    if type(status) is not int or content_type not in {EVENT_STREAM, JSON}:
+        raise ValueError(f"not the head of an answer: status {status!r}, content type {content_type!r}")
+    if length is not None and (type(length) is not int or length < 0):
+        raise ValueError(f"not the head of an answer: length {length!r}")
     return Head(status, content_type, length)

@@ -1,26 +1,29 @@
 """The chain as the request path sees it: who serves a model now, at what price, and who can pay.
 
-Everything is remembered for some seconds, so that a request costs no look-up of its own. What is remembered decides only
+The chain's answers may be a block old (`ledger/answers.py`), so that a request costs no look-up of its own. They decide only
 what this node offers; what a request costs in the end is the chain's decision.
 """
 
 from dataclasses import dataclass
 
 from pivot.api.http.errors import Unavailable, UnknownModel
-from pivot.api.inference.remembered import Remembered
 from pivot.api.ledger.interface import Chain
 from pivot.api.phases import Moment, Phases
 from pivot.protocol import draw
-from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant
-from pivot.protocol.messages import type_url
+from pivot.protocol.signing import WARM_KEY_GRANT
 
-FRESH_SECONDS = 2.0
-STALE_SECONDS = 60.0
-BALANCE_STALE_SECONDS = 5.0
 REMEMBERED_EPOCHS = 3
 NEXT_EPOCH_WAIT_SECONDS = 2.0
-START_TYPE = type_url(MsgStartInference)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The hosts that serve a model in one epoch: an immutable snapshot."""
+
+    members: tuple[tuple[str, int], ...]
+    """With their weights."""
+    context_window: int
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Terms:
     model: str
     epoch: int
     members: tuple[tuple[str, int], ...]
-    """Hosts that serve it, with their weights: the epoch's immutable snapshot."""
+    """Hosts that serve it, with their weights."""
     randomness: bytes
     context_window: int
     price: int
@@ -48,11 +51,8 @@ class Market:
         self._chain = chain
         self._phases = phases
         self._randomness: dict[int, bytes] = {}
-        self._prices = Remembered(chain.model_price, fresh_s=FRESH_SECONDS, stale_s=STALE_SECONDS)
-        self._groups = Remembered(self._group, fresh_s=FRESH_SECONDS, stale_s=STALE_SECONDS)
-        self._balances = Remembered(chain.balance, fresh_s=FRESH_SECONDS, stale_s=BALANCE_STALE_SECONDS)
-        self._hosts = Remembered(chain.participant, fresh_s=FRESH_SECONDS, stale_s=STALE_SECONDS)
-        self._keys = Remembered(self._transfer_keys, fresh_s=FRESH_SECONDS, stale_s=BALANCE_STALE_SECONDS)
+        self._groups: dict[tuple[int, str], Group] = {}
+        """By epoch and model; only such as the chain has a price for."""
 
     @property
     def moment(self) -> Moment:
@@ -62,29 +62,33 @@ class Market:
             raise Unavailable("this node is still catching up with the chain")
         return moment
 
+    @property
+    def height(self) -> int:
+        """The newest block seen."""
+        return self._phases.moment.head.height if self._phases.moment else 0
+
     def note(self, moment: Moment) -> None:
         """Remember an epoch's randomness for the grace in which its starts are still good."""
         self._randomness[moment.effective.index] = moment.effective.randomness
         for index in sorted(self._randomness)[:-REMEMBERED_EPOCHS]:
             del self._randomness[index]
+            self._groups = {key: group for key, group in self._groups.items() if key[0] != index}
 
     async def terms(self, model: str, epoch: int | None = None) -> Terms:
         """The terms of a model, in the current epoch or in the one that a start names.
 
         Raises UnknownModel, or Unavailable when no host serves it in that epoch.
         """
-        price = await self._prices.get(model)
+        price = await self._chain.model_price(model)
         if price is None:
             raise UnknownModel(f"the network serves no model {model!r}", param="model")
         current = self.moment
         if current.effective.index not in self._randomness:
             self.note(current)
         index = current.effective.index if epoch is None else epoch
-        group = await self._groups.get((index, model))
-        if group is None or index not in self._randomness:
+        if index not in self._randomness or (group := await self._group(index, model)) is None:
             raise Unavailable(f"no host serves {model!r} in epoch {index}")
-        members, context_window = group
-        return Terms(model, index, members, self._randomness[index], context_window, price)
+        return Terms(model, index, group.members, self._randomness[index], group.context_window, price)
 
     async def reach(self, epoch: int) -> Moment:
         """The current moment; waits a little if another node has seen an epoch begin that this one has not."""
@@ -98,27 +102,23 @@ class Market:
 
     async def balance(self, address: str) -> int:
         """ngonka that an account held a moment ago."""
-        return await self._balances.get(address)
+        return await self._chain.balance(address)
 
     async def host(self, address: str) -> Participant | None:
         """A host's record: its URL, its status, its gateway account."""
-        return await self._hosts.get(address)
+        return await self._chain.participant(address)
 
-    async def transfer_keys(self, address: str) -> list[bytes]:
-        """Keys that may sign a host's word as transfer agent."""
-        return await self._keys.get(address)
+    async def signing_keys(self, address: str) -> list[bytes]:
+        """Keys that may sign a host's word on requests, as transfer agent and as executor."""
+        return await self._chain.public_keys(address, WARM_KEY_GRANT)
 
-    async def close(self) -> None:
-        for remembered in (self._prices, self._groups, self._balances, self._hosts, self._keys):
-            await remembered.close()
-
-    async def _group(self, key: tuple[int, str]) -> tuple[tuple[tuple[str, int], ...], int] | None:
-        epoch, model = key
-        group = await self._chain.epoch_group(epoch, model)
-        if group is None or not group.validation_weights:
+    async def _group(self, epoch: int, model: str) -> Group | None:
+        known = self._groups.get((epoch, model))
+        if known is not None:
+            return known
+        formed = await self._chain.epoch_group(epoch, model)
+        if formed is None or not formed.validation_weights:
             return None
-        members = tuple((each.member_address, each.weight) for each in group.validation_weights)
-        return members, group.model_snapshot.context_window
-
-    async def _transfer_keys(self, address: str) -> list[bytes]:
-        return await self._chain.public_keys(address, START_TYPE)
+        members = tuple((each.member_address, each.weight) for each in formed.validation_weights)
+        group = self._groups[epoch, model] = Group(members, formed.model_snapshot.context_window)
+        return group

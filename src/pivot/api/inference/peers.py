@@ -21,6 +21,8 @@ CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 3.0
 """Beyond its patience, an executor has this long to say that it accepts."""
 SILENCE_SECONDS = 3 * hop.HEARTBEAT_SECONDS
+MOST_HEARTBEATS = int(LONGEST_GENERATION_SECONDS / hop.HEARTBEAT_SECONDS) + 1
+"""More empty lines than this are a flood."""
 MAX_REFUSAL_BYTES = 4_096
 STALL_SECONDS = 130.0
 """A stream without a byte for this long is over; the executor gives its engine a little less."""
@@ -55,10 +57,16 @@ class Peers:
                 )
             async with response:
                 yield Accepted(await _read_acceptance(response))
-                yield await _read_head(response.content)
-                begun = True
+                head = await _read_head(response.content)
+                yield head
+                begun, given = True, 0
                 while piece := await response.content.readany():
+                    given += len(piece)
+                    if head.length is not None and given > head.length:
+                        raise ConnectionError("the executor sent more than it had announced")
                     yield piece
+                if head.length is not None and given < head.length:
+                    raise ConnectionError("the executor sent less than it had announced")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             sentence = f"{type(error).__name__} {error}".strip()
             if begun:
@@ -87,10 +95,11 @@ async def _read_acceptance(response: aiohttp.ClientResponse) -> str:
 
 async def _read_head(content: aiohttp.StreamReader) -> Head:
     """The line after the heartbeats."""
-    while True:
+    for _ in range(MOST_HEARTBEATS):
         async with asyncio.timeout(SILENCE_SECONDS):
             line = await content.readline()
         if len(line) > hop.MAX_HEAD_BYTES or not line:
             raise ValueError("the executor broke off before its answer began")
         if line != hop.HEARTBEAT:
             return hop.read_head(line)
+    raise ValueError("the executor sends heartbeats without an end")

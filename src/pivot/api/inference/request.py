@@ -15,12 +15,16 @@ from pivot.protocol import signing
 from pivot.protocol.pricing import DEFAULT_MAX_TOKENS, MAX_TOKENS_PER_REQUEST
 
 CHAT_PATH = "/v1/chat/completions"
-MAX_MODEL_NAME_LENGTH = 200
+MAX_MODEL_NAME_LENGTH = 256
 MAX_TOP_LOGPROBS = 5
 """As many alternatives as an executor keeps of each position; more cannot be asked for."""
 NOT_OFFERED = (
     "use_beam_search",  # work that tokens do not price
     "prompt_logprobs",
+    "chat_template",  # a program of the developer's: the prompt's length would not follow from the body's
+    "documents",
+    "mm_processor_kwargs",
+    "logits_processors",
     "return_tokens_as_token_ids",  # the checkers' artifact has its own form
     "request_id",  # how an engine treats requests among each other is the host's affair
     "priority",
@@ -28,6 +32,10 @@ NOT_OFFERED = (
 )
 TEMPLATE_ALLOWANCE = 64
 """Tokens that a chat template may add to a request (turns, a default system prompt)."""
+LONGEST_BODY_BYTES = MAX_TOKENS_PER_REQUEST - TEMPLATE_ALLOWANCE
+"""Of a longer one the bound of the prompt is more than the chain records, so nobody would be paid for its answer."""
+MOST_NESTED = 250
+"""Levels of lists and objects that can be written as well as read."""
 _SHARE_OF_CONTEXT = 8
 
 
@@ -74,6 +82,7 @@ def parse(body: bytes) -> Request:
         raise MalformedBody(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise MalformedBody("the body must be a JSON object")
+    _check_depth(body, document)
     model = document.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_NAME_LENGTH:
         raise MalformedBody(f"model must be a name of 1 to {MAX_MODEL_NAME_LENGTH} characters", param="model")
@@ -86,11 +95,14 @@ def parse(body: bytes) -> Request:
     _check_whole(document, "max_completion_tokens", 1, MAX_TOKENS_PER_REQUEST)
     _check_whole(document, "max_tokens", 1, MAX_TOKENS_PER_REQUEST)
     _check_whole(document, "top_logprobs", 0, MAX_TOP_LOGPROBS)
+    _check_whole(document, "seed", -(2**63), 2**63 - 1)
+    _check_template_arguments(document.get("chat_template_kwargs"))
     for name in ("n", "best_of"):
-        if document.get(name) not in {None, 1}:
+        value = document.get(name)
+        if value is not None and (type(value) is not int or value != 1):
             raise BadRequest(f"{name} must be 1: every answer is a request of its own", param=name)
     for name in NOT_OFFERED:
-        if document.get(name):
+        if not _is_absent(document.get(name)):
             raise BadRequest(f"{name} is not offered on this network", param=name)
     return Request(body, document, model)
 
@@ -128,6 +140,32 @@ def _check_messages(messages: Any) -> None:
                 )
         elif not isinstance(content, str | None):
             raise MalformedBody(f"messages[{index}].content must be a text", param=f"messages[{index}].content")
+
+
+def _is_absent(value: Any) -> bool:
+    """Whether a client has said, in one of the ways in which clients do, that it does not want something."""
+    return value is None or value is False or value in ("", [], {})
+
+
+def _check_depth(body: bytes, document: dict[str, Any]) -> None:
+    """More levels can be read than written, and the engine's request must be written."""
+    if body.count(b"{") + body.count(b"[") > MOST_NESTED:
+        try:
+            orjson.dumps(document)
+        except TypeError:
+            raise MalformedBody(f"the body is nested deeper than {MOST_NESTED} levels") from None
+
+
+def _check_template_arguments(arguments: Any) -> None:
+    """Switches of the model's template (`enable_thinking`), and nothing that brings another template or more text."""
+    if not isinstance(arguments, dict | None):
+        raise MalformedBody("chat_template_kwargs must be an object", param="chat_template_kwargs")
+    for name, value in (arguments or {}).items():
+        if name == "chat_template" or not isinstance(value, bool | int | float | str | None):
+            raise BadRequest(
+                f"chat_template_kwargs may hold only switches of the model's own template, not {name[:100]!r}",
+                param="chat_template_kwargs",
+            )
 
 
 def _is_text(part: Any) -> bool:

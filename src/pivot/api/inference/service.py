@@ -10,8 +10,10 @@ from pivot.api.identity import Identity
 from pivot.api.inference import artifacts
 from pivot.api.inference.access import Access, time_window
 from pivot.api.inference.execution import Execution
+from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market
 from pivot.api.inference.peers import Peers
+from pivot.api.inference.request import LONGEST_BODY_BYTES
 from pivot.api.inference.transfer import Transfer
 from pivot.api.inference.used_signatures import UsedSignatures
 from pivot.api.ledger.interface import Chain, Outbox
@@ -40,12 +42,14 @@ class InferenceService:
         self._phases = phases
         self._writer = GroupWriter(database)
         self._used = UsedSignatures(database, self._writer)
-        self.max_request_bytes = settings.api.max_request_bytes
+        self.max_request_bytes = min(settings.api.max_request_bytes, LONGEST_BODY_BYTES)
         self.market = Market(chain, phases)
+        self._funds = Funds(self.market)
         self.access = Access(identity, settings.api.api_keys)
         self.execution = Execution(
             identity=identity,
             market=self.market,
+            funds=self._funds,
             used=self._used,
             writer=self._writer,
             outbox=outbox,
@@ -56,6 +60,7 @@ class InferenceService:
         self.transfer = Transfer(
             identity=identity,
             market=self.market,
+            funds=self._funds,
             used=self._used,
             outbox=outbox,
             execution=self.execution,
@@ -75,12 +80,12 @@ class InferenceService:
         await self._tidying.close()
         await self.transfer.close()
         await self.execution.close()
-        await self.market.close()
         await self._writer.close()
         await self._peers.close()
 
     async def _note(self, moment: Moment) -> None:
         self.market.note(moment)
+        self._funds.note(moment)
 
     async def _tidy(self, moment: Moment) -> None:
         """Drop signatures that can no longer be valid, and artifacts that nobody may ask for any more."""

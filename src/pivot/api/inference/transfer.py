@@ -1,9 +1,9 @@
 """The transfer agent's side: draw the executors, ask them one after the other, pass the first answer on (weakness A-17)."""
 
-import asyncio
 import base64
 import time
 from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
 
 import structlog
@@ -12,14 +12,17 @@ from pivot.api.http.errors import ApiError, Unavailable
 from pivot.api.identity import Identity
 from pivot.api.inference import hop
 from pivot.api.inference.access import Order
+from pivot.api.inference.engine import CLIENT_ERRORS
 from pivot.api.inference.execution import Execution
 from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market, Terms
 from pivot.api.inference.parts import Accepted, CandidateFailed, Head, Parts
 from pivot.api.inference.peers import BUSY, Peers
 from pivot.api.inference.request import Request, max_tokens, prompt_bound
+from pivot.api.inference.settlements import Settlements
 from pivot.api.inference.used_signatures import Role, UsedSignatures
 from pivot.api.ledger.interface import LedgerError, Outbox
+from pivot.primitives.keys import InvalidSignature, decode_signature, verify
 from pivot.protocol import pricing, signing
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
 from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
@@ -28,7 +31,7 @@ SHORT_PATIENCE_SECONDS = 2.0
 """First every drawn host is given this long to find a free node; then those that were only busy are asked once more."""
 DISTRUST_SECONDS = 10.0
 """A host that failed is asked after the others for this long."""
-LOST_STATUSES = frozenset({500, 502, 503, 504, 429})
+SHOWN_REFUSAL_BYTES = 300
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +44,7 @@ class Transfer:
         *,
         identity: Identity,
         market: Market,
+        funds: Funds,
         used: UsedSignatures,
         outbox: Outbox,
         execution: Execution,
@@ -48,12 +52,12 @@ class Transfer:
     ) -> None:
         self._identity = identity
         self._market = market
-        self._funds = Funds(market)
+        self._funds = funds
         self._used = used
         self._outbox = outbox
         self._execution = execution
         self._peers = peers
-        self._putting: set[asyncio.Task[None]] = set()
+        self._settlements = Settlements()
         self._failed_at: dict[str, float] = {}
 
     async def answer(self, request: Request, order: Order) -> Parts:
@@ -65,9 +69,8 @@ class Transfer:
         start = self._start(request, order, terms)
         escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, terms.price)
         payer = order.requested_by
-        named = "this node's gateway account " if payer == self._identity.gateway.address else ""
-        await self._funds.require(payer, escrow, named=named)
-        with self._funds.held(payer, escrow) as hold:
+        named = f"this node's gateway account {payer}" if payer == self._identity.gateway.address else payer
+        async with self._funds.held([payer], escrow, named=named) as hold:
             marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
             async with aclosing(self._first_answer(request, start, terms)) as parts:
                 async for part in parts:
@@ -78,8 +81,7 @@ class Transfer:
 
     async def close(self) -> None:
         """Wait until every start is in the outbox."""
-        while self._putting:
-            await asyncio.gather(*self._putting, return_exceptions=True)
+        await self._settlements.close()
 
     async def _first_answer(self, request: Request, start: MsgStartInference, terms: Terms) -> Parts:
         """Head and bytes of the first candidate that answers. Raises Unavailable."""
@@ -136,13 +138,13 @@ class Transfer:
                 async for part in parts:
                     if isinstance(part, Accepted):
                         acceptance = part.signature
+                        await self._require_acceptance(start, acceptance)
                         continue
                     if isinstance(part, Head):
-                        if part.status in LOST_STATUSES:
-                            reason = b"".join([rest async for rest in parts if isinstance(rest, bytes)])
-                            raise CandidateFailed(f"{part.status}: {reason[:300].decode(errors='replace')}")
                         if part.status == HTTPStatus.OK:
                             self._put_later(start, acceptance)
+                        elif part.status not in CLIENT_ERRORS:
+                            raise CandidateFailed(f"{part.status}: {await _beginning(parts)}")
                     yield part
         except ApiError as refusal:
             raise CandidateFailed(refusal.message, busy=not acceptance and refusal.status in BUSY) from None
@@ -158,17 +160,35 @@ class Transfer:
             raise CandidateFailed("it has become invalid")
         return self._peers.answer(host.inference_url, request, start, patience_s)
 
+    async def _require_acceptance(self, start: MsgStartInference, acceptance: str) -> None:
+        """Without a good one the chain refuses the start, and cannot blame the executor for a missing answer."""
+        if start.assigned_to == self._identity.address:
+            return
+        try:
+            host_keys = await self._market.signing_keys(start.assigned_to)
+            signature = decode_signature(acceptance)
+        except (LedgerError, InvalidSignature) as error:
+            raise CandidateFailed(f"its acceptance cannot be checked: {error}") from error
+        signed = signing.acceptance_sign_bytes(start)
+        is_canonical = base64.b64encode(signature).decode() == acceptance
+        if not is_canonical or not any(verify(key, signed, signature) for key in host_keys):
+            raise CandidateFailed("its acceptance does not cover the start")
+
     def _put_later(self, start: MsgStartInference, acceptance: str) -> None:
         """The start goes to the chain while the answer goes to the developer."""
         accepted = MsgStartInference()
         accepted.CopyFrom(start)
         accepted.acceptance_signature = acceptance
-        task = asyncio.ensure_future(self._put(accepted))
-        self._putting.add(task)
-        task.add_done_callback(self._putting.discard)
+        key = f"start:{start.inference_id}"
+        self._settlements.later(start.inference_id, partial(self._outbox.put, key, accepted))
 
-    async def _put(self, start: MsgStartInference) -> None:
-        try:
-            await self._outbox.put(f"start:{start.inference_id}", start)
-        except Exception:
-            log.exception("start_not_recorded", inference_id=start.inference_id)
+
+async def _beginning(parts: Parts) -> str:
+    """The first bytes of what a host says against a request."""
+    said = b""
+    async for part in parts:
+        if isinstance(part, bytes):
+            said += part
+        if len(said) >= SHOWN_REFUSAL_BYTES:
+            break
+    return said[:SHOWN_REFUSAL_BYTES].decode(errors="replace")

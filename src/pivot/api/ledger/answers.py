@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 Value = TypeVar("Value")
 
 MAX_ENTRIES = 4_096
-"""Of each kind; the oldest ones go first."""
+"""The oldest ones go first."""
 MAX_AGE_SECONDS = 10.0
 """An answer is asked for again after this time even if no new block was seen."""
 
@@ -27,7 +27,8 @@ class BriefAnswers:
     and nobody sees anything older. Callers that want the same thing at the same time share one question.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._max_entries = max_entries
         self._height = 0
         self._entries: dict[Hashable, _Entry] = {}
         self._asking: dict[Hashable, asyncio.Task[Any]] = {}
@@ -40,7 +41,7 @@ class BriefAnswers:
         """Remember an answer that was given at `height`."""
         self._entries.pop(key, None)
         self._entries[key] = _Entry(value, height, asyncio.get_running_loop().time())
-        while len(self._entries) > MAX_ENTRIES:
+        while len(self._entries) > self._max_entries:
             del self._entries[next(iter(self._entries))]
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[Value]]) -> Value:
@@ -82,7 +83,8 @@ class BriefAnswers:
 class LastingAnswers:
     """Answers that cannot change. `None` is no answer and is not remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._max_entries = max_entries
         self._entries: dict[Hashable, Any] = {}
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[Value | None]]) -> Value | None:
@@ -92,7 +94,7 @@ class LastingAnswers:
         answer = await ask()
         if answer is not None:
             self._entries[key] = answer
-            if len(self._entries) > MAX_ENTRIES:
+            if len(self._entries) > self._max_entries:
                 del self._entries[next(iter(self._entries))]
         return answer
 
