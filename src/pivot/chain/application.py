@@ -23,6 +23,7 @@ from pivot.chain.results import abci_events
 from pivot.chain.signatures import Signatures
 from pivot.chain.store.interface import Store
 from pivot.chain.store.journal import State
+from pivot.chain.store.snapshot_taker import SnapshotTaker
 from pivot.chain.transaction import Transaction, decode_transaction
 from pivot.chain.types import Block, CommitVote, ValidatorUpdate
 from pivot.protocol.transactions import nanoseconds
@@ -35,8 +36,10 @@ BLOCK_ID_FLAG_COMMIT = 2
 class Application:
     """The state machine behind the engine. One thread calls it; others may call `query` meanwhile, but for rows."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, taker: SnapshotTaker | None = None) -> None:
+        """`taker` is told of every commit; without one no snapshots are taken."""
         self._store = store
+        self._taker = taker
         self._signatures = Signatures()
         self._genesis: Mapping[str, Mapping[bytes, bytes | None]] = {}
         self._chain_id = ""
@@ -107,10 +110,18 @@ class Application:
 
     def commit(self, _: abci.RequestCommit) -> abci.ResponseCommit:
         """Make the finalized block durable, as a whole."""
+        if self._taker is not None:
+            self._taker.before_commit()
         self._store.commit()
+        if self._taker is not None:
+            self._taker.after_commit(self._store.height)
+        self.follow_committed_state()
+        return abci.ResponseCommit()
+
+    def follow_committed_state(self) -> None:
+        """Go on from the state that is committed now."""
         self._genesis = {}
         self._checking = self._begin_checking()
-        return abci.ResponseCommit()
 
     def query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
         """An answer from the last committed state, with a proof if it is asked for one."""

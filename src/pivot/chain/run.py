@@ -1,6 +1,7 @@
 """The application's process: the state on disk behind the engine's socket."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -11,8 +12,10 @@ import uvloop
 
 from pivot.chain.application import Application
 from pivot.chain.server.connections import Server
+from pivot.chain.server.state_sync import StateSync
 from pivot.chain.store.database import Database
 from pivot.chain.store.errors import StoreError
+from pivot.chain.store.snapshot_taker import SnapshotTaker, snapshot_folder
 from pivot.chain.types import STORES
 
 EXIT_OK = 0
@@ -21,12 +24,19 @@ EXIT_FAILED = 1
 _log = structlog.get_logger("chain")
 
 
-def run(home: Path, socket: Path) -> int:
-    """Serve the state in `home` on `socket` until SIGTERM or SIGINT. Returns the exit status."""
+def run(home: Path, socket: Path, snapshot_interval: int = 0, snapshot_keep_recent: int = 1) -> int:
+    """Serve the state in `home` on `socket` until SIGTERM or SIGINT. Returns the exit status.
+
+    A snapshot is taken every `snapshot_interval` blocks (0: none), and the newest `snapshot_keep_recent` stay.
+    """
     log_json_lines()
     try:
-        with Database.open(home, STORES) as database:
-            return uvloop.run(_serve(database, socket))
+        with contextlib.ExitStack() as stack:
+            database = stack.enter_context(Database.open(home, STORES))
+            taker = None
+            if snapshot_interval:
+                taker = stack.enter_context(SnapshotTaker(home, snapshot_interval, snapshot_keep_recent))
+            return uvloop.run(_serve(home, database, taker, socket))
     except StoreError as error:
         _log.error("the state cannot be opened", home=str(home), error=str(error))
         return EXIT_FAILED
@@ -46,12 +56,14 @@ def log_json_lines() -> None:
     )
 
 
-async def _serve(database: Database, socket: Path) -> int:
+async def _serve(home: Path, database: Database, taker: SnapshotTaker | None, socket: Path) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     _log.info("serving", socket=str(socket), height=database.height, app_hash=database.app_hash.hex())
-    ended_well = await Server(Application(database)).serve(socket, stop)
+    application = Application(database, taker)
+    state_sync = StateSync(application, database, snapshot_folder(home))
+    ended_well = await Server(application, state_sync).serve(socket, stop)
     _log.info("stopped", height=database.height)
     return EXIT_OK if ended_well else EXIT_FAILED

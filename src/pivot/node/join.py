@@ -23,13 +23,12 @@ from pivot.node.engine_home import Config, EngineHome, engine_config, two_consen
 from pivot.node.errors import HomeUnusable, SeedUnreachable
 from pivot.node.genesis import block_pause, check_genesis, genesis_sha256, genesis_text
 from pivot.node.join_settings import JoinSettings
-from pivot.node.network_node import application_socket
+from pivot.node.network_node import NODE_FILE, application_socket
 from pivot.node.state_sync import state_sync_section
 
 PRIVATE_FOLDER_MODE = 0o700
 CHECK_TIMEOUT_SECONDS = 20
 MAX_SHOWN_WORDS_CHARACTERS = 300
-NODE_FILE = "node.json"
 OWN_ADDRESSES = ("CONFIG_p2p__laddr", "CONFIG_rpc__laddr")
 """These variables are settings of the joining itself (`p2p`, `rpc`), in which an option wins over them."""
 

@@ -1,6 +1,7 @@
 """The three processes of a network node's chain side, for `pivot node run` and for the devnet alike."""
 
 import hashlib
+import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pivot.node.addresses import parse_address, require_free
 from pivot.node.engine_home import EngineHome
 from pivot.node.supervisor import ProcessSpec
 
+NODE_FILE = "node.json"
+"""In the node's folder: what the application is to do, besides what the chain decides."""
 LONGEST_SOCKET_PATH = 100
 """The system allows 107 bytes for the path of a unix socket."""
 
@@ -67,7 +70,9 @@ def node_groups(settings: NodeSettings) -> list[list[ProcessSpec]]:
     """Engine and application as one group, the gateway as another. Raises TwoConsensusKeys."""
     EngineHome(settings.engine_home).check_one_consensus_key()
     socket = application_socket(settings.home)
-    application = _python("pivot.chain", "--home", str(settings.chain_home), "--socket", str(socket))
+    application = _python(
+        "pivot.chain", "--home", str(settings.chain_home), "--socket", str(socket), *_snapshot_options(settings.home)
+    )
     engine = [str(settings.engine), "start", "--home", str(settings.engine_home)]
     gateway = _python(
         "pivot.chain.gateway",
@@ -88,6 +93,20 @@ def node_groups(settings: NodeSettings) -> list[list[ProcessSpec]]:
             ),
         ],
         [_spec(settings, "gateway", gateway)],
+    ]
+
+
+def _snapshot_options(home: Path) -> list[str]:
+    """What was said about snapshots when the node joined; the environment says it where nothing was."""
+    try:
+        told = json.loads((home / NODE_FILE).read_text())
+    except FileNotFoundError:
+        return []
+    return [
+        "--snapshot-interval",
+        str(told["snapshot_interval"]),
+        "--snapshot-keep-recent",
+        str(told["snapshot_keep_recent"]),
     ]
 
 

@@ -1,7 +1,8 @@
 """The ABCI socket: the engine's four connections on one event loop.
 
 A connection's requests are answered one after the other, in order; answers go out when the engine asks for them (Flush).
-Queries, which only read, run in a thread of their own, so that a long one does not keep the next block waiting.
+Queries, and peers' requests for snapshots, only read; they run in a thread of their own, so that a long one does not keep
+the next block waiting.
 """
 
 import asyncio
@@ -16,9 +17,11 @@ from tendermint.abci import types_pb2 as abci
 from pivot.chain.application import Application
 from pivot.chain.server.dispatch import answers, exception, wrap
 from pivot.chain.server.frames import FrameReader, encode_frame
+from pivot.chain.server.state_sync import StateSync
 
 READ_BYTES = 2**18
 ROWS = "store/"
+READS_OF_FILES = {"list_snapshots", "load_snapshot_chunk"}
 INTERNAL = 1
 """The published code of a fault of the node's own."""
 
@@ -28,9 +31,9 @@ _log = structlog.get_logger("chain")
 class Server:
     """Serves one application. The first failure that is no refusal ends it: a state machine that errs must stop."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, state_sync: StateSync) -> None:
         self._application = application
-        self._answers = answers(application)
+        self._answers = answers(application, state_sync)
         self._queries = ThreadPoolExecutor(1, thread_name_prefix="query")
         self._failed: asyncio.Future[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -91,6 +94,8 @@ class Server:
         question = getattr(request, kind)
         if kind == "query":
             return kind, await self._answer_query(question)
+        if kind in READS_OF_FILES:
+            return kind, await asyncio.get_running_loop().run_in_executor(self._queries, self._answers[kind], question)
         return kind, self._answers[kind](question)
 
     async def _answer_query(self, question: abci.RequestQuery) -> abci.ResponseQuery:

@@ -6,12 +6,13 @@ from typing import Any
 from tendermint.abci import types_pb2 as abci
 
 from pivot.chain.application import Application
+from pivot.chain.server.state_sync import StateSync
 
 Answer = Callable[[Any], Any]
 
 
-def answers(application: Application) -> Mapping[str, Answer]:
-    """What answers each kind of request. There are no snapshots and no vote extensions: none is offered, none accepted."""
+def answers(application: Application, state_sync: StateSync) -> Mapping[str, Answer]:
+    """What answers each kind of request. There are no vote extensions: none is made, none accepted."""
     return {
         "echo": lambda request: abci.ResponseEcho(message=request.message),
         "flush": lambda _: abci.ResponseFlush(),
@@ -23,10 +24,10 @@ def answers(application: Application) -> Mapping[str, Answer]:
         "process_proposal": application.process_proposal,
         "finalize_block": application.finalize_block,
         "commit": application.commit,
-        "list_snapshots": lambda _: abci.ResponseListSnapshots(),
-        "offer_snapshot": lambda _: abci.ResponseOfferSnapshot(result=abci.ResponseOfferSnapshot.REJECT),
-        "load_snapshot_chunk": lambda _: abci.ResponseLoadSnapshotChunk(),
-        "apply_snapshot_chunk": lambda _: abci.ResponseApplySnapshotChunk(result=abci.ResponseApplySnapshotChunk.ABORT),
+        "list_snapshots": state_sync.list_snapshots,
+        "offer_snapshot": state_sync.offer_snapshot,
+        "load_snapshot_chunk": state_sync.load_snapshot_chunk,
+        "apply_snapshot_chunk": state_sync.apply_snapshot_chunk,
         "extend_vote": lambda _: abci.ResponseExtendVote(),
         "verify_vote_extension": lambda request: abci.ResponseVerifyVoteExtension(
             status=abci.ResponseVerifyVoteExtension.REJECT

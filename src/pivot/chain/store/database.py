@@ -36,6 +36,8 @@ from pivot.chain.store.layout import (
     open_tables,
     read_block_row,
 )
+from pivot.chain.store.restoration import Restoration
+from pivot.chain.store.snapshots import Manifest
 from pivot.chain.store.tree import Step, Tree
 
 STORE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -119,6 +121,7 @@ class Database:
         self._by_height = {committed.height: committed}
         self._lock = lock
         self._staged: Staged | None = None
+        self._restoration: Restoration | None = None
 
     @classmethod
     def open(cls, path: Path, stores: Sequence[str]) -> Self:
@@ -206,6 +209,7 @@ class Database:
         """Make the staged block durable, as a whole or not at all. Raises StoreError if none is staged."""
         if self._staged is None:
             raise StoreError("There is no staged block to commit.")
+        self._abandon_restoration()
         block, changes = self._staged
         before = self._committed
         # Readers that see the new rows before this method ends must find the new trees, too.
@@ -225,6 +229,25 @@ class Database:
         self._staged = None
         if block.height % BLOCKS_BETWEEN_READER_CHECKS == 0:
             self._environment.reader_check()
+
+    def restore(self, manifest: Manifest) -> Restoration:
+        """Begin to replace the whole state by that of a snapshot. A second beginning, or a commit, ends the first.
+
+        Raises RefusedSnapshot for stores that this state does not have.
+        """
+        self._abandon_restoration()
+        self._restoration = Restoration(self._environment, self._tables, self._block_table, manifest, self._adopt)
+        return self._restoration
+
+    def _adopt(self, height: int, trees: Mapping[str, Tree]) -> None:
+        before, self._committed = self._committed, Committed.of(height, trees)
+        self._by_height = {before.height: before, height: self._committed}
+        self._staged = None
+
+    def _abandon_restoration(self) -> None:
+        if self._restoration is not None:
+            self._restoration.abort()
+            self._restoration = None
 
     def view(self) -> View:
         """The last committed state, to read; close it (it is a context manager)."""
@@ -258,6 +281,7 @@ class Database:
     def close(self) -> None:
         """Close the files; a staged block is forgotten. Views of this database end, too."""
         self._staged = None
+        self._abandon_restoration()
         self._environment.close()
         if self._lock >= 0:
             os.close(self._lock)

@@ -5,9 +5,11 @@
     ├── StoreInUse      another process already writes this state
     ├── NoStore         there is no state at this place (yet)
     ├── UnknownStore    a store name that was never declared
-    └── RefusedEntry    a key or value that the store does not take
+    ├── RefusedEntry    a key or value that the store does not take
+    └── RefusedSnapshot what somebody sent as a snapshot of the state is none
+        └── RefusedChunk    one chunk of it is damaged; somebody else may have it whole
 
-None of them is an expected failure of a transaction: each is a bug, a broken disk or a wrong configuration.
+None of them is an expected failure of a transaction: each is a bug, a broken disk, a wrong configuration or a peer that lies.
 """
 
 
@@ -37,3 +39,15 @@ class UnknownStore(StoreError):
 
 class RefusedEntry(StoreError):
     """A key or a value outside the limits (see `pivot.chain.store.encoding`)."""
+
+
+class RefusedSnapshot(StoreError):
+    """A snapshot that is not what it claims to be (see `pivot.chain.store.snapshots`)."""
+
+
+class RefusedChunk(RefusedSnapshot):
+    """A chunk that is not the one that the manifest names."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"Chunk {index} of the snapshot {reason}.")
+        self.index = index
