@@ -1,4 +1,8 @@
-"""The API node's ports: bound before anything else starts, served by uvicorn in the node's own event loop."""
+"""The API node's ports: bound before anything else starts, served by uvicorn in the node's own event loop.
+
+uvicorn bounds neither how long nor how large what surrounds a body may be (head, chunk sizes, trailers), nor how long a client may
+take no bytes of its answer; each of these would let a stranger keep connections and memory for ever.
+"""
 
 import asyncio
 import contextlib
@@ -7,6 +11,7 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG = 2_048
 MAX_CONNECTIONS = 4_096
@@ -14,6 +19,12 @@ MAX_CONNECTIONS = 4_096
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5
 """How long answers under way may take once the node is told to end; whole seconds."""
+HEAD_SECONDS = 30.0
+"""A request's head must be whole after this long."""
+MAX_HEAD_BYTES = 64 * 2**10
+"""Of a head; also of what comes between two pieces of a body, and after the last."""
+WRITE_SECONDS = 30.0
+"""A client that has taken no byte of its answer for so long is gone."""
 
 
 class CannotListen(Exception):
@@ -35,6 +46,8 @@ class Listener:
     def __init__(self, app: ASGIApp, bound: socket.socket) -> None:
         config = uvicorn.Config(
             app,
+            http=_Connection,
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -54,6 +67,8 @@ class Listener:
         if self._task is not None:
             self._server.should_exit = True
             await self._task
+            if cut_off := set(self._server.server_state.tasks):  # they still have to let go of what they hold
+                await asyncio.wait(cut_off, timeout=GRACE_SECONDS)
 
 
 class _Server(uvicorn.Server):
@@ -62,3 +77,75 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection that is closed when its client keeps it without need."""
+
+    _beside_bodies = 0
+    """Bytes received since the last byte of a body, or since a message ended."""
+    _head_begun = False
+    _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+    _unwritten = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._beside_bodies += len(data)
+        super().data_received(data)
+        if self._beside_bodies > MAX_HEAD_BYTES:
+            self.transport.abort()
+        elif self._head_timer is None and (self._head_begun or self.cycle is None or self.cycle.response_complete):
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def on_message_begin(self) -> None:
+        self._head_begun = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._beside_bodies = 0
+        self._head_begun = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._beside_bodies = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._beside_bodies = 0
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _watch_writing(self) -> None:
+        self._unwritten = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(WRITE_SECONDS, self._require_written)
+
+    def _require_written(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unwritten:
+            self._watch_writing()
+        else:
+            self.transport.abort()
+
+    def _end_timers(self) -> None:
+        for timer in (self._head_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
