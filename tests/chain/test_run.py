@@ -76,3 +76,38 @@ def test_a_state_in_use_is_refused_with_a_sentence(
     with Database.open(tmp_path, STORES):
         assert command.main() == 1
     assert logged(capfd.readouterr().err) == ["the state cannot be opened"]
+
+
+def test_it_takes_snapshots_if_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(command, "run", lambda *arguments: told.extend(arguments) or 0)
+    monkeypatch.setenv("SNAPSHOT_INTERVAL", "7")
+    monkeypatch.setenv("SNAPSHOT_KEEP_RECENT", "")
+    options = ["pivot.chain", "--home", "h", "--socket", "s"]
+    monkeypatch.setattr("sys.argv", options)
+    command.main()
+    monkeypatch.setattr("sys.argv", [*options, "--snapshot-interval", "0", "--snapshot-keep-recent", "2"])
+    command.main()
+    assert told == [Path("h"), Path("s"), 7, 5, Path("h"), Path("s"), 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SNAPSHOT_INTERVAL", "often"), ("SNAPSHOT_INTERVAL", "-1"), ("SNAPSHOT_KEEP_RECENT", "0")],
+)
+def test_settings_of_snapshots_that_are_no_counts_are_refused(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["pivot.chain", "--home", "h", "--socket", "s"])
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2
+    assert variable.lower().replace("_", "-") in capsys.readouterr().err
+
+
+def test_the_taker_of_snapshots_begins_and_ends_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    thread = after_start(path, FLUSH, terminate=True)
+    assert run(tmp_path / "chain", path, 10, 2) == 0
+    thread.join()

@@ -1,5 +1,6 @@
-"""A node starts only where nobody else listens."""
+"""A node starts only where nobody else listens, and as it was told when it joined."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -8,7 +9,14 @@ import pytest
 from pivot.node.addresses import HostPort, dialled, is_loopback, parse_address
 from pivot.node.engine_home import EngineHome, engine_config
 from pivot.node.errors import PortTaken
-from pivot.node.network_node import LONGEST_SOCKET_PATH, NodeSettings, application_socket, require_free_ports
+from pivot.node.network_node import (
+    LONGEST_SOCKET_PATH,
+    NODE_FILE,
+    NodeSettings,
+    application_socket,
+    node_groups,
+    require_free_ports,
+)
 from tests.e2e.network import free_port
 
 
@@ -64,3 +72,25 @@ def test_addresses_of_either_family_are_read_and_written() -> None:
     assert is_loopback("localhost")
     assert is_loopback("::1")
     assert not is_loopback("node")
+
+
+def test_the_application_takes_snapshots_as_the_node_was_told_when_it_joined(tmp_path: Path) -> None:
+    settings = NodeSettings(home=tmp_path, engine=Path("cometbft"), rpc_url="", grpc="", rest="")
+    home = EngineHome(settings.engine_home)
+    home.write_config(
+        engine_config(
+            moniker="a",
+            abci_socket=tmp_path / "socket",
+            rpc="127.0.0.1:1",
+            p2p="127.0.0.1:2",
+            timeout_commit="1s",
+            peers=[],
+            on_one_machine=True,
+        ),
+        environment={},
+    )
+    (application, _), _ = node_groups(settings)
+    assert "--snapshot-interval" not in application.command
+    (tmp_path / NODE_FILE).write_text(json.dumps({"snapshot_interval": 7, "snapshot_keep_recent": 2}))
+    (application, _), _ = node_groups(settings)
+    assert application.command[-4:] == ["--snapshot-interval", "7", "--snapshot-keep-recent", "2"]

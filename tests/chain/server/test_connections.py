@@ -16,6 +16,10 @@ from tendermint.abci import types_pb2 as abci
 from pivot.chain.server.connections import Server
 from pivot.chain.server.dispatch import answers
 from pivot.chain.server.frames import FrameReader, encode_frame
+from pivot.chain.server.state_sync import StateSync
+from pivot.chain.store.database import Database
+from pivot.chain.store.snapshots import SnapshotFolder
+from pivot.chain.types import STORES
 from tests.chain.chain import Chain, key
 
 ALICE = key("alice")
@@ -52,11 +56,12 @@ class Client:
 class Served:
     """A served chain."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, database: Database, folder: SnapshotFolder) -> None:
         self.path = path
-        self.chain = Chain({ALICE.address: 10})
+        self.chain = Chain({ALICE.address: 10}, store=database)
+        self.state_sync = StateSync(self.chain.application, database, folder)
         self.stop = asyncio.Event()
-        self.task = asyncio.create_task(Server(self.chain.application).serve(path, self.stop))
+        self.task = asyncio.create_task(Server(self.chain.application, self.state_sync).serve(path, self.stop))
 
     async def client(self) -> Client:
         while not self.path.is_socket():
@@ -69,15 +74,16 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     path = tmp_path / "deep" / "application.sock"
     path.parent.mkdir()
     path.write_text("left by a killed process")
-    served = Served(path)
-    yield served
-    served.stop.set()
-    await served.task
+    with Database.open(tmp_path / "chain", STORES) as database:
+        served = Served(path, database, SnapshotFolder(tmp_path / "snapshots"))
+        yield served
+        served.stop.set()
+        await served.task
 
 
 async def test_every_kind_of_request_has_an_answer_of_its_kind(served: Served) -> None:
     kinds = [field.name for field in abci.Request.DESCRIPTOR.oneofs_by_name["value"].fields]
-    assert set(answers(served.chain.application)) == set(kinds)
+    assert set(answers(served.chain.application, served.state_sync)) == set(kinds)
     harmless = [kind for kind in kinds if kind not in {"flush", "init_chain", "finalize_block", "commit"}]
     requests = []
     for kind in harmless:
@@ -108,19 +114,21 @@ async def test_answers_come_in_order_on_several_connections(served: Served) -> N
         client.close()
 
 
-async def test_snapshots_and_vote_extensions_are_neither_offered_nor_taken(served: Served) -> None:
+async def test_false_snapshots_and_vote_extensions_are_not_taken(served: Served) -> None:
     client = await served.client()
     told = await client.ask(
         abci.Request(list_snapshots=abci.RequestListSnapshots()),
-        abci.Request(offer_snapshot=abci.RequestOfferSnapshot()),
+        abci.Request(load_snapshot_chunk=abci.RequestLoadSnapshotChunk(height=1, format=1)),
+        abci.Request(offer_snapshot=abci.RequestOfferSnapshot(snapshot=abci.Snapshot(format=1))),
         abci.Request(apply_snapshot_chunk=abci.RequestApplySnapshotChunk()),
         abci.Request(verify_vote_extension=abci.RequestVerifyVoteExtension(vote_extension=b"x")),
     )
     client.close()
     assert not told[0].list_snapshots.snapshots
-    assert told[1].offer_snapshot.result == abci.ResponseOfferSnapshot.REJECT
-    assert told[2].apply_snapshot_chunk.result == abci.ResponseApplySnapshotChunk.ABORT
-    assert told[3].verify_vote_extension.status == abci.ResponseVerifyVoteExtension.REJECT
+    assert not told[1].load_snapshot_chunk.chunk
+    assert told[2].offer_snapshot.result == abci.ResponseOfferSnapshot.REJECT_SENDER
+    assert told[3].apply_snapshot_chunk.result == abci.ResponseApplySnapshotChunk.ABORT
+    assert told[4].verify_vote_extension.status == abci.ResponseVerifyVoteExtension.REJECT
 
 
 async def test_stopping_ends_open_connections_and_removes_the_socket(served: Served) -> None:

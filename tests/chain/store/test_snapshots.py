@@ -1,5 +1,6 @@
 """Snapshots: what one node writes, another restores, and nothing else."""
 
+import contextlib
 import os
 import random
 import subprocess
@@ -104,7 +105,7 @@ def row(key: bytes, value: bytes) -> bytes:
 
 
 @settings(max_examples=40, deadline=None)
-@given(blocks=st.lists(st.fixed_dictionaries({name: changes for name in STORES}), min_size=1, max_size=3))
+@given(blocks=st.lists(st.fixed_dictionaries(dict.fromkeys(STORES, changes)), min_size=1, max_size=3))
 def test_a_restored_state_is_the_same_state(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[dict[str, Changes]]
 ) -> None:
@@ -285,10 +286,8 @@ def test_a_manifest_out_of_bounds_is_refused(data: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reading_of_a_manifest(data: bytes) -> None:
-    try:
+    with contextlib.suppress(RefusedSnapshot):
         assert Manifest.decode(data).encode() == data
-    except RefusedSnapshot:
-        pass
 
 
 def test_the_newest_snapshots_stay(source: Database, folder: SnapshotFolder) -> None:
