@@ -20,6 +20,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     EpochGroupData,
     HardwareNode,
     HardwareNodes,
+    HashChain,
     Inference,
     MLNodeInfo,
     Model,
@@ -46,7 +47,8 @@ class FakeChain:
     participants: dict[str, Participant] = field(default_factory=dict)
     keys: dict[str, list[bytes]] = field(default_factory=dict)
     duties: dict[int, list[queries.PocDuty]] = field(default_factory=dict)
-    revealed: dict[int, int] = field(default_factory=dict)
+    revealed: dict[int, int | None] = field(default_factory=dict)
+    """Elements by epoch; None where the chain has no commit of the host."""
     settled_epoch: int = 0
     latest: Epoch = field(default_factory=Epoch)
     effective: Epoch = field(default_factory=Epoch)
@@ -66,9 +68,10 @@ class FakeChain:
             case "PocCommits":
                 return queries.QueryPocCommitsResponse(duties=self.duties.get(request.epoch_index, []))
             case "HashChain":
-                answer = queries.QueryHashChainResponse()
-                answer.hash_chain.revealed = self.revealed.get(request.epoch_index, 0)
-                return answer
+                count = self.revealed.get(request.epoch_index, 0)
+                if count is None:
+                    raise NOT_FOUND
+                return queries.QueryHashChainResponse(hash_chain=HashChain(revealed=count))
             case "SettleAmount":
                 if not self.settled_epoch:
                     raise NOT_FOUND

@@ -9,6 +9,12 @@ def test_the_token_is_made_once_and_kept(settings: ApiSettings) -> None:
     assert (settings.home / "callback.token").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_token_of_which_nothing_was_written_is_made_anew(settings: ApiSettings) -> None:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    (settings.home / "callback.token").touch()
+    assert len(callback_token(settings)) > 40
+
+
 def test_a_configured_token_wins(settings: ApiSettings) -> None:
     settings.api.callback_token = "mine"
     assert callback_token(settings) == "mine"

@@ -6,9 +6,9 @@ import pytest
 from pivot.api.database import Database
 from pivot.api.identity import Identity
 from pivot.api.poc.records import SprintRecord, keep_sprint
-from pivot.api.rewards.revealer import Revealer
+from pivot.api.rewards.revealer import Revealer, last_reveal
 from pivot.protocol import hash_chain
-from pivot.protocol.epochs import segment_end
+from pivot.protocol.epochs import SEGMENTS, segment_end
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCommitPoc
 from pivot.protocol.generated.inference.inference.types_pb2 import PocNodeCommit
 from tests.api.fleet.chain import CHAIN_ID, FakeChain, FakeOutbox, FakePhases, epoch, group, until
@@ -59,11 +59,12 @@ async def revealer(
 
 async def blocks_until(phases: FakePhases, height: int, condition: Callable[[], bool]) -> None:
     """Make blocks until it is so."""
+    start = height
     while not condition():
         await phases.at(height)
         await asyncio.sleep(0.01)
         height += 1
-        assert height < MARKS.randomness_freeze
+        assert height < start + 100
 
 
 def revealed(outbox: FakeOutbox) -> list[int]:
@@ -80,7 +81,7 @@ async def test_an_element_is_revealed_when_its_segment_has_ended(
     await until(lambda: revealed(outbox) == [0])
     message = outbox.messages["reveal:1:0"]
     assert message.element == hash_chain.element(CHAIN_ID, 1, identity.address, SECRET, 0)  # type: ignore[attr-defined]
-    assert outbox.deadlines["reveal:1:0"] == MARKS.randomness_freeze
+    assert outbox.deadlines["reveal:1:0"] == last_reveal(MARKS)
     await blocks_until(phases, segment_end(MARKS, 2) + 1, lambda: revealed(outbox) == [0, 1, 2])
 
 
@@ -93,12 +94,50 @@ async def test_missed_elements_are_caught_up_one_after_the_other(
 
 
 @pytest.mark.usefixtures("revealer")
-async def test_nothing_is_revealed_from_the_freeze_on(
+async def test_elements_that_are_left_after_the_freeze_still_prove_their_duties(
     member: FakeChain, outbox: FakeOutbox, phases: FakePhases
 ) -> None:
-    await phases.at(MARKS.randomness_freeze)
+    member.revealed[1] = 3
+    await blocks_until(phases, MARKS.randomness_freeze, lambda: revealed(outbox)[:2] == [3, 4])
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+async def test_the_last_elements_are_revealed_while_the_next_epoch_is_in_force(
+    restarted: bool,
+    member: FakeChain,
+    outbox: FakeOutbox,
+    phases: FakePhases,
+    database: Database,
+    identity: Identity,
+) -> None:
+    revealer = Revealer(database, identity, member, outbox, phases)
+    await revealer.start()
+    member.revealed[1] = SEGMENTS - 2
+    await phases.at(segment_end(MARKS, SEGMENTS - 2))
+    await until(lambda: revealed(outbox) == [SEGMENTS - 2])
+    if restarted:
+        await revealer.close()
+        revealer = Revealer(database, identity, member, outbox, phases)
+        await revealer.start()
+    following = epoch(2, MARKS.next_poc_start)
+    member.latest = member.effective = following
+    switch = following.boundaries.set_new_validators
+    await blocks_until(phases, switch, lambda: revealed(outbox) == [SEGMENTS - 2, SEGMENTS - 1])
+    last = f"reveal:1:{SEGMENTS - 1}"
+    assert outbox.deadlines[last] == switch + following.boundaries.next_poc_start - MARKS.next_poc_start - 1
+    await revealer.close()
+
+
+@pytest.mark.usefixtures("revealer")
+async def test_a_member_whose_commit_the_chain_does_not_have_reveals_nothing(
+    member: FakeChain, outbox: FakeOutbox, phases: FakePhases, caplog: pytest.LogCaptureFixture
+) -> None:
+    member.revealed[1] = None
+    await blocks_until(phases, segment_end(MARKS, 0) + 1, lambda: "has no commit of this host" in caplog.text)
+    asked = member.asked.count("HashChain")
+    await phases.at(segment_end(MARKS, 3) + 1)
+    assert member.asked.count("HashChain") == asked
     assert revealed(outbox) == []
-    assert not member.asked
 
 
 @pytest.mark.usefixtures("revealer")

@@ -2,11 +2,11 @@
 
 import secrets
 
+from pivot.api.private_files import write_private
 from pivot.api.settings import ApiSettings
 
 CALLBACK_PATH = "/v1/poc"
 TOKEN_FILE = "callback.token"  # noqa: S105  a file's name
-PRIVATE_FILE_MODE = 0o600
 TOKEN_BYTES = 32
 
 
@@ -20,8 +20,8 @@ def callback_token(settings: ApiSettings) -> str:
     if settings.api.callback_token:
         return settings.api.callback_token
     path = settings.home / TOKEN_FILE
-    if not path.exists():
-        settings.home.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=PRIVATE_FILE_MODE)
-        path.write_text(secrets.token_urlsafe(TOKEN_BYTES) + "\n")
-    return path.read_text().strip()
+    token = path.read_text().strip() if path.exists() else ""
+    if not token:
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        write_private(path, token)
+    return token

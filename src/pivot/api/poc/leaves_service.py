@@ -1,6 +1,7 @@
 """Handing committed leaves to the checkers that were drawn for this host, and to nobody else."""
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ MAX_TREES = 64
 """Trees kept in memory; building one again takes as long as reading its leaves."""
 VOTE_TYPE = type_url(MsgSubmitPocVotes)
 """Whoever may vote for a checker may ask for leaves in its name."""
+
+log = logging.getLogger(__name__)
 
 
 class LeavesRefused(Exception):
@@ -74,7 +77,9 @@ class LeavesService:
         except LeavesRefused as refusal:
             return JSONResponse({"error": {"message": str(refusal)}}, refusal.status)
         except LedgerError as error:
-            return JSONResponse({"error": {"message": f"the chain: {error}"}}, HTTPStatus.SERVICE_UNAVAILABLE)
+            log.warning("leaves are not served, the chain is away: %s", error)
+            sentence = "this host's chain does not answer"
+            return JSONResponse({"error": {"message": sentence}}, HTTPStatus.SERVICE_UNAVAILABLE)
         return Response(answer.model_dump_json(), media_type="application/json")
 
     async def leaves(self, epoch: int, node_number: int, indices: Sequence[int]) -> list[ServedLeaf]:
@@ -108,8 +113,11 @@ class LeavesService:
         return LeavesAnswer(epoch=epoch, node_number=node_number, leaves=served)
 
     async def _require_checker(self, epoch: int, address: str) -> None:
-        """Only who was drawn for this host may see its leaves; the draw does not change once the commit stands."""
-        if epoch not in self._checkers:
+        """Only who was drawn for this host may see its leaves; the draw does not change once the commit stands.
+
+        Strangers name any epoch: the chain is asked about none but those in which this host has closed its books.
+        """
+        if epoch not in self._checkers and await sprint_record(self._database, epoch) is not None:
             for duty in await poc_duties(self._chain, epoch):
                 if duty.commit.participant == self._address:
                     self._checkers[epoch] = frozenset(duty.checkers)
