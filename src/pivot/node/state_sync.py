@@ -10,6 +10,8 @@ from pivot.node.join_settings import JoinSettings
 
 TRUST_PERIOD = "32h0m0s"
 """Two thirds of the evidence's age: whoever has signed a false header can still be punished for it."""
+DISCOVERY_TIME = "5s"
+"""How long the engine hears its peers before it chooses a snapshot, and between two rounds of asking: its least."""
 FIRST_SERVER = "RPC_SERVER_URL_1"
 SECOND_SERVER = "RPC_SERVER_URL_2"
 
@@ -38,4 +40,5 @@ async def state_sync_section(settings: JoinSettings, http: aiohttp.ClientSession
         "trust_height": height,
         "trust_hash": trusted,
         "trust_period": TRUST_PERIOD,
+        "discovery_time": DISCOVERY_TIME,
     }
