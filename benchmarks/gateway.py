@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import uvicorn
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from pivot.api.http.openai import ChatEndpoint
+from pivot.api.listening import Listener, bind
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol import signing
 from tests.api.inference.engine import FakeEngine, entry
@@ -254,14 +254,10 @@ async def _node(pipe: Connection, engine_port: int, folder: str) -> None:
         host = await stack.enter_async_context(running_host(Path(folder) / "node", chain, [engine]))
         chain.form_group(EPOCH, {host.address: 10})
         chain.balances[DEVELOPER.address] = 10**15
-        config = uvicorn.Config(
-            ChatEndpoint(host.service), host="127.0.0.1", port=0, log_level="warning", lifespan="off", access_log=False
-        )
-        server = uvicorn.Server(config)
-        config.load()
-        server.lifespan = config.lifespan_class(config)
-        await server.startup()
-        pipe.send((server.servers[0].sockets[0].getsockname()[1], host.address))
+        bound = bind("127.0.0.1", 0)
+        listener = Listener(ChatEndpoint(host.service), bound)
+        await listener.start()
+        pipe.send((bound.getsockname()[1], host.address))
         while True:
             while not pipe.poll():
                 await asyncio.sleep(0.01)
@@ -270,7 +266,7 @@ async def _node(pipe: Connection, engine_port: int, folder: str) -> None:
             await host.settled()
             used = resource.getrusage(resource.RUSAGE_SELF)
             pipe.send(used.ru_utime + used.ru_stime)
-        await server.shutdown()
+        await listener.close()
 
 
 def _quantile(values: list[float], share: float) -> float:

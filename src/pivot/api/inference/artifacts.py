@@ -32,7 +32,7 @@ def document(transcript: Transcript, max_tokens: int, seed: int) -> bytes:
         "sampling": {name: request.document[name] for name in SAMPLING if request.document.get(name) is not None},
         "prompt_token_ids": transcript.prompt_token_ids,
         "token_ids": transcript.token_ids,
-        "logprobs": [[each.token, each.logprob, each.top] for each in transcript.positions],
+        "logprobs": transcript.positions,
         "content": transcript.content,
         "finish_reason": transcript.finish_reason,
         "prompt_token_count": transcript.prompt_token_count,

@@ -51,8 +51,9 @@ class Funds:
         left = escrow
         for payer, balance in zip(payers, balances, strict=True):  # no pause from here to the hold
             share = min(left, max(0, balance - self._held.get(payer, 0)))
-            shares[payer] = share
-            left -= share
+            if share:
+                shares[payer] = share
+                left -= share
         if left:
             total, free = sum(balances), escrow - left
             raise InsufficientBalance(

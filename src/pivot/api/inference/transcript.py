@@ -12,14 +12,8 @@ import orjson
 from pivot.api.inference.request import Request
 from pivot.primitives.hashes import sha256
 
-
-@dataclass(frozen=True)
-class Position:
-    """A token of the answer, and what else stood high at its place."""
-
-    token: str
-    logprob: float
-    top: list[tuple[str, float]]
+Position = tuple[str, float, list[tuple[str, float]]]
+"""A token of the answer, its log-probability, and what else stood high at its place. A plain tuple: there is one per token."""
 
 
 @dataclass
@@ -108,7 +102,7 @@ class Transcript:
             entries = logprobs.get("content") or []
             for entry in entries:
                 top = [(each["token"], each["logprob"]) for each in entry["top_logprobs"]]
-                self.positions.append(Position(entry["token"], entry["logprob"], top))
+                self.positions.append((entry["token"], entry["logprob"], top))
             if self.request.wants_logprobs:
                 for entry in entries:
                     entry["top_logprobs"] = entry["top_logprobs"][: self.request.top_logprobs]
