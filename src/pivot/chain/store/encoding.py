@@ -2,7 +2,7 @@
 
 Leaves and inner nodes are encoded as an IAVL tree encodes them, so that published ICS-23 checkers accept our proofs
 under their IAVL specification; the app hash is the simple Merkle root over the stores, which they check under their
-Tendermint specification. Rules: docs/protocol, section "State".
+Tendermint specification. Rules: docs/protocol/state.md, sections 2 and 3.
 
 A key is read as a string of bits in which each byte is `1` followed by its 8 bits and the key's end is `0`. In this
 code, order of bits is order of keys, and no key's code is a prefix of another's.

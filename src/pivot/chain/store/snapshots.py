@@ -114,7 +114,7 @@ class RowReader:
     """Takes the pieces of the stream in order and gives the rows in them."""
 
     def __init__(self, stores: Sequence[StoreRows]) -> None:
-        self._left = [[name, rows] for name, rows in stores if rows]
+        self._left = [store for store in stores if store.rows]
         self._rest = b""
 
     def feed(self, piece: bytes) -> Iterator[tuple[str, list[Row]]]:
@@ -122,14 +122,12 @@ class RowReader:
         data = self._rest + piece
         position = 0
         while self._left:
-            store = self._left[0]
-            rows, position = _rows(data, position, min(store[1], ROWS_AT_ONCE))
+            name, left = self._left[0]
+            rows, position = _rows(data, position, min(left, ROWS_AT_ONCE))
             if not rows:
                 break
-            store[1] -= len(rows)
-            if not store[1]:
-                del self._left[0]
-            yield store[0], rows
+            self._left[:1] = [StoreRows(name, left - len(rows))] if left > len(rows) else []
+            yield name, rows
         self._rest = data[position:]
         if self._rest and not self._left:
             raise RefusedSnapshot(f"{len(self._rest)} bytes follow the last row of the snapshot.")
@@ -137,7 +135,8 @@ class RowReader:
     def require_end(self) -> None:
         """Refuse a stream that ends before its last row. Raises RefusedSnapshot."""
         if self._left:
-            raise RefusedSnapshot(f"The snapshot ends {self._left[0][1]} rows before the end of {self._left[0][0]!r}.")
+            name, left = self._left[0]
+            raise RefusedSnapshot(f"The snapshot ends {left} rows before the end of {name!r}.")
 
 
 def _rows(data: bytes, position: int, most: int) -> tuple[list[Row], int]:
