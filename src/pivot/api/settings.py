@@ -24,7 +24,7 @@ SHORT_NAMES = {"PUBLIC_URL": ("api", "public_url"), "SEED_API_URL": ("chain_node
 """Variables of `config.env` that say the same as `DAPI_SECTION__FIELD`, which wins over them."""
 KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 LOOPBACK = "127.0.0.1"
-DEFAULT_REQUEST_LIMIT = 10 * 2**20
+DEFAULT_REQUEST_LIMIT = 2**20
 LARGEST_PORT = 65_535
 
 
@@ -69,6 +69,7 @@ class HttpSettings(BaseModel):
     allow_private_urls: bool = False
     """Whether other hosts' URLs may lie on loopback or private networks (a devnet)."""
     max_request_bytes: int = Field(default=DEFAULT_REQUEST_LIMIT, gt=0)
+    """Of a request to a model. At most what the chain records as a prompt counts (`request.LONGEST_BODY_BYTES`)."""
 
     @field_validator("api_keys", mode="before")
     @classmethod

@@ -5,6 +5,7 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,7 +19,7 @@ from pivot.api.inference.used_signatures import Role
 from pivot.api.ledger.interface import ChainUnavailable
 from pivot.primitives import keys
 from pivot.protocol import pricing, signing
-from tests.api.inference.network import API_KEY, BLOCK_TIME_NS, MODEL, PRICE, Host, Network, serving
+from tests.api.inference.network import API_KEY, BLOCK_TIME_NS, MODEL, PRICE, Host, Network, running_host, serving
 from tests.vectors import load_vectors
 
 SECOND = 10**9
@@ -84,8 +85,13 @@ async def test_switches_of_the_models_template_are_taken(network: Network) -> No
     assert (await network.post(network.hosts[0], body)).status == 200
 
 
-async def test_a_body_whose_prompt_the_chain_would_not_record_is_refused(network: Network) -> None:
-    assert network.hosts[0].service.max_request_bytes + 64 <= pricing.MAX_TOKENS_PER_REQUEST
+async def test_a_body_whose_prompt_the_chain_would_not_record_is_refused_whatever_the_settings_say(
+    network: Network, tmp_path: Path
+) -> None:
+    longest = pricing.MAX_TOKENS_PER_REQUEST - 64
+    async with running_host(tmp_path / "roomy", network.chain, [], max_request_bytes=10 * 2**20) as host:
+        require_openai_error(await network.post(host, b" " * (longest + 1)), 413)
+        require_openai_error(await network.post(host, b" " * longest), 400)
 
 
 async def test_text_parts_are_taken(network: Network) -> None:

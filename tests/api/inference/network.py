@@ -321,10 +321,11 @@ async def running_network(folder: Path, engines: Sequence[int] = (1, 1)) -> Asyn
 
 
 @asynccontextmanager
-async def running_host(home: Path, chain: FakeChain, engines: list[FakeEngine]) -> AsyncIterator[Host]:
-    settings = ApiSettings(
-        home=home, api=HttpSettings(api_keys=[API_KEY], allow_private_urls=True, max_request_bytes=65_536)
-    )
+async def running_host(
+    home: Path, chain: FakeChain, engines: list[FakeEngine], *, max_request_bytes: int = 65_536
+) -> AsyncIterator[Host]:
+    http_settings = HttpSettings(api_keys=[API_KEY], allow_private_urls=True, max_request_bytes=max_request_bytes)
+    settings = ApiSettings(home=home, api=http_settings)
     identity = Identity.load(home)
     database = connect(f"sqlite+aiosqlite:///{home / 'api.sqlite'}")
     async with database.engine.begin() as connection:

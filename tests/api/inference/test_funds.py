@@ -10,13 +10,12 @@ from pivot.api.inference.market import Market
 from tests.api.inference.network import FakeChain, FakePhases, moment_at
 
 
-def funds(**balances: int) -> tuple[Funds, FakePhases]:
-    phases = FakePhases()
-    return Funds(Market(FakeChain(balances=balances), phases)), phases  # type: ignore[arg-type]  # only balances are asked
+def funds(**balances: int) -> Funds:
+    return Funds(Market(FakeChain(balances=balances), FakePhases()))  # type: ignore[arg-type]  # only balances are asked
 
 
 async def test_payers_pay_in_order_each_what_it_can() -> None:
-    held, _ = funds(developer=10, gateway=5)
+    held = funds(developer=10, gateway=5)
     async with AsyncExitStack() as stack:
         for escrow in (8, 4, 3):
             await stack.enter_async_context(held.held(["developer", "gateway"], escrow, named="they"))
@@ -27,7 +26,7 @@ async def test_payers_pay_in_order_each_what_it_can() -> None:
 
 
 async def test_one_who_does_not_have_to_pay_holds_nothing() -> None:
-    held, _ = funds(developer=10, gateway=5)
+    held = funds(developer=10, gateway=5)
     async with held.held(["developer", "gateway"], 5, named="they"), held.held(["developer", "gateway"], 5, named=""):
         pass
     async with held.held(["gateway"], 5, named="it"):
@@ -35,7 +34,7 @@ async def test_one_who_does_not_have_to_pay_holds_nothing() -> None:
 
 
 async def test_what_was_spent_is_counted_until_blocks_have_passed() -> None:
-    held, phases = funds(developer=10)
+    held = funds(developer=10)
     async with held.held(["developer"], 10, named="it") as hold:
         hold.spent = True
     for blocks in (0, HOLD_BLOCKS - 1):

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 from yarl import URL
 
-from pivot.api.http.body import read_body
+from pivot.api.http.body import Shelf, read_body
 from pivot.api.http.errors import NotFound, Unavailable
 from pivot.api.inference.payload import payload
 
 PREFIX = "/chain-api"
 MAX_BODY_BYTES = 2 * 2**20
+MAX_BODY_BYTES_UNDER_WAY = 64 * 2**20
+"""Of all requests together: anybody may send them."""
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=3)
 PASSED_ON = ("accept", "content-type", "x-cosmos-block-height")
 PASSED_BACK = ("content-type", "x-cosmos-block-height", "grpc-metadata-x-cosmos-block-height")
@@ -26,6 +28,7 @@ class ChainProxy:
     def __init__(self, http: aiohttp.ClientSession, rest_url: str) -> None:
         self._http = http
         self._rest_url = rest_url.rstrip("/")
+        self._shelf = Shelf(MAX_BODY_BYTES_UNDER_WAY)
         self.router = APIRouter()
         self.router.add_api_route(
             PREFIX + "/{path:path}", self.pass_on, methods=["GET", "POST"], include_in_schema=False
@@ -34,7 +37,11 @@ class ChainProxy:
     async def pass_on(self, request: Request) -> Response:
         """One request to the gateway, and its answer."""
         url = self._url(request.scope["raw_path"], request.scope["query_string"])
-        body = await read_body(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES)
+        with self._shelf.place() as take:
+            body = await read_body(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES, take)
+            return await self._answer(request, url, body)
+
+    async def _answer(self, request: Request, url: URL, body: bytes) -> Response:
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         try:
             async with self._http.request(
