@@ -176,3 +176,11 @@ def test_a_failure_that_is_no_refusal_is_raised(chain: Chain, monkeypatch: pytes
     monkeypatch.setattr("pivot.chain.block.process_ante", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         chain.deliver(ALICE, send(ALICE, BOB, 1))
+
+
+def test_a_vote_for_no_block_is_a_signature_too(chain: Chain) -> None:
+    absent, commit, nil = (
+        abci.VoteInfo(validator=abci.Validator(address=bytes([n] * 20)), block_id_flag=n) for n in (1, 2, 3)
+    )
+    request = abci.RequestFinalizeBlock(height=2, decided_last_commit=abci.CommitInfo(votes=[absent, commit, nil]))
+    assert [vote.signed for vote in chain.application._begin(request).last_commit] == [False, True, True]

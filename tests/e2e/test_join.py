@@ -224,13 +224,16 @@ async def registered(network: Network, session: aiohttp.ClientSession, newcomer:
 
 
 async def signs(network: Network, session: aiohttp.ClientSession, consensus_key: str) -> bool:
-    """Whether the last block's commit holds a signature of this key."""
+    """Whether the last complete commit holds a signature of this key."""
     rpc = network.hosts[0]["rpc_url"]
     validators = await get(session, f"{rpc}/validators")
     [address] = [
         each["address"] for each in validators["result"]["validators"] if each["pub_key"]["value"] == consensus_key
     ]
-    commit = await get(session, f"{rpc}/commit")
+    height = int((await get(session, f"{rpc}/status"))["result"]["sync_info"]["latest_block_height"])
+    commit = await get(
+        session, f"{rpc}/commit?height={height - 1}"
+    )  # the last one's signatures are still being gathered
     signatures = commit["result"]["signed_header"]["commit"]["signatures"]
     return any(each["validator_address"] == address and each["signature"] for each in signatures)
 

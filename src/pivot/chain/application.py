@@ -30,7 +30,9 @@ from pivot.protocol.transactions import nanoseconds
 
 NAME = "pivot"
 FIRST_HEIGHT = 1
-BLOCK_ID_FLAG_COMMIT = 2
+BLOCK_ID_FLAG_ABSENT = 1
+"""Any other flag is a signature, also one for no block: the validator's engine runs. Beside a validator that alone decides,
+others often come too late to sign for the block itself."""
 
 
 class Application:
@@ -133,7 +135,7 @@ class Application:
     def _begin(self, request: abci.RequestFinalizeBlock) -> Block:
         state = self._begin_state()
         votes = tuple(
-            CommitVote(vote.validator.address, vote.validator.power, vote.block_id_flag == BLOCK_ID_FLAG_COMMIT)
+            CommitVote(vote.validator.address, vote.validator.power, vote.block_id_flag != BLOCK_ID_FLAG_ABSENT)
             for vote in request.decided_last_commit.votes
         )
         chain_id = params.chain_id(state)
