@@ -19,7 +19,7 @@ from pivot.node.engine import find_engine
 from pivot.node.network_node import application_socket
 from tests.conftest import pivot, tails
 from tests.e2e.network import Network, get, until
-from tests.e2e.test_join import Newcomer, same_state
+from tests.e2e.newcomer import Newcomer, same_state
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 INTERVAL = 40
