@@ -5,7 +5,7 @@ from itertools import islice
 
 from pivot.chain.handlers import QueryHandler, query
 from pivot.chain.modules.auth.state import check_address, public_key
-from pivot.chain.modules.authz.state import grantees
+from pivot.chain.modules.authz.state import check_message_type, grantees
 from pivot.chain.modules.participants.state import HARDWARE, STORE, hardware
 from pivot.chain.pagination import list_page
 from pivot.chain.types import View
@@ -34,6 +34,7 @@ def _grantees(
     view: View, request: query_pb2.QueryGranteesByMessageTypeRequest
 ) -> query_pb2.QueryGranteesByMessageTypeResponse:
     check_address("granter_address", request.granter_address)
+    check_message_type(request.message_type_url)
     granted = islice(
         grantees(view.state, request.granter_address, request.message_type_url, view.time), MAX_GRANTEES_TOLD
     )
