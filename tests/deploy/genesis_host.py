@@ -102,6 +102,7 @@ def _groups(home: Path, plan: Plan, address: str) -> list[list[ProcessSpec]]:
         rpc_url=host.rpc_url,
         grpc=f"{LOOPBACK}:{host.grpc_port}",
         rest=f"{LOOPBACK}:{host.rest_port}",
+        logs=home / "logs",
     )
     api = {
         "DAPI_HOME": str(api_home),

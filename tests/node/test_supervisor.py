@@ -46,6 +46,7 @@ async def test_when_one_of_a_pair_dies_both_are_started_again(tmp_path: Path) ->
     assert api.pid == first[2]
     await supervisor.stop()
     assert not any(alive(pid) for pid in [*first, application.pid, engine.pid])
+    assert (tmp_path / "application.log").read_text() == "ended with exit code -9, starts again in 0.5 s\n"
 
 
 async def test_a_process_that_ignores_the_request_to_end_is_ended(tmp_path: Path, monkeypatch) -> None:
@@ -57,6 +58,17 @@ async def test_a_process_that_ignores_the_request_to_end_is_ended(tmp_path: Path
     pid = supervisor.processes[0].pid
     await supervisor.stop()
     assert not alive(pid)
+
+
+async def test_a_log_is_bounded_while_its_process_runs(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("pivot.node.supervisor.LOG_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("pivot.node.process_log.LARGEST_LOG_BYTES", 1_000)
+    talker = [sys.executable, "-c", "import time\nwhile True: print('x' * 99, flush=True), time.sleep(0.001)"]
+    supervisor = Supervisor([[spec(tmp_path, "talker", talker)]])
+    supervisor.start()
+    await until((tmp_path / "talker.log.2").exists)
+    await supervisor.stop()
+    assert not (tmp_path / "talker.log.3").exists()
 
 
 async def test_a_process_waits_for_what_it_needs(tmp_path: Path) -> None:

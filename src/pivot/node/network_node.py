@@ -28,6 +28,7 @@ class NodeSettings:
     grpc: str
     rest: str
     logs: Path | None = None
+    """Folder of the processes' logs; None: our own standard output."""
     log_prefix: str = ""
     host: int = 0
     engine_waits_for: Callable[[], bool] | None = None
@@ -123,8 +124,8 @@ def _spec(settings: NodeSettings, name: str, command: list[str]) -> ProcessSpec:
     return ProcessSpec(name, command, _log(settings, name), settings.host)
 
 
-def _log(settings: NodeSettings, name: str) -> Path:
-    return (settings.logs or settings.home / "logs") / f"{settings.log_prefix}{name}.log"
+def _log(settings: NodeSettings, name: str) -> Path | None:
+    return settings.logs / f"{settings.log_prefix}{name}.log" if settings.logs else None
 
 
 def _python(*arguments: str) -> list[str]:

@@ -12,10 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pivot.node.process_log import ProcessLog, process_log
+
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_AFTER_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 10.0
+LOG_CHECK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class ProcessSpec:
 
     name: str
     command: Sequence[str]
-    log_file: Path
+    log_file: Path | None
+    """None: our own standard output, each line after the name."""
     host: int = 0
     """Index of the host that it belongs to."""
     environment: dict[str, str] = field(default_factory=dict)
@@ -37,6 +41,7 @@ class ProcessState:
     """What became of one process."""
 
     spec: ProcessSpec
+    log: ProcessLog
     pid: int | None = None
     state: str = "stopped"
     """stopped, starting, running or waiting (for its next start)."""
@@ -50,10 +55,13 @@ class Supervisor:
     def __init__(
         self, groups: Sequence[Sequence[ProcessSpec]], *, on_change: Callable[[], None] = lambda: None
     ) -> None:
-        self._groups = [[ProcessState(spec) for spec in group] for group in groups]
+        self._groups = [
+            [ProcessState(spec, process_log(spec.name, spec.log_file)) for spec in group] for group in groups
+        ]
         self._on_change = on_change
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._bounding: asyncio.Task[None] | None = None
 
     @property
     def processes(self) -> list[ProcessState]:
@@ -62,12 +70,24 @@ class Supervisor:
     def start(self) -> None:
         """Begin; returns at once."""
         self._tasks = [asyncio.create_task(self._keep_running(group)) for group in self._groups]
+        self._bounding = asyncio.create_task(self._bound_logs())
 
     async def stop(self) -> None:
         """Stop every process, last group first, and wait until all have ended."""
         self._stopping.set()
         for task in reversed(self._tasks):
             await task
+        if self._bounding is not None:
+            await self._bounding
+        for state in self.processes:
+            state.log.close()
+
+    async def _bound_logs(self) -> None:
+        while not self._stopping.is_set():
+            for state in self.processes:
+                state.log.bound()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), LOG_CHECK_SECONDS)
 
     async def _keep_running(self, group: list[ProcessState]) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -80,6 +100,7 @@ class Supervisor:
             pause = FIRST_PAUSE_SECONDS if clock() - began > STEADY_AFTER_SECONDS else pause
             for state in group:
                 state.restarts += 1
+                state.log.note(f"ended with exit code {state.last_exit}, starts again in {pause:g} s")
                 self._set(state, "waiting")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
@@ -115,8 +136,7 @@ class Supervisor:
 
     async def _spawn(self, state: ProcessState) -> asyncio.subprocess.Process:
         spec = state.spec
-        spec.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with spec.log_file.open("ab") as log:
+        with state.log.writer() as log:
             process = await asyncio.create_subprocess_exec(
                 *spec.command,
                 stdin=asyncio.subprocess.DEVNULL,
