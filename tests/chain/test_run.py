@@ -13,12 +13,15 @@ import pytest
 import structlog
 
 from pivot.chain import __main__ as command
+from pivot.chain.application import Application
 from pivot.chain.run import run
 from pivot.chain.server.frames import encode_frame
 from pivot.chain.store.database import Database
+from pivot.chain.store.errors import DiskFull
 from pivot.chain.types import STORES
 
 FLUSH = encode_frame(b"\x12\x00")
+EMPTY_COMMIT = encode_frame(b"\x5a\x00")
 EMPTY_FINALIZE_BLOCK = encode_frame(b"\xa2\x01\x00")
 
 
@@ -67,6 +70,23 @@ def test_a_failure_ends_it_with_status_1(tmp_path: Path, capfd: pytest.CaptureFi
     log = capfd.readouterr().err
     assert logged(log) == ["serving", "the application stops", "stopped"]
     assert "Traceback" in log
+
+
+def test_a_full_disk_ends_it_with_a_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit(*_: object) -> None:
+        raise DiskFull(tmp_path)
+
+    monkeypatch.setattr(Application, "commit", commit)
+    path = tmp_path / "a.sock"
+    thread = after_start(path, EMPTY_COMMIT, terminate=False)
+    assert run(tmp_path / "chain", path) == 1
+    thread.join()
+    log = capfd.readouterr().err
+    assert logged(log) == ["serving", "the disk is full"]
+    assert f"The disk of {tmp_path} is full: make room and start again" in log
+    assert "Traceback" not in log
 
 
 def test_a_state_in_use_is_refused_with_a_sentence(

@@ -102,7 +102,6 @@ def test_a_model_that_is_not_cached_is_told_with_the_command(tmp_path: Path) -> 
 
 
 def test_this_machine_is_measured(tmp_path: Path) -> None:
-    assert machine.free_disk(tmp_path / "not" / "there" / "yet") > 0
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:       16384 kB\nMemFree:   1 kB\n")
     assert machine.total_memory(meminfo) == 16 * 2**20

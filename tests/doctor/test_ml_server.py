@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pivot.doctor import machine
+from pivot.doctor import machine, ml_server
 from pivot.doctor.finding import Finding, State
 from pivot.doctor.ml_server import examine
 from pivot.mlnode.settings import MlNodeSettings
@@ -15,7 +15,7 @@ from tests.api.fleet.ml_node import FakeMlNode
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "list_gpus", lambda: [machine.Gpu("H100", 81_559, "565.57.01")])
     monkeypatch.setattr(machine, "total_memory", lambda: 128 * machine.GIB)
-    monkeypatch.setattr(machine, "free_disk", lambda _: 500 * machine.GIB)
+    monkeypatch.setattr(ml_server, "free_bytes", lambda _: 500 * machine.GIB)
 
 
 @pytest.fixture

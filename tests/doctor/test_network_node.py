@@ -89,7 +89,7 @@ class FakeHost:
 async def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeHost]:
     monkeypatch.setattr(machine, "list_gpus", lambda: None)
     monkeypatch.setattr(machine, "total_memory", lambda: 64 * machine.GIB)
-    monkeypatch.setattr(machine, "free_disk", lambda _: 500 * machine.GIB)
+    monkeypatch.setattr(network_node, "free_bytes", lambda _: 500 * machine.GIB)
     monkeypatch.setattr(network_node, "installed_engine", lambda: Path("/usr/bin/cometbft"))
     monkeypatch.setattr(chain_module, "RETRY_PAUSES_SECONDS", (0.0,))
     engine, gateway = FakeEngine(), FakeGateway()

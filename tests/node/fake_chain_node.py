@@ -2,9 +2,11 @@
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -27,6 +29,7 @@ class FakeChainNode:
     chunk_bytes: int = 0
     """0: the genesis fits into one answer."""
     hashes: dict[int, str] = field(default_factory=dict)
+    clock_ahead_s: float = 0.0
     url: str = ""
 
     def app(self) -> web.Application:
@@ -39,13 +42,15 @@ class FakeChainNode:
         return app
 
     async def _status(self, _: web.Request) -> web.Response:
-        return await _answer(
+        answer = await _answer(
             {
                 "node_info": {"network": self.chain_id, "id": self.node_id, "moniker": "seed"},
                 "sync_info": {"latest_block_height": str(self.height), "latest_app_hash": "AA", "catching_up": False},
                 "validator_info": {"pub_key": {"value": base64.b64encode(b"\1" * 32).decode()}, "voting_power": "10"},
             }
         )
+        answer.headers["Date"] = formatdate(time.time() + self.clock_ahead_s, usegmt=True)
+        return answer
 
     async def _peers(self, _: web.Request) -> web.Response:
         return await _answer({"n_peers": "3"})

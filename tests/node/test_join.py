@@ -1,6 +1,7 @@
 """Joining a network, with a chain node in this process and the real engine's judgement of the settings."""
 
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,9 +9,19 @@ from typing import Any
 
 import pytest
 
+from pivot.node import disk
 from pivot.node.engine import find_engine
 from pivot.node.engine_home import EngineHome
-from pivot.node.errors import HomeUnusable, NodeError, PortTaken, SeedRefused, SeedUnreachable, TwoConsensusKeys
+from pivot.node.errors import (
+    ClockOff,
+    DiskNearlyFull,
+    HomeUnusable,
+    NodeError,
+    PortTaken,
+    SeedRefused,
+    SeedUnreachable,
+    TwoConsensusKeys,
+)
 from pivot.node.genesis import block_pause, genesis_sha256
 from pivot.node.join import Joined, join
 from pivot.node.join_settings import JoinSettings
@@ -184,6 +195,32 @@ async def test_a_node_of_one_chain_does_not_become_one_of_another(tmp_path: Path
         with pytest.raises(SeedRefused, match=other.chain_id):
             await joined(tmp_path, other)
     assert engine(tmp_path).config_file.read_text() == before
+
+
+@pytest.mark.parametrize(("ahead_s", "told"), [(180, "behind"), (-180, "ahead of")])
+async def test_a_clock_that_is_off_by_minutes_is_refused_and_a_node_that_has_joined_is_warned(
+    ahead_s: int, told: str, tmp_path: Path, seed: FakeChainNode
+) -> None:
+    sentence = rf"SEED_NODE_RPC_URL: this machine's clock is 1[78]\d s {told} that of {seed.url}: set it by NTP"
+    seed.clock_ahead_s = ahead_s
+    with pytest.raises(ClockOff, match=f"^{sentence}"):
+        await joined(tmp_path / "home", seed)
+    assert not (tmp_path / "home").exists()
+    seed.clock_ahead_s = 5
+    await joined(tmp_path / "home", seed)
+    seed.clock_ahead_s = ahead_s
+    said: list[str] = []
+    await join(settings(tmp_path / "home", seed), find_engine(), {}, said.append)
+    assert re.match(sentence, said[0])
+
+
+async def test_a_disk_that_is_nearly_full_is_refused(
+    tmp_path: Path, seed: FakeChainNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "free_bytes", lambda _: disk.LEAST_FREE_BYTES - 1)
+    with pytest.raises(DiskNearlyFull, match=r"^PIVOT_HOME \(--home\): .*99 MiB free"):
+        await joined(tmp_path / "home", seed)
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize("option", ["p2p", "rpc"])

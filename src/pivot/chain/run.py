@@ -14,7 +14,7 @@ from pivot.chain.application import Application
 from pivot.chain.server.connections import Server
 from pivot.chain.server.state_sync import StateSync
 from pivot.chain.store.database import Database
-from pivot.chain.store.errors import StoreError
+from pivot.chain.store.errors import DiskFull, StoreError
 from pivot.chain.store.snapshot_taker import SnapshotTaker, snapshot_folder
 from pivot.chain.types import STORES
 
@@ -37,6 +37,9 @@ def run(home: Path, socket: Path, snapshot_interval: int = 0, snapshot_keep_rece
             if snapshot_interval:
                 taker = stack.enter_context(SnapshotTaker(home, snapshot_interval, snapshot_keep_recent))
             return uvloop.run(_serve(home, database, taker, socket))
+    except DiskFull as error:
+        _log.error("the disk is full", error=str(error))
+        return EXIT_FAILED
     except StoreError as error:
         _log.error("the state cannot be opened", home=str(home), error=str(error))
         return EXIT_FAILED

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Callable
 from errno import EACCES, EDQUOT, ENOENT, ENOSPC, ENOTDIR, EROFS
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from pivot.cli.output import CommandFailed
 from pivot.mlnode.model_cache import is_model_id
+from pivot.node.disk import free_bytes
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 ROOM_LEFT_BYTES = 2**30
@@ -59,11 +59,10 @@ def pull(repository: str, cache: Path, revision: str, say: Callable[[str], None]
 
 def require_room(repository: str, cache: Path, needed: int) -> None:
     """Raises CommandFailed when the disk of the cache cannot hold so many bytes more."""
-    there = next(folder for folder in (cache.absolute(), *cache.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
+    free = free_bytes(cache)
     if needed and free < needed + ROOM_LEFT_BYTES:
         raise CommandFailed(
-            f"{repository} needs {needed / GIB:.1f} GiB more and 1 GiB to spare, and the disk of {there} has "
+            f"{repository} needs {needed / GIB:.1f} GiB more and 1 GiB to spare, and the disk of {cache} has "
             f"{free / GIB:.1f} GiB free: make room, or choose another folder with --cache-dir"
         )
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from pivot.cli.output import EXIT_USAGE, CommandFailed, Json, print_json, say
+from pivot.node.disk import require_room, watch_room
 from pivot.node.engine import find_engine
 from pivot.node.errors import HomeUnusable, NodeError
 from pivot.node.join import join
@@ -144,7 +144,7 @@ def run_node(
     grpc: Annotated[str, typer.Option(help="host:port of the gRPC queries.")] = "127.0.0.1:9090",
     rest: Annotated[str, typer.Option(help="host:port of the REST queries.")] = "127.0.0.1:1317",
 ) -> None:
-    """Run the three processes and keep them running until SIGINT or SIGTERM."""
+    """Run the three processes and keep them running until SIGINT or SIGTERM, or until the disk is full."""
     home = (home or default_home()).absolute()
     try:
         if not (home / "engine/config/genesis.json").exists():
@@ -157,9 +157,10 @@ def run_node(
         )
         groups = node_groups(settings)
         require_free_ports(settings)
+        require_room(home)
+        asyncio.run(_run(groups, home))
     except NodeError as error:
         raise CommandFailed(str(error)) from error
-    asyncio.run(_run(groups, home / "logs"))
 
 
 @app.command()
@@ -200,13 +201,17 @@ def run_signer(
     os.execv(command[0], command)  # noqa: S606  this process becomes the signer
 
 
-async def _run(groups: list[list[ProcessSpec]], logs: Path) -> None:
+async def _run(groups: list[list[ProcessSpec]], home: Path) -> None:
+    """Raises DiskNearlyFull, after everything has ended."""
     supervisor = Supervisor(groups)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     supervisor.start()
-    sys.stderr.write(f"engine, application and gateway run; their logs are in {logs}\n")
-    await stop.wait()
+    say("engine, application and gateway run")
+    stopped, full = asyncio.create_task(stop.wait()), asyncio.create_task(watch_room(home))
+    await asyncio.wait((stopped, full), return_when=asyncio.FIRST_COMPLETED)
     await supervisor.stop()
+    if full.done():
+        full.result()

@@ -121,12 +121,6 @@ def models_are_cached(models: Iterable[str], own: Path, caches: Sequence[Path]) 
     return ok("models", ", ".join(wanted))
 
 
-def free_disk(folder: Path) -> int:
-    """Bytes free on the disk of a folder, or of where it would be made."""
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free
-
-
 def total_memory(file: Path = MEMORY_FILE) -> int:
     """Bytes of memory of this machine."""
     fields: Mapping[str, str] = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)

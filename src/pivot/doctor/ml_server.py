@@ -10,6 +10,7 @@ from pivot.doctor.ml_nodes import callback_url_answers_from_here
 from pivot.doctor.ports import Port, connects
 from pivot.mlnode.model_cache import cache_folders
 from pivot.mlnode.settings import MlNodeSettings
+from pivot.node.disk import free_bytes
 
 ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=10)
 START = "start it: docker compose up -d"
@@ -25,7 +26,7 @@ async def examine(
 ) -> list[Finding]:
     """All findings. models: those that the node is to serve."""
     cache = cache_folders(environment)[0]
-    findings = [machine.disk_has_room(cache, machine.free_disk(cache))]
+    findings = [machine.disk_has_room(cache, free_bytes(cache))]
     try:
         gpus = machine.list_gpus()
     except machine.DriverBroken as error:

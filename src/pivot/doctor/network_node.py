@@ -26,6 +26,7 @@ from pivot.doctor.finding import Finding, ok, skipped, wrong
 from pivot.doctor.ports import Port, connects
 from pivot.mlnode.model_cache import cache_folders
 from pivot.mlnode.settings import REPOSITORY_MODELS
+from pivot.node.disk import free_bytes
 from pivot.node.engine import ENGINE_VERSION, installed_engine
 from pivot.primitives.addresses import consensus_address
 
@@ -86,7 +87,7 @@ async def examine(settings: ApiSettings, environment: Mapping[str, str], *, befo
 def look_at_machine(facts: Facts) -> list[Finding]:
     """Disk, memory, accelerators, engine."""
     home = facts.settings.home
-    findings = [machine.disk_has_room(home, machine.free_disk(home))]
+    findings = [machine.disk_has_room(home, free_bytes(home))]
     try:
         gpus = machine.list_gpus()
     except machine.DriverBroken as error:

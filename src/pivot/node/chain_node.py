@@ -6,7 +6,10 @@ Everything is asked by GET, so that it also works behind a path of a proxy (`htt
 import base64
 import json
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -32,6 +35,8 @@ class Identity:
     consensus_key: str
     """base64, 32 bytes."""
     voting_power: int
+    clock_ahead_s: float
+    """How far this machine's clock is ahead of that node's at least (negative: behind); 0 where it does not tell."""
 
 
 class ChainNode:
@@ -40,8 +45,10 @@ class ChainNode:
     Raises SeedUnreachable when nobody answers, or no chain node does, and SeedRefused with the node's own sentence.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, name: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, url: str, name: str, now: Callable[[], float] = time.time) -> None:
         self._http = http
+        self._now = now
+        self._clock_ahead_s = 0.0
         self.url = url.rstrip("/")
         self.name = name
 
@@ -58,6 +65,7 @@ class ChainNode:
                 catching_up=sync["catching_up"],
                 consensus_key=validator["pub_key"]["value"],
                 voting_power=int(validator["voting_power"]),
+                clock_ahead_s=self._clock_ahead_s,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._no_chain_node() from error
@@ -114,8 +122,10 @@ class ChainNode:
             raise self._no_chain_node() from error
 
     async def _get(self, method: str, **parameters: str) -> Any:
+        asked = self._now()
         try:
             async with self._http.get(f"{self.url}/{method}", params=parameters, timeout=TIMEOUT) as answer:
+                self._clock_ahead_s = _clock_ahead_s(answer.headers.get("Date", ""), asked, self._now())
                 document = json.loads(await self._read(answer))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             told = str(error) or type(error).__name__
@@ -139,3 +149,14 @@ class ChainNode:
 
     def _no_chain_node(self) -> SeedUnreachable:
         return SeedUnreachable(f"{self.name}: what answers at {self.url} is no chain node")
+
+
+def _clock_ahead_s(told: str, asked: float, answered: float) -> float:
+    """By how much a clock that showed `asked` and `answered` around an answer is ahead of one that wrote `told` (RFC 9110)."""
+    try:
+        second = parsedate_to_datetime(told).timestamp()
+    except ValueError:
+        return 0.0
+    if second > answered:
+        return answered - second
+    return max(0.0, asked - (second + 1))

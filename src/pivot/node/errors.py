@@ -25,6 +25,14 @@ class PortTaken(NodeError):
     """Another process listens where this node would."""
 
 
+class DiskNearlyFull(NodeError):
+    """There is no room for what a node writes."""
+
+
+class ClockOff(NodeError):
+    """The clocks of this machine and of the network differ."""
+
+
 class SeedUnreachable(NodeError):
     """A chain node that was named does not answer, or what answers is no chain node."""
 

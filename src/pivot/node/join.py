@@ -18,9 +18,10 @@ from typing import Any
 import aiohttp
 
 from pivot.node.addresses import is_loopback, require_free
-from pivot.node.chain_node import ChainNode
+from pivot.node.chain_node import ChainNode, Identity
+from pivot.node.disk import require_room
 from pivot.node.engine_home import Config, EngineHome, engine_config, two_consensus_keys
-from pivot.node.errors import HomeUnusable, SeedUnreachable
+from pivot.node.errors import ClockOff, HomeUnusable, SeedUnreachable
 from pivot.node.genesis import block_pause, check_genesis, genesis_sha256, genesis_text
 from pivot.node.join_settings import JoinSettings
 from pivot.node.network_node import NODE_FILE, application_socket
@@ -29,6 +30,8 @@ from pivot.node.state_sync import state_sync_section
 PRIVATE_FOLDER_MODE = 0o700
 CHECK_TIMEOUT_SECONDS = 20
 MAX_SHOWN_WORDS_CHARACTERS = 300
+LARGEST_CLOCK_DIFFERENCE_S = 10.0
+"""Other hosts refuse requests, and developers' clients answers, whose time is off by more."""
 OWN_ADDRESSES = ("CONFIG_p2p__laddr", "CONFIG_rpc__laddr")
 """These variables are settings of the joining itself (`p2p`, `rpc`), in which an option wins over them."""
 
@@ -69,6 +72,7 @@ async def join(
     Raises NodeError; then nothing has changed.
     """
     home = EngineHome(settings.home / "engine")
+    require_room(settings.home)
     known = _known_genesis(home)
     if known is None:
         _require_free_ports(settings)
@@ -110,6 +114,7 @@ async def _ask(
     seed = ChainNode(http, settings.seed_rpc, "SEED_NODE_RPC_URL")
     try:
         identity = await seed.identity()
+        _check_clock(seed, identity, say, new=known is None)
         genesis = await seed.genesis() if known is None else known
         check_genesis(genesis, identity.chain_id, settings.genesis_sha256, seed.name)
         peers = f"{identity.node_id}@{settings.seed_p2p}"
@@ -138,6 +143,22 @@ def _config(settings: JoinSettings, told: _Told) -> Config:
     if told.state_sync:
         config["statesync"] = told.state_sync
     return config
+
+
+def _check_clock(seed: ChainNode, told: Identity, say: Callable[[str], None], *, new: bool) -> None:
+    """Compare this machine's clock with the seed's. A node that has joined before is warned only: the seed may be the one
+    that is off. Raises ClockOff.
+    """
+    if abs(told.clock_ahead_s) <= LARGEST_CLOCK_DIFFERENCE_S:
+        return
+    side = "ahead of" if told.clock_ahead_s > 0 else "behind"
+    sentence = (
+        f"{seed.name}: this machine's clock is {abs(told.clock_ahead_s):.0f} s {side} that of {seed.url}: "
+        "set it by NTP (timedatectl set-ntp true)"
+    )
+    if new:
+        raise ClockOff(sentence)
+    say(sentence)
 
 
 def _known_genesis(home: EngineHome) -> dict[str, Any] | None:

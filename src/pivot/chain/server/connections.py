@@ -18,6 +18,7 @@ from pivot.chain.application import Application
 from pivot.chain.server.dispatch import answers, exception, wrap
 from pivot.chain.server.frames import FrameReader, encode_frame
 from pivot.chain.server.state_sync import StateSync
+from pivot.chain.store.errors import DiskFull
 
 READ_BYTES = 2**18
 ROWS = "store/"
@@ -39,7 +40,10 @@ class Server:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def serve(self, path: Path, stop: asyncio.Event) -> bool:
-        """Serve on this socket until `stop` is set. False when a failure ended it before; it stands in the log."""
+        """Serve on this socket until `stop` is set. False when a failure ended it before; it stands in the log.
+
+        Raises DiskFull, which is no bug: the block was not committed, and will be when there is room again.
+        """
         _remove_socket(path)
         self._failed = asyncio.get_running_loop().create_future()
         listener = await asyncio.start_unix_server(self._connected, path)
@@ -55,7 +59,10 @@ class Server:
             await asyncio.gather(*self._connections, return_exceptions=True)
             self._queries.shutdown()
             _remove_socket(path)
-        return not self._failed.done()
+        if self._failed.done():
+            self._failed.result()
+            return False
+        return True
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -66,6 +73,10 @@ class Server:
             await self._converse(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass
+        except DiskFull as error:
+            writer.write(encode_frame(exception(str(error))))
+            if self._failed is not None and not self._failed.done():
+                self._failed.set_exception(error)
         except Exception as error:  # noqa: BLE001  whatever it is, it is a bug, and ends the process
             _log.exception("the application stops", error=str(error))
             writer.write(encode_frame(exception(f"{type(error).__name__}: {error}")))

@@ -35,6 +35,7 @@ from pivot.chain.store.layout import (
     open_environment,
     open_tables,
     read_block_row,
+    telling_a_full_disk,
 )
 from pivot.chain.store.restoration import Restoration
 from pivot.chain.store.snapshots import Manifest
@@ -130,7 +131,7 @@ class Database:
         Reads all leaf hashes once, in one pass, and compares the app hash that follows from them with the committed one.
         A name in `stores` that is new to the state starts empty and counts from the next block on; one that is missing is refused.
 
-        Raises CorruptStore, StoreInUse, StoreError (names).
+        Raises CorruptStore, DiskFull, StoreInUse, StoreError (names).
         """
         names = check_names(stores)
         path.mkdir(parents=True, exist_ok=True)
@@ -206,7 +207,7 @@ class Database:
         return block.app_hash
 
     def commit(self) -> None:
-        """Make the staged block durable, as a whole or not at all. Raises StoreError if none is staged."""
+        """Make the staged block durable, as a whole or not at all. Raises DiskFull, StoreError if none is staged."""
         if self._staged is None:
             raise StoreError("There is no staged block to commit.")
         self._abandon_restoration()
@@ -214,7 +215,7 @@ class Database:
         before = self._committed
         # Readers that see the new rows before this method ends must find the new trees, too.
         self._by_height = {before.height: before, block.height: block}
-        with self._environment.begin(write=True) as transaction:
+        with telling_a_full_disk(self._environment), self._environment.begin(write=True) as transaction:
             for name, change in changes.items():
                 cursor = transaction.cursor(db=self._tables[name])
                 for key, digest, value in zip(*change, strict=True):
@@ -336,7 +337,7 @@ class ReadOnlyDatabase:
 
 def _prepare(environment: lmdb.Environment, names: tuple[str, ...]) -> tuple[Table, dict[str, Table]]:
     """Make the tables that are not there yet, and the row of height 0, in one transaction."""
-    with environment.begin(write=True) as transaction:
+    with telling_a_full_disk(environment), environment.begin(write=True) as transaction:
         block_table = environment.open_db(BLOCK_TABLE, txn=transaction)
         tables = {name: environment.open_db(name.encode(), txn=transaction) for name in names}
         if transaction.get(BLOCK_KEY, db=block_table) is None:

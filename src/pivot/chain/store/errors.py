@@ -3,6 +3,7 @@
     StoreError
     ├── CorruptStore    what lies on disk is not a state that was committed
     ├── StoreInUse      another process already writes this state
+    ├── DiskFull        there is no room for what is to be written
     ├── NoStore         there is no state at this place (yet)
     ├── UnknownStore    a store name that was never declared
     ├── RefusedEntry    a key or value that the store does not take
@@ -11,6 +12,8 @@
 
 None of them is an expected failure of a transaction: each is a bug, a broken disk, a wrong configuration or a peer that lies.
 """
+
+from pathlib import Path
 
 
 class StoreError(Exception):
@@ -23,6 +26,13 @@ class CorruptStore(StoreError):
 
 class StoreInUse(StoreError):
     """The state is already open for writing."""
+
+
+class DiskFull(StoreError):
+    """No room on the disk. What was committed stays, and is gone on from when there is room again."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(f"The disk of {path} is full: make room and start again; nothing that was committed is lost.")
 
 
 class NoStore(StoreError):

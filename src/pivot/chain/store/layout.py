@@ -4,8 +4,10 @@ Rows of a store are `key -> leaf hash (32 bytes) || value`. The block's row hold
 stores. One LMDB transaction writes all of them, so every committed state is whole, and every reader sees one block.
 """
 
+import shutil
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self, TypeAlias
@@ -13,10 +15,12 @@ from typing import NamedTuple, Self, TypeAlias
 import lmdb
 
 from pivot.chain.store.encoding import HASH_SIZE
-from pivot.chain.store.errors import CorruptStore, NoStore, UnknownStore
+from pivot.chain.store.errors import CorruptStore, DiskFull, NoStore, UnknownStore
 from pivot.chain.store.tree import Leaf, ReadLeaves
 
 MAP_SIZE = 1 << 40  # bytes of address space; the file is sparse and grows with what is in it
+LEAST_FREE_BYTES = 1 << 20
+"""For LMDB's lock file, which it maps into memory: where a page of that finds no room, the system kills the process."""
 MOST_STORES = 64
 MOST_READERS = 512  # snapshots open at one time, in all processes
 
@@ -55,7 +59,9 @@ class BlockRow(NamedTuple):
 
 
 def open_environment(path: Path, *, readonly: bool) -> lmdb.Environment:
-    """Open the LMDB files in this folder. Raises CorruptStore, NoStore."""
+    """Open the LMDB files in this folder. Raises CorruptStore, DiskFull, NoStore."""
+    if not readonly and not _has_room(path):
+        raise DiskFull(path)
     try:
         return lmdb.open(
             str(path),
@@ -70,6 +76,18 @@ def open_environment(path: Path, *, readonly: bool) -> lmdb.Environment:
     except lmdb.Error as error:
         if readonly and not (path / "data.mdb").exists():
             raise NoStore(f"There is no state in {path} yet.") from error
+        raise
+
+
+@contextmanager
+def telling_a_full_disk(environment: lmdb.Environment) -> Iterator[None]:
+    """What is written in the block may find no room. Raises DiskFull."""
+    try:
+        yield
+    except lmdb.Error as error:  # where half a page still found room, LMDB tells of an input/output error
+        path = Path(environment.path())
+        if isinstance(error, lmdb.DiskError) or not _has_room(path):
+            raise DiskFull(path) from error
         raise
 
 
@@ -176,3 +194,7 @@ def leaf_reader(transaction: ReadTransaction, table: Table) -> ReadLeaves:
 
 def _seek(cursor: "lmdb.Cursor[bytes]", start: bytes) -> bool:
     return cursor.set_range(start) if start else cursor.first()
+
+
+def _has_room(path: Path) -> bool:
+    return shutil.disk_usage(path).free >= LEAST_FREE_BYTES

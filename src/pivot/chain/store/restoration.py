@@ -11,7 +11,7 @@ import lmdb
 from pivot.chain.store import encoding, tree
 from pivot.chain.store.encoding import leaf_hash
 from pivot.chain.store.errors import RefusedSnapshot
-from pivot.chain.store.layout import BLOCK_KEY, BlockRow, Table, all_leaves
+from pivot.chain.store.layout import BLOCK_KEY, BlockRow, Table, all_leaves, telling_a_full_disk
 from pivot.chain.store.snapshots import Manifest, RowReader, open_chunk
 from pivot.chain.store.tree import Tree
 
@@ -35,6 +35,7 @@ class Restoration:
         unknown = [store.name for store in manifest.stores if store.name not in tables]
         if unknown:
             raise RefusedSnapshot(f"The snapshot has stores that are not known here: {', '.join(unknown)}.")
+        self._environment = environment
         self._tables = tables
         self._block_table = block_table
         self._adopt = adopt
@@ -57,8 +58,8 @@ class Restoration:
     def write(self, chunk: bytes) -> None:
         """Take the next chunk.
 
-        Raises RefusedChunk for a damaged one, in whose place another may come, and RefusedSnapshot when no chunk can mend
-        the snapshot.
+        Raises RefusedChunk for a damaged one, in whose place another may come, RefusedSnapshot when no chunk can mend the
+        snapshot, and DiskFull.
         """
         if self.complete:
             raise RefusedSnapshot(f"The snapshot has no chunk {self._next}.")
@@ -66,13 +67,14 @@ class Restoration:
         for store, rows in self._rows.feed(piece):
             leaves = [(key, leaf_hash(key, value) + value) for key, value in rows]
             cursor = self._transaction.cursor(db=self._tables[store])
-            _, added = cursor.putmulti(leaves, append=True)
+            with telling_a_full_disk(self._environment):
+                _, added = cursor.putmulti(leaves, append=True)
             if added != len(leaves):
                 raise RefusedSnapshot(f"The keys of {store!r} in the snapshot do not ascend.")
         self._next += 1
 
     def finish(self) -> None:
-        """Let the rows be the committed state. Raises RefusedSnapshot if they do not have the app hash of the manifest."""
+        """Let the rows be the committed state. Raises DiskFull, RefusedSnapshot if they do not have the manifest's app hash."""
         self._rows.require_end()
         names = [store.name for store in self.manifest.stores]
         trees = {name: tree.fold(all_leaves(self._transaction, self._tables[name])) for name in names}
@@ -82,9 +84,10 @@ class Restoration:
             raise RefusedSnapshot(
                 f"The snapshot of height {height} has the app hash {app_hash.hex()}, not {self.manifest.app_hash.hex()}."
             )
-        self._transaction.put(BLOCK_KEY, BlockRow(height, app_hash, tuple(names)).encode(), db=self._block_table)
-        self._adopt(height, trees)  # readers that see the new rows at once must find their trees
-        self._transaction.commit()
+        with telling_a_full_disk(self._environment):
+            self._transaction.put(BLOCK_KEY, BlockRow(height, app_hash, tuple(names)).encode(), db=self._block_table)
+            self._adopt(height, trees)  # readers that see the new rows at once must find their trees
+            self._transaction.commit()
 
     def abort(self) -> None:
         """Forget everything; the committed state is what it was. Does nothing after `finish`."""
