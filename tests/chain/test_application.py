@@ -1,5 +1,6 @@
 """The application as the engine drives it."""
 
+import json
 from pathlib import Path
 
 import cosmpy.protos  # noqa: F401
@@ -184,3 +185,12 @@ def test_a_vote_for_no_block_is_a_signature_too(chain: Chain) -> None:
     )
     request = abci.RequestFinalizeBlock(height=2, decided_last_commit=abci.CommitInfo(votes=[absent, commit, nil]))
     assert [vote.signed for vote in chain.application._begin(request).last_commit] == [False, True, True]
+
+
+def test_a_section_of_the_genesis_that_no_module_takes_is_refused() -> None:
+    request = abci.RequestInitChain()
+    request.CopyFrom(Chain().genesis)
+    document = json.loads(request.app_state_bytes)
+    request.app_state_bytes = json.dumps(document | {"stakng": {}}).encode()
+    with pytest.raises(ValueError, match="stakng"):
+        Application(MemoryDatabase(STORES)).init_chain(request)

@@ -29,7 +29,6 @@ from pivot.chain.types import Block, CommitVote, ValidatorUpdate
 from pivot.protocol.transactions import nanoseconds
 
 NAME = "pivot"
-FIRST_HEIGHT = 1
 BLOCK_ID_FLAG_ABSENT = 1
 """Any other flag is a signature, also one for no block: the validator's engine runs. Beside a validator that alone decides,
 others often come too late to sign for the block itself."""
@@ -57,17 +56,15 @@ class Application:
         )
 
     def init_chain(self, request: abci.RequestInitChain) -> abci.ResponseInitChain:
-        """Make the first state. It becomes durable together with block 1."""
-        if request.initial_height != FIRST_HEIGHT:
-            raise ValueError(
-                f"the genesis begins at height {request.initial_height}; this chain begins at {FIRST_HEIGHT}"
-            )
-        block = Block(self._store.begin(), request.chain_id, 0, nanoseconds(request.time), b"")
+        """Make the first state. It becomes durable together with the first block."""
+        block = Block(
+            self._store.begin(), request.chain_id, request.initial_height - 1, nanoseconds(request.time), b""
+        )
         load_genesis(block, request.app_state_bytes, request.consensus_params)
         self._genesis = block.state.changes()
         self._checking = self._begin_checking()
         return abci.ResponseInitChain(
-            app_hash=self._store.stage(FIRST_HEIGHT, self._genesis),
+            app_hash=self._store.stage(request.initial_height, self._genesis),
             validators=_validator_updates(block.validator_updates),
         )
 

@@ -1,7 +1,16 @@
-"""The first state: each module takes its part of the genesis file's `app_state`."""
+"""The first state: each module takes its part of the genesis file's `app_state`.
+
+There are two kinds of genesis. A *ceremony's* has the section `inference`: the parameters, models and participants with whom a network
+begins. An *export* has the whole state of a chain at one height instead. Both have sections, each for one module: the standard Cosmos
+modules' in their published shape, ours under the module's name. Of a module's `genesis.py`
+
+    begin(block, network)          makes the first rows out of the ceremony's part
+    load(block, section)           takes the module's section
+    export(state) -> section       gives the section that `load` turns into the same rows
+"""
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf import json_format
 from tendermint.types.params_pb2 import ConsensusParams
@@ -20,6 +29,22 @@ from pivot.primitives.canonical_json import dumps
 from pivot.primitives.hashes import sha256
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
 
+CEREMONY = "inference"
+"""The section of a ceremony; an export has none."""
+
+
+class Section(Protocol):
+    """What a module's `genesis.py` has if it has a section of its own."""
+
+    def load(self, block: Block, document: dict[str, Any]) -> None: ...
+
+
+SECTIONS: dict[str, Section] = {
+    "auth": auth,
+    "bank": bank,
+}
+"""By name, in the order in which they are loaded: a module comes after those that its `load` calls."""
+
 
 def genesis_hash(app_state: bytes) -> bytes:
     """SHA-256 of the state as canonical JSON, whatever spaces and order the file has."""
@@ -29,15 +54,28 @@ def genesis_hash(app_state: bytes) -> bytes:
 def load_genesis(block: Block, app_state: bytes, consensus_params: ConsensusParams) -> None:
     """Make the first state out of the genesis file. Raises what its modules raise: a chain does not start with faults."""
     document: dict[str, Any] = json.loads(app_state)
+    if strange := sorted(document.keys() - SECTIONS.keys() - {CEREMONY}):
+        raise ValueError(f"the genesis has sections that no module takes: {', '.join(strange)}")
     name_chain(block.state, block.chain_id, genesis_hash(app_state))
     note_block_time(block.state, block.time)
     set_consensus_params(block.state, consensus_params)
-    network = json_format.ParseDict(document["inference"], GenesisState())
-    params.load(block, network)
-    auth.load(block, document.get("auth", {}))
-    bank.load(block, document.get("bank", {}))
-    models.load(block, network)
-    participants.load(block, network)
-    epochs.load(block, network)
-    members.load(block, network)
-    validators.load(block, network)
+    network = None
+    if CEREMONY in document:
+        network = json_format.ParseDict(document[CEREMONY], GenesisState())
+        params.begin(block, network)
+    for name, module in SECTIONS.items():
+        if name in document:
+            module.load(block, document[name])
+    if network is not None:
+        _begin(block, network)
+
+
+def _begin(block: Block, network: GenesisState) -> None:
+    """The network's own part of a ceremony, after accounts and coins."""
+    if block.height:
+        raise ValueError(f"the genesis begins at height {block.height + 1}; a new network's begins at 1")
+    models.begin(block, network)
+    participants.begin(block, network)
+    epochs.begin(block, network)
+    members.begin(block, network)
+    validators.begin(block, network)

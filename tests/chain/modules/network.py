@@ -138,7 +138,7 @@ class Network:
             ],
         )
         for module in (models_genesis, participants_genesis, epochs_genesis, members_genesis, validators_genesis):
-            module.load(self.block, document)
+            module.begin(self.block, document)
         self.set = self._changed({}, self.block.validator_updates)
         self.sets = [self.set] * 2
         self._next()

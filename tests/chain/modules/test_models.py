@@ -46,4 +46,4 @@ def test_queries_answer_models_and_prices() -> None:
 @pytest.mark.parametrize("ids", [["a", "a"], [""], ["x" * (MAX_MODEL_ID + 1)]])
 def test_a_genesis_with_a_model_that_cannot_be_is_refused(ids: list[str]) -> None:
     with pytest.raises(ValueError, match="the genesis has"):
-        genesis.load(plain_block(), GenesisState(model_list=[Model(id=name) for name in ids]))
+        genesis.begin(plain_block(), GenesisState(model_list=[Model(id=name) for name in ids]))

@@ -26,7 +26,7 @@ def test_a_genesis_with_parameters_that_contradict_each_other_is_refused() -> No
     wrong = preset_params("test")
     wrong.epoch_params.epoch_length = 5
     with pytest.raises(InvalidParameters, match="epoch_length"):
-        genesis.load(plain_block(), GenesisState(params=wrong))
+        genesis.begin(plain_block(), GenesisState(params=wrong))
 
 
 @pytest.mark.parametrize(("price", "fee"), [("", 0), ("0", 0), (str(10**18), 7), ("1", 1), (str(10**18 // 2), 4)])

@@ -493,14 +493,14 @@ def test_the_genesis_names_hosts_with_keys_and_once() -> None:
         participant=Participant(address=DAVE, inference_url="http://dave", validator_key=encoded(consensus_key("dave")))
     )
     network = Network()
-    participants_genesis.load(network.block, GenesisState(participants=[entry]))
+    participants_genesis.begin(network.block, GenesisState(participants=[entry]))
     assert participants.require_participant(network.state, DAVE).index == DAVE
     with pytest.raises(ValueError, match="twice"):
-        participants_genesis.load(network.block, GenesisState(participants=[entry]))
+        participants_genesis.begin(network.block, GenesisState(participants=[entry]))
     for fault in ({"inference_url": ""}, {"validator_key": encoded(bytes(3))}):
         broken = GenesisParticipant()
         broken.CopyFrom(entry)
         for field, value in fault.items():
             setattr(broken.participant, field, value)
         with pytest.raises(ValueError, match="inference_url or a consensus key"):
-            participants_genesis.load(Network().block, GenesisState(participants=[broken]))
+            participants_genesis.begin(Network().block, GenesisState(participants=[broken]))

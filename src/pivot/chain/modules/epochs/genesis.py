@@ -7,7 +7,7 @@ from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisStat
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, EpochBoundaries
 
 
-def load(block: Block, document: GenesisState) -> None:
+def begin(block: Block, document: GenesisState) -> None:
     """Write the record of epoch 0. It has no sprint of its own: all its heights are 0 but that of the first sprint."""
     put(
         block.state,

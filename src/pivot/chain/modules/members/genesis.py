@@ -9,7 +9,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import MLNodeInfo
 from pivot.protocol.poc import split
 
 
-def load(block: Block, document: GenesisState) -> None:
+def begin(block: Block, document: GenesisState) -> None:
     """Write the groups of epoch 0, whose members check the first sprint: the participants with a weight above 0.
 
     Raises ValueError if there are none.

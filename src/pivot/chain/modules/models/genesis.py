@@ -5,7 +5,7 @@ from pivot.chain.types import Block
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
 
 
-def load(block: Block, document: GenesisState) -> None:
+def begin(block: Block, document: GenesisState) -> None:
     """Write the genesis' models. Raises ValueError for an id that cannot be or stands there twice."""
     for record in document.model_list:
         if not 0 < len(record.id.encode()) <= MAX_MODEL_ID:

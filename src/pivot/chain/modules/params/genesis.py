@@ -6,7 +6,7 @@ from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisStat
 from pivot.protocol.parameters import check_params
 
 
-def load(block: Block, document: GenesisState) -> None:
+def begin(block: Block, document: GenesisState) -> None:
     """Take the parameters of the genesis file. Raises InvalidParameters."""
     check_params(document.params)
     set_params(block.state, document.params)

@@ -9,7 +9,7 @@ from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisStat
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant
 
 
-def load(block: Block, document: GenesisState) -> None:
+def begin(block: Block, document: GenesisState) -> None:
     """Write the genesis' participants and their hardware.
 
     Raises ValueError (an address, a participant or a key that cannot be), SdkError and NetworkError as registration does.

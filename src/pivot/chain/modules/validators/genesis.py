@@ -7,7 +7,7 @@ from pivot.primitives.addresses import consensus_address
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
 
 
-def load(block: Block, _: GenesisState) -> None:
+def begin(block: Block, _: GenesisState) -> None:
     """Give the first members their power. The block's updates are the set with which the engine begins."""
     first = electorate(block.state, 0)
     for member in first:
