@@ -13,14 +13,10 @@ from tendermint.abci import types_pb2 as abci
 from tendermint.types.params_pb2 import BlockParams, ConsensusParams
 
 from pivot.chain.application import Application
+from pivot.chain.invariants import INVARIANTS
 from pivot.chain.modules.auth.state import Account, account
-from pivot.chain.modules.bank.invariants import check_supply
 from pivot.chain.modules.bank.state import balance, put_genesis_balance, put_genesis_supply, supply
-from pivot.chain.modules.inferences.invariants import check_escrow, check_records
-from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.params.state import name_chain, set_params
-from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
-from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.registry import QUERIES
 from pivot.chain.store.interface import Snapshot, Store
 from pivot.chain.store.memory import MemoryDatabase
@@ -38,16 +34,6 @@ GENESIS_TIME = 1_700_000_000 * NANOSECONDS
 BLOCK_INTERVAL = 200_000_000
 GENESIS_HASH = bytes(range(32))
 LONE_KEY = hashlib.sha256(b"consensus host").digest()
-
-INVARIANTS = (
-    check_supply,
-    check_escrow,
-    check_records,
-    check_groups,
-    check_consensus_keys,
-    check_node_numbers,
-    check_powers,
-)
 
 
 def key(name: str) -> PrivateKey:

@@ -12,13 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pivot.chain.errors import Rejection
+from pivot.chain.invariants import INVARIANTS
 from pivot.chain.modules.auth.state import check_address
 from pivot.chain.modules.params.state import view_of
 from pivot.chain.registry import MESSAGES, QUERIES
 from pivot.chain.store.database import Database
 from pivot.chain.types import STORES
 from pivot.protocol.messages import pack, signers
-from tests.chain.chain import INVARIANTS, Chain, key, plain_block
+from tests.chain.chain import Chain, key, plain_block
 from tests.chain.test_block import genesis
 
 ADDRESSES = [key(name).address for name in ("alice", "bob", "stranger", "nobody")]

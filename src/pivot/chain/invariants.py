@@ -1,0 +1,21 @@
+"""What holds after every block: one line for each invariant of a module. Tests and the simulation check them all."""
+
+from collections.abc import Callable
+
+from pivot.chain.modules.bank.invariants import check_supply
+from pivot.chain.modules.inferences.invariants import check_escrow, check_records
+from pivot.chain.modules.members.invariants import check_groups
+from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
+from pivot.chain.modules.validators.invariants import check_powers
+from pivot.chain.types import Reader
+
+INVARIANTS: tuple[Callable[[Reader], None], ...] = (
+    check_supply,
+    check_escrow,
+    check_records,
+    check_groups,
+    check_consensus_keys,
+    check_node_numbers,
+    check_powers,
+)
+"""Each raises AssertionError with the rows that contradict each other. Costs grow with the whole state."""
