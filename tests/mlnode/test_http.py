@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from pivot.mlnode import reach
 from pivot.mlnode.http import MAX_BODY_BYTES, management_app
 from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.service import Service
@@ -198,6 +202,60 @@ async def test_an_oversized_body_without_a_length_is_refused(call: Call) -> None
 
     options = {"data": parts(), "headers": {"Content-Type": "application/json"}}
     assert (await call("POST", "/pow/validate", **options))[0] == 413
+
+
+@pytest.mark.parametrize("status", [200, 401, 302, 502])
+async def test_whatever_answers_at_a_call_back_port_is_told_by_its_status_alone(call: Call, status: int) -> None:
+    seen: list[str] = []
+
+    async def health(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        return web.Response(status=status, text="secret", headers={"Location": "/elsewhere"})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", health)
+    async with TestServer(app) as server:
+        url = f"http://{server.host}:{server.port}/prefix/"
+        assert await call("POST", "/callback/try", {"url": url}) == (200, {"status": status, "error": ""})
+    assert seen == ["/prefix/health"]
+
+
+async def test_a_call_back_port_that_cannot_be_reached_is_told_with_the_reason(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, told = await call("POST", "/callback/try", {"url": "http://127.0.0.1:1"})
+    assert (status, told["status"], "Connect" in told["error"]) == (200, 0, True)
+    monkeypatch.setattr(reach, "TRY_TIMEOUT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert await call("POST", "/callback/try", {"url": url}) == (200, {"status": 0, "error": "TimeoutError"})
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x", "file:///etc/passwd", "http://" + "x" * 2_000])
+async def test_what_is_no_url_of_a_call_back_port_is_refused(call: Call, url: str) -> None:
+    status, body = await call("POST", "/callback/try", {"url": url})
+    assert (status, body["detail"][0]["loc"]) == (422, ["body", "url"])
+
+
+async def test_call_back_ports_are_tried_a_few_at_a_time(call: Call) -> None:
+    asked = asyncio.Semaphore(0)
+    may_end = asyncio.Event()
+
+    async def health(_: web.Request) -> web.Response:
+        asked.release()
+        await may_end.wait()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/health", health)
+    async with TestServer(app) as server:
+        body = {"url": f"http://{server.host}:{server.port}"}
+        tries = [asyncio.create_task(call("POST", "/callback/try", body)) for _ in range(reach.MAX_TRIES_AT_A_TIME)]
+        for _ in tries:
+            await asked.acquire()
+        assert (await call("POST", "/callback/try", body))[0] == 429
+        may_end.set()
+        assert [status for status, _ in await asyncio.gather(*tries)] == [200] * len(tries)
 
 
 async def test_unknown_paths_and_methods(call: Call) -> None:

@@ -22,8 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.poc.session import NotValidating
 from pivot.mlnode.poc.verification import TooMuchWaiting
+from pivot.mlnode.reach import TooManyTries, Tries
 from pivot.mlnode.service import ModeConflict, Service, StartInterrupted
 from pivot.protocol.mlnode_api import (
+    CallbackTried,
+    CallbackTry,
     Done,
     Failed,
     InferenceUp,
@@ -47,6 +50,7 @@ _STATUS = {
     StartInterrupted: HTTPStatus.CONFLICT,
     NotValidating: HTTPStatus.BAD_REQUEST,
     TooMuchWaiting: HTTPStatus.TOO_MANY_REQUESTS,
+    TooManyTries: HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 
@@ -84,6 +88,13 @@ def _node_routes(service: Service) -> APIRouter:
         """End whatever runs or is being started."""
         await service.stop()
         return Done()
+
+    tries = Tries()
+
+    @router.post("/callback/try")
+    async def try_callback(wanted: CallbackTry) -> CallbackTried:
+        """Whether this machine reaches a network node's call-back port; whatever the node is doing."""
+        return await tries.reach(wanted.url)
 
     return router
 

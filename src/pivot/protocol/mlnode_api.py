@@ -24,6 +24,7 @@ MAX_IDENTIFIER_LENGTH = 200
 MAX_URL_LENGTH = 2_000
 MAX_TOKEN_LENGTH = 4_000
 MAX_ARGUMENTS = 256
+MAX_ERROR_LENGTH = 1_000
 MAX_EPOCH = 2**63 - 1
 
 _MAX_BASE64_LENGTH = 4 * ((MAX_BATCH_LEAVES * FINGERPRINT_BYTES + 2) // 3)
@@ -34,6 +35,7 @@ Nonce = Annotated[int, Field(ge=0, le=MAX_EPOCH)]
 NodeNumber = Annotated[int, Field(ge=0, le=MAX_NODE_NUMBER)]
 LeafIndex = Annotated[int, Field(ge=0, le=MAX_INDEX)]
 Base64 = Annotated[str, Field(max_length=_MAX_BASE64_LENGTH)]
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH)]
 
 
 class Mode(StrEnum):
@@ -70,7 +72,7 @@ class PowInit(_Payload):
     epoch: Height
     host_address: Identifier
     block_height: Height
-    url: Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH)]
+    url: Url
     """Call-back base; `/generated` or `/validated` is appended."""
     token: Annotated[str, Field(max_length=MAX_TOKEN_LENGTH)] = ""
     """Bearer token for the call-backs; empty for none."""
@@ -96,9 +98,7 @@ class PowInit(_Payload):
     @field_validator("url")
     @classmethod
     def _http_url(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("url must start with http:// or https://")
-        return value.rstrip("/")
+        return require_http_url(value)
 
     @property
     def seed(self) -> bytes:
@@ -180,6 +180,26 @@ class NodeState(_Payload):
     """Why the last activity could not start or ended by itself, in a sentence; absent after a stop on request."""
 
 
+class CallbackTry(_Payload):
+    """Body of `/callback/try`: a call-back base, as in a sprint's `url` without its path."""
+
+    url: Url
+
+    @field_validator("url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        return require_http_url(value)
+
+
+class CallbackTried(_Payload):
+    """Answer of `/callback/try`."""
+
+    status: Annotated[int, Field(ge=0, le=999)] = 0
+    """HTTP status of what answered there; 0 when nobody did."""
+    error: Annotated[str, Field(max_length=MAX_ERROR_LENGTH)] = ""
+    """Why nobody did."""
+
+
 class Done(_Payload):
     """Answer of routes that have nothing else to say."""
 
@@ -220,6 +240,13 @@ class TrainStatus(_Payload):
 
     status: bool
     """Whether a training runs."""
+
+
+def require_http_url(value: str) -> str:
+    """The URL without a slash at its end. Raises ValueError with a sentence for another scheme."""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("url must start with http:// or https://")
+    return value.rstrip("/")
 
 
 def decode_base64(text: str) -> bytes:

@@ -15,6 +15,8 @@ import aiohttp
 from aiohttp import web
 
 from pivot.protocol.mlnode_api import (
+    CallbackTried,
+    CallbackTry,
     GeneratedBatch,
     Mode,
     PowInit,
@@ -50,6 +52,8 @@ class FakeMlNode:
     hangs: set[str] = field(default_factory=set)
     """Paths that do not answer."""
     up_fails: str = ""
+    callback_status: int = 401
+    """What it finds at the call-back port; 0: nobody."""
     silent_checks: bool = False
     """Takes leaves to check and never answers."""
     wrong_distances: int | None = None
@@ -64,6 +68,7 @@ class FakeMlNode:
         app = web.Application(middlewares=[node._gate], client_max_size=2**22)
         app.router.add_get("/api/v1/state", node._state)
         app.router.add_get("/api/v1/pow/status", node._status)
+        app.router.add_post("/api/v1/callback/try", node._try_callback)
         app.router.add_post("/api/v1/stop", node._stop)
         app.router.add_post("/api/v1/inference/up", node._up)
         app.router.add_post("/api/v1/pow/init/generate", node._generate)
@@ -142,6 +147,11 @@ class FakeMlNode:
         assert self.init is not None
         status = {"status": self.pow, "epoch": self.init.epoch, "next_index": self.next_index}
         return web.json_response(status)
+
+    async def _try_callback(self, request: web.Request) -> web.Response:
+        wanted = CallbackTry.model_validate_json(await request.read())
+        error = "" if self.callback_status else f"{wanted.url} is far"
+        return web.json_response(CallbackTried(status=self.callback_status, error=error).model_dump())
 
     async def _stop(self, _: web.Request) -> web.Response:
         self.mode, self.pow, self.init = Mode.STOPPED, PowState.NOT_LOADED, None

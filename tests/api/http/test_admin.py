@@ -91,6 +91,19 @@ async def test_what_the_list_shows_can_be_put_back_without_losing_the_token(admi
         await until(lambda: one.fleet.nodes()[0].reachable)
 
 
+async def test_a_node_tries_the_call_back_url(admin: str, one: Host) -> None:
+    assert (await call("POST", f"{admin}/node1/callback/try"))[0] == 404
+    async with FakeMlNode.running(token="secret", callback_status=0) as node:
+        assert (await call("POST", admin, node.declared(auth_token="secret")))[0] == 200
+        status, told = await call("POST", f"{admin}/node1/callback/try")
+        assert (status, told) == (200, {"status": 0, "error": f"{one.settings.api.poc_callback_url} is far"})
+        node.callback_status = 401
+        assert await call("POST", f"{admin}/node1/callback/try") == (200, {"status": 401, "error": ""})
+        node.refuses["/api/v1/callback/try"] = 404
+        status, refusal = await call("POST", f"{admin}/node1/callback/try")
+        assert (status, "answered 404" in refusal["error"]) == (502, True)
+
+
 async def test_the_state_of_a_node_through_an_epoch(admin: str, one: Host) -> None:
     async def state() -> dict[str, Any]:
         (item,) = (await call("GET", admin))[1]

@@ -7,10 +7,20 @@ from typing import Any, TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from pivot.protocol.mlnode_api import InferenceUp, NodeState, PowInit, PowStatus, ValidateRequest
+from pivot.protocol.mlnode_api import (
+    CallbackTried,
+    CallbackTry,
+    InferenceUp,
+    NodeState,
+    PowInit,
+    PowStatus,
+    ValidateRequest,
+)
 
 LOOK_TIMEOUT_S = 3.0
 """For questions: a node that needs longer is not there."""
+TRY_TIMEOUT_S = 6.0
+"""For a question that the node must ask another: twice as long as it waits itself."""
 COMMAND_TIMEOUT_S = 60.0
 """For commands that start or stop something."""
 INFERENCE_UP_TIMEOUT_S = 1_800.0
@@ -76,6 +86,13 @@ class MlNodeClient:
             return frozenset(str(model["id"]) for model in answer["data"])
         except (TypeError, KeyError):
             raise MlNodeRefused(f"{self.inference_url}/v1/models answered without a list of models") from None
+
+    async def try_callback(self, url: str) -> CallbackTried:
+        """What the node finds at a call-back port."""
+        answer = await self._call(
+            "POST", f"{self.management_url}/api/v1/callback/try", CallbackTry(url=url), TRY_TIMEOUT_S
+        )
+        return _parsed(CallbackTried, answer)
 
     async def stop(self) -> None:
         """End whatever runs."""

@@ -25,7 +25,7 @@ from pivot.api.fleet.registry import RegisteredNode, Registry, UnknownNode
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, Outbox
 from pivot.api.settings import ApiSettings
-from pivot.protocol.mlnode_api import ValidateRequest
+from pivot.protocol.mlnode_api import CallbackTried, ValidateRequest
 
 DRAIN_TIMEOUT_S = 600.0
 """How long a removed node may finish its answers before it is stopped: the longest generation."""
@@ -196,6 +196,13 @@ class HostFleet:
             node.node = await self._registry.set_enabled(node_id, epoch, enabled=enabled)
             node.wake()
         self._hardware.changed()
+
+    async def try_callback(self, node_id: str) -> CallbackTried:
+        """What a node finds at this host's call-back URL. Raises UnknownNode, MlNodeError."""
+        node = self._nodes.get(node_id)
+        if node is None:
+            raise UnknownNode(node_id)
+        return await node.client.try_callback(self._settings.api.poc_callback_url)
 
     def _employ(self, registered: RegisteredNode, *, must_be_told: bool = False) -> None:
         declaration = registered.declaration

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
+from pivot.api.fleet.client import MlNodeError
 from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.fleet import HostFleet
 from pivot.api.fleet.registry import UnknownNode
@@ -17,6 +18,7 @@ from pivot.api.http.plain_errors import answer_refusals
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, LedgerError
 from pivot.api.settings import ApiSettings
+from pivot.protocol.mlnode_api import CallbackTried
 
 MAX_BODY_BYTES = 4 * 2**20
 MAX_BATCH_NODES = 1_000
@@ -39,6 +41,7 @@ def admin_app(settings: ApiSettings, identity: Identity, chain: Chain, fleet: Ho
             InvalidNode: HTTPStatus.BAD_REQUEST,
             UnknownNode: HTTPStatus.NOT_FOUND,
             LedgerError: HTTPStatus.SERVICE_UNAVAILABLE,
+            MlNodeError: HTTPStatus.BAD_GATEWAY,
         },
     )
 
@@ -87,6 +90,11 @@ def admin_app(settings: ApiSettings, identity: Identity, chain: Chain, fleet: Ho
         """Let a node rest from the next sprint on; until then it keeps its duties."""
         await fleet.set_enabled(node_id, enabled=False)
         return {"message": "node disabled successfully", "node_id": node_id}
+
+    @app.post("/admin/v1/nodes/{node_id:path}/callback/try")
+    async def try_callback(node_id: str) -> CallbackTried:
+        """Have a node try the call-back URL; 502 when it cannot be asked."""
+        return await fleet.try_callback(node_id)
 
     return app
 
