@@ -174,6 +174,14 @@ async def get(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         return document
 
 
+async def has_signed(session: aiohttp.ClientSession, rpc_url: str, address: str) -> bool:
+    """Whether the last complete commit holds a signature of the validator; the newest one is still being gathered."""
+    height = int((await get(session, f"{rpc_url}/status"))["result"]["sync_info"]["latest_block_height"])
+    commit = await get(session, f"{rpc_url}/commit?height={height - 1}")
+    signatures = commit["result"]["signed_header"]["commit"]["signatures"]
+    return any(each["validator_address"] == address and each["signature"] for each in signatures)
+
+
 async def until(ask: Callable[[], Awaitable[Found | None]], patience: float = PATIENCE_SECONDS) -> Found:
     """The first answer that is not None (or False)."""
     async with asyncio.timeout(patience):

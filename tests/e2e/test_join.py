@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import pivot, tails
-from tests.e2e.network import Network, get, until
+from tests.e2e.network import Network, get, has_signed, until
 from tests.e2e.newcomer import Newcomer, same_state
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
@@ -151,9 +151,4 @@ async def signs(network: Network, session: aiohttp.ClientSession, consensus_key:
     [address] = [
         each["address"] for each in validators["result"]["validators"] if each["pub_key"]["value"] == consensus_key
     ]
-    height = int((await get(session, f"{rpc}/status"))["result"]["sync_info"]["latest_block_height"])
-    commit = await get(
-        session, f"{rpc}/commit?height={height - 1}"
-    )  # the last one's signatures are still being gathered
-    signatures = commit["result"]["signed_header"]["commit"]["signatures"]
-    return any(each["validator_address"] == address and each["signature"] for each in signatures)
+    return await has_signed(session, rpc, address)
