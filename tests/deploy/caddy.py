@@ -18,7 +18,8 @@ from tests.e2e.network import free_port, until
 
 CADDYFILE = DEPLOY / "join" / "Caddyfile"
 COMPOSE_FILE = DEPLOY / "join" / "docker-compose.proxy.yml"
-VERSION = re.findall(r"image: docker.io/library/caddy:([\d.]+)-", COMPOSE_FILE.read_text())[0]
+[VERSION] = re.findall(r"image: docker.io/library/caddy:([\d.]+)-", COMPOSE_FILE.read_text())
+MODULE = f"github.com/caddyserver/caddy/v2/cmd/caddy@v{VERSION}"
 SERVER_NAME = "localhost"
 START_SECONDS = 30
 
@@ -31,8 +32,7 @@ def find_caddy() -> str | None:
 def why_not() -> str:
     """What keeps the proxy from running here; empty if nothing does."""
     if find_caddy() is None:
-        module = f"github.com/caddyserver/caddy/v2/cmd/caddy@v{VERSION}"
-        return f"caddy is not on this machine: `go install {module}`, or Debian's package caddy"
+        return f"caddy is not on this machine: `go install {MODULE}`, or Debian's package caddy"
     if shutil.which("openssl") is None:
         return "openssl is not on this machine"
     return ""

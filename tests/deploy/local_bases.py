@@ -1,8 +1,8 @@
-"""Make the base images that deploy/docker/Dockerfile names, where no registry of images is reached.
+"""Make the images that deploy/docker/Dockerfile and the proxy's compose file name, where no registry of images is reached.
 
 `python -m tests.deploy.local_bases` (as root; needs podman, debootstrap, Go and Rust): Debian from its packages, Python from
-Debian, Go and Rust from this machine. The images get the names that the Dockerfile asks for, so it builds unchanged with
-`--pull=never`. They stand in for the real bases in tests, nowhere else.
+Debian, Go and Rust from this machine, Caddy from its sources. They get the names that are asked for, so that all is built
+and run unchanged with `--pull=never`. They stand in for the real images in tests, nowhere else.
 """
 
 import re
@@ -12,11 +12,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.deploy.caddy import MODULE as CADDY_MODULE
 from tests.deploy.compose import DEPLOY
+from tests.deploy.images import registries_within_reach
 from tests.deploy.podman import podman
 
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
-BASES = dict(re.findall(r"^ARG (\w+_IMAGE)=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE))
+PROXY = DEPLOY / "join" / "docker-compose.proxy.yml"
+BASES = {
+    **dict(re.findall(r"^ARG (\w+_IMAGE)=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)),
+    "CADDY_IMAGE": re.findall(r"image: (\S+)", PROXY.read_text())[0],
+}
 DEBIAN = "localhost/pivot-test/debian:bookworm"
 PACKAGES = "ca-certificates,python3,python3-venv"
 
@@ -27,6 +33,15 @@ RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc lib
 COPY bin /usr/local/rust/bin
 COPY lib /usr/local/rust/lib
 ENV PATH=/usr/local/rust/bin:$PATH
+"""
+CADDY_RECIPE = f"""FROM {BASES["GO_IMAGE"]} AS sources
+RUN CGO_ENABLED=0 GOBIN=/out go install {CADDY_MODULE}
+FROM {DEBIAN}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libcap2-bin
+COPY --from=sources /out/caddy /usr/bin/caddy
+RUN setcap cap_net_bind_service=+ep /usr/bin/caddy
+WORKDIR /srv
+CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 """
 
 
@@ -46,6 +61,7 @@ def make_bases() -> None:
         ("PYTHON_IMAGE", PYTHON_RECIPE, None),
         ("GO_IMAGE", GO_RECIPE, told_by("go", "env", "GOROOT")),
         ("RUST_IMAGE", RUST_RECIPE, told_by("rustc", "--print", "sysroot")),
+        ("CADDY_IMAGE", CADDY_RECIPE, None),
     ):
         if BASES[name] in missing:
             build(BASES[name], recipe, context)
@@ -68,7 +84,9 @@ def build(image: str, recipe: str, context: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "Dockerfile"
         file.write_text(recipe)
-        podman("build", "--pull=never", "--network=host", "-t", image, "-f", str(file), str(context or folder))
+        with registries_within_reach() as mounts:
+            where = ["-t", image, "-f", str(file), str(context or folder)]
+            podman("build", "--pull=never", "--network=host", *mounts, *where)
 
 
 def told_by(*command: str) -> Path:

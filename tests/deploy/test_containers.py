@@ -1,4 +1,5 @@
-"""A host as the guide has it: images from local bases, `deploy/join` as written, an ML node registered by curl, an answer.
+"""A host as the guide has it: images from local bases, `deploy/join` as written, an ML node registered by curl, an answer;
+its signature under the blocks, its TLS proxy, its logs.
 
 Runs where podman, podman-compose and the base images are (`tests/deploy/local_bases.py` makes these); skips with the reason
 elsewhere.
@@ -10,8 +11,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,13 @@ import pytest
 
 from pivot.devnet.plan import MODEL
 from tests.conftest import tails
+from tests.deploy.caddy import SERVER_NAME, Proxy, make_certificate
 from tests.deploy.compose import DEPLOY, exports
 from tests.deploy.genesis_host import GenesisHost, genesis_host
 from tests.deploy.images import IMAGES, build_image
 from tests.deploy.local_bases import missing_bases
 from tests.deploy.podman import environment, podman
-from tests.e2e.network import Network, get, until
+from tests.e2e.network import Network, get, has_signed, until
 
 JOIN, INFERENCE = DEPLOY / "join", DEPLOY / "inference"
 GUIDE = DEPLOY.parent / "docs" / "hosts" / "ml-nodes.md"
@@ -36,6 +39,10 @@ ML_MANAGEMENT_PORT, ML_INFERENCE_PORT = 8001, 5050
 """8000 and 5000 are the network node's here, on the same machine."""
 API_URL = f"http://{ADDRESS}:8000"
 RPC_URL = "http://127.0.0.1:26657"
+TLS_PORT = 8443
+ACCOUNT = 10_001
+"""User id in all images; it must be able to read the proxy's key."""
+NETWORK_NODE = ("docker-compose.yml", "docker-compose.proxy.yml")
 JOIN_SECONDS = 180
 WEIGHT_SECONDS = 400
 
@@ -74,17 +81,18 @@ def compose(folder: Path, *arguments: str, **variables: str) -> str:
 
 
 @asynccontextmanager
-async def up(folder: Path, file: str, *services: str, **variables: str) -> AsyncIterator[None]:
-    """Services of a compose file; their volumes go with them."""
+async def up(folder: Path, files: Sequence[str], *services: str, **variables: str) -> AsyncIterator[None]:
+    """Services of compose files; their volumes go with them."""
+    named = [word for file in files for word in ("-f", file)]
     try:
-        compose(folder, "-f", file, "up", "-d", *services, **variables)
+        compose(folder, *named, "up", "-d", *services, **variables)
         yield
     finally:
-        compose(folder, "-f", file, "down", "-v", **variables)
+        compose(folder, *named, "down", "-v", **variables)
 
 
-def config_env(seed: GenesisHost) -> dict[str, str]:
-    """The template, filled in as several-machines.md says."""
+def config_env(seed: GenesisHost, certificates: Path) -> dict[str, str]:
+    """The template, filled in as several-machines.md and the quickstart's section on TLS say."""
     return {
         **exports(JOIN / "config.env.template"),
         "KEY_NAME": "joined",
@@ -98,6 +106,9 @@ def config_env(seed: GenesisHost) -> dict[str, str]:
         "CALLBACK_ADDRESS": ADDRESS,
         "DAPI_API__POC_CALLBACK_URL": f"http://{ADDRESS}:9100",
         "DAPI_API__ALLOW_PRIVATE_URLS": "true",
+        "SERVER_NAME": SERVER_NAME,
+        "API_SSL_PORT": str(TLS_PORT),
+        "SSL_CERT_SOURCE": str(certificates),
     }
 
 
@@ -129,11 +140,15 @@ async def test_a_host_of_containers_joins_earns_weight_and_answers(tmp_path: Pat
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http,
         genesis_host(tmp_path, ADDRESS) as seed,
     ):
-        variables = config_env(seed)
-        async with up(JOIN, "docker-compose.yml", "tmkms", "node", "api", **variables):
+        certificate = make_certificate(tmp_path / "tls")
+        for file in certificate.parent.iterdir():
+            os.chown(file, ACCOUNT, ACCOUNT)
+        variables = config_env(seed, certificate.parent)
+        async with up(JOIN, NETWORK_NODE, "tmkms", "node", "api", "proxy", **variables):
             try:
                 await joins(http, seed)
-                await earns_weight_and_answers(http, seed)
+                await earns_weight_and_answers(http, seed, Proxy(TLS_PORT, certificate))
+                tells_what_it_does(variables)
             except BaseException:
                 print(tails(tmp_path), compose(JOIN, "-f", "docker-compose.yml", "logs", "--tail", "40", **variables))  # noqa: T201
                 raise
@@ -160,14 +175,14 @@ async def joins(http: aiohttp.ClientSession, seed: GenesisHost) -> None:
         assert podman("exec", f"pivot_{name}_1", "touch", "/opt/pivot/x", check=False).returncode != 0
 
 
-async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHost) -> None:
-    """An ML node that is registered by the guide's curl line earns weight; the host answers a signed request."""
+async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHost, proxy: Proxy) -> None:
+    """An ML node that is registered by the guide's curl line earns weight; the host signs blocks and answers."""
     ml = {
         "PRIVATE_ADDRESS": ADDRESS,
         "PORT": str(ML_MANAGEMENT_PORT),
         "INFERENCE_PORT": str(ML_INFERENCE_PORT),
     }
-    async with up(INFERENCE, "docker-compose.cpu.yml", **ml):
+    async with up(INFERENCE, ["docker-compose.cpu.yml"], **ml):
 
         async def taken() -> Any:
             told = await asyncio.to_thread(
@@ -189,6 +204,10 @@ async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHos
             return members.get(own, 0) > 0 and len(members) == 2
 
         await until(weight, WEIGHT_SECONDS)
+        validator = (await get(http, f"{RPC_URL}/status"))["result"]["validator_info"]["address"]
+        await until(lambda: has_signed(http, seed.rpc_url, validator), WEIGHT_SECONDS)
+        for container in ("pivot_tmkms_1", "pivot_node_1", "pivot_api_1", "pivot-inference_inference_1"):
+            podman("healthcheck", "run", container)
         network = Network(
             seed.logs.parent,
             {
@@ -203,3 +222,24 @@ async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHos
         assert answer.json["choices"][0]["message"]["content"]
         record = await network.record(http, 0, answer.json["id"])
         assert record["transferred_by"] == own
+        await answers_over_tls(
+            replace(network, contract=network.contract | {"hosts": [{"public_url": proxy.url}]}), proxy, own
+        )
+
+
+async def answers_over_tls(network: Network, proxy: Proxy, own: str) -> None:
+    """The proxy's certificate is believed, and a stream comes through it."""
+    async with proxy.session() as http:
+        assert own in await network.members(http)
+        body = network.chat_body(stream=True)
+        stream = await network.post(http, 0, body, network.signed_headers(body, own))
+        assert (stream.status, stream.content_type.partition(";")[0]) == (200, "text/event-stream"), stream.raw
+        assert stream.events
+
+
+def tells_what_it_does(variables: dict[str, str]) -> None:
+    """`docker compose logs node` has the lines of its processes; no file of them fills the volume."""
+    told = compose(JOIN, "-f", "docker-compose.yml", "logs", "node", **variables)
+    for line in ("engine | ", "committed state", "application | ", "gateway | "):
+        assert line in told, told[-2_000:]
+    assert "logs" not in podman("exec", "pivot_node_1", "ls").stdout.split()

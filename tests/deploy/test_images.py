@@ -1,8 +1,11 @@
 """The Dockerfile: what is pinned, who runs, and that its versions are those that the code was tested with."""
 
 import re
+import runpy
+import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,7 +43,7 @@ def test_every_base_is_pinned_by_its_version(name: str) -> None:
 
 def test_everything_of_python_comes_from_the_lock() -> None:
     syncs = re.findall(r"uv sync (.*)", DOCKERFILE)
-    assert len(syncs) == 4
+    assert len(syncs) == 5
     assert all(options.startswith("--frozen") for options in syncs)
     assert DOCKERFILE.count("pip install") == 1, "uv itself, by its version"
 
@@ -52,9 +55,22 @@ def test_every_image_runs_an_account_without_rights() -> None:
     assert 'ENTRYPOINT ["pivot"]' in STAGES["base"]
 
 
-def test_whatever_listens_has_a_health_check() -> None:
-    for name in ("node", "api", "mlnode"):
+def test_every_image_has_a_health_check() -> None:
+    for name in ("node", "tmkms", "api", "mlnode"):
         assert "HEALTHCHECK" in STAGES[name]
+    assert "FROM mlnode AS mlnode-cpu" in DOCKERFILE
+    assert "FROM mlnode AS mlnode-cuda" in DOCKERFILE
+
+
+def test_the_signer_is_healthy_while_it_is_connected_to_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    health = SimpleNamespace(**runpy.run_path(str(DEPLOY / "docker" / "signer_health.py")))
+    assert f"node:{health.NODE_PORT}" in STAGES["tmkms"]
+    with socket.create_server(("127.0.0.1", 0)) as node:
+        address = node.getsockname()
+        monkeypatch.setitem(health.connected.__globals__, "NODE_PORT", address[1])
+        assert not health.connected()
+        with socket.create_connection(address):
+            assert health.connected()
 
 
 def test_only_what_an_image_needs_reaches_its_build() -> None:

@@ -1,11 +1,20 @@
-"""The node-config presets: the API node's own loader takes them, with the arguments that fit each layout of GPUs."""
+"""The node-config presets: the API node's loader and its Admin API take them, with arguments that fit each layout of GPUs."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from pivot.api.fleet.arguments import combine
 from pivot.api.fleet.fleet import parse_node_config
+from pivot.api.http.admin import admin_app
+from pivot.protocol.generated.inference.inference.types_pb2 import Model
+from tests.api.fleet.chain import FakeChain, FakePhases
+from tests.api.fleet.ml_node import FakeMlNode
+from tests.api.poc.host import host
+from tests.api.serving import serving
 from tests.deploy.compose import DEPLOY
 
 PRESETS = sorted((DEPLOY / "join").glob("node-config*.json"))
@@ -54,6 +63,23 @@ def test_the_empty_preset_declares_nothing() -> None:
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.name)
 def test_a_preset_ends_with_a_line_end(path: Path) -> None:
     assert path.read_text().endswith("]\n")
+
+
+@pytest.mark.parametrize("preset", [pytest.param(json.loads(path.read_text()), id=path.name) for path in PRESETS])
+async def test_the_admin_api_takes_a_preset_as_one_batch(preset: list[dict[str, Any]], tmp_path: Path) -> None:
+    chain = FakeChain(models=[Model(id=SEVEN_B), Model(id=QWQ)])
+    async with (
+        FakeMlNode.running() as inference,
+        host(chain, FakePhases(chain), tmp_path) as one,
+        serving(admin_app(one.settings, one.identity, chain, one.fleet)) as url,
+        aiohttp.ClientSession() as http,
+    ):
+        here = {"host": "127.0.0.1", "inference_port": inference.port, "poc_port": inference.port}
+        declared = [{**node, **here} for node in preset]
+        async with http.post(f"{url}/admin/v1/nodes/batch", json=declared) as answer:
+            taken = await answer.json()
+            assert answer.status == 201, taken
+        assert [{name: node[name] for name in asked} for node, asked in zip(taken, declared, strict=True)] == declared
 
 
 def size(arguments: list[str], name: str) -> int:
