@@ -8,6 +8,7 @@ from pivot.doctor import machine, ml_server
 from pivot.doctor.finding import Finding, State
 from pivot.doctor.ml_server import examine
 from pivot.mlnode.settings import MlNodeSettings
+from pivot.protocol.mlnode_api import Mode
 from tests.api.fleet.ml_node import FakeMlNode
 
 
@@ -20,7 +21,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def node() -> AsyncIterator[FakeMlNode]:
-    async with FakeMlNode.running() as node:
+    async with FakeMlNode.running(mode=Mode.INFERENCE) as node:
         yield node
 
 

@@ -41,6 +41,8 @@ class FakeHost:
     engine: FakeEngine
     nodes: list[dict[str, Any]] = field(default_factory=list)
     admin_status: int = 200
+    tries: dict[str, dict[str, Any] | str] = field(default_factory=lambda: {"node1": {"status": 401}})
+    """What each ML node finds at the call-back URL; a sentence: it cannot be asked."""
     participant: Participant | None = None
     balance: int = 5
     validators: list[str] = field(default_factory=lambda: [SIGNER])
@@ -61,6 +63,13 @@ class FakeHost:
 
     async def listed(self, _: web.Request) -> web.Response:
         return web.json_response(self.nodes, status=self.admin_status)
+
+    async def tried(self, request: web.Request) -> web.Response:
+        assert request.headers.get("Authorization") == ("Bearer s3cret" if self.settings.api.admin_token else None)
+        told = self.tries[request.match_info["id"]]
+        return web.json_response(
+            {"error": told} if isinstance(told, str) else told, status=502 if isinstance(told, str) else 200
+        )
 
     def status(self, _: Any) -> dict[str, Any]:
         now = datetime.fromtimestamp(time.time() - self.seconds_ago, UTC)
@@ -112,6 +121,7 @@ async def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     app = web.Application()
     app.router.add_get("/v1/identity", host.identity)
     app.router.add_get("/admin/v1/nodes", host.listed)
+    app.router.add_post("/admin/v1/nodes/{id}/callback/try", host.tried)
     runner = web.AppRunner(app)
     await runner.setup()
     for _ in range(3):
@@ -162,6 +172,7 @@ async def test_the_hosts_own_keys_tell_who_it_is_and_none_are_made(one: FakeHost
         ({"nodes": [listed("127.0.0.1", models="pivot/tiny-chat", failure="it is gone")]}, "ml node node1"),
         ({"nodes": [listed("10.0.0.5")]}, "callback url"),
         ({"nodes": [listed("127.0.0.1", models="Qwen/Nonesuch")]}, "models"),
+        ({"tries": {"node1": {"status": 0, "error": "no route"}}}, "callback url from node1"),
         ({"admin_status": 401}, "ml nodes"),
     ],
 )
@@ -170,6 +181,34 @@ async def test_each_fault_is_told(one: FakeHost, fault: dict[str, Any], check: s
     for name, value in fault.items():
         setattr(one, name, value)
     assert list(await one.wrong()) == [check]
+
+
+async def test_every_ml_node_is_asked_whether_it_reaches_the_callback_url(one: FakeHost) -> None:
+    one.settings.api.admin_token = "s3cret"
+    one.nodes = [listed("127.0.0.1", models="pivot/tiny-chat", node_id=node_id) for node_id in ("a/b", "old", "c")]
+    one.tries = {"a/b": {"status": 401}, "old": "it answered 404", "c": {"status": 0, "error": "no route to host"}}
+    found = await one.findings()
+    told = {name: found[f"callback url from {name}"] for name in one.tries}
+    assert {name: finding.state for name, finding in told.items()} == {
+        "a/b": State.OK,
+        "old": State.SKIPPED,
+        "c": State.WRONG,
+    }
+    assert "no route to host" in told["c"].found
+    assert "`pivot doctor --ml-node --callback-url" in told["old"].found
+    del one.tries["c"]  # the Admin API fails
+    assert (await one.findings())["callback url from c"].state is State.SKIPPED
+
+
+async def test_a_published_address_that_a_container_cannot_reach_is_not_called_wrong(one: FakeHost) -> None:
+    """RFC 5737: an address that nobody has, as that of the machine around a container is none inside it."""
+    one.settings.api.public_url = "http://192.0.2.1:8000"
+    one.settings.api.poc_callback_url = "http://192.0.2.1:9100"
+    found = await one.findings(P2P_EXTERNAL_ADDRESS="tcp://192.0.2.1:5000")
+    for check in ("public url", "callback url", "p2p"):
+        assert found[check].state is State.SKIPPED
+        assert "cannot be tried from here" in found[check].found
+    assert found["callback url from node1"].state is State.OK
 
 
 async def test_a_host_without_weight_signs_nothing_and_that_is_well(one: FakeHost) -> None:

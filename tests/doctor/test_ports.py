@@ -39,17 +39,26 @@ def test_an_rpc_may_be_open_but_is_told() -> None:
 
 
 def test_peers_must_be_told_an_address_that_answers() -> None:
-    assert ports.peers_can_dial("", connects=False).state is State.WARNING
-    assert ports.peers_can_dial("tcp://host.example:5000", connects=False).state is State.WRONG
-    assert ports.peers_can_dial("tcp://host.example:5000", connects=True).state is State.OK
+    def state(address: str, *, connects: bool, elsewhere: bool) -> State:
+        return ports.peers_can_dial(address, connects=connects, elsewhere=elsewhere).state
+
+    assert state("", connects=False, elsewhere=False) is State.WARNING
+    assert state("tcp://host.example:5000", connects=False, elsewhere=False) is State.WRONG
+    assert state("tcp://host.example:5000", connects=False, elsewhere=True) is State.SKIPPED
+    assert state("tcp://host.example:5000", connects=True, elsewhere=True) is State.OK
 
 
 def test_the_public_url_leads_to_this_host_and_others_can_follow_it() -> None:
     url = "http://host.example:8000"
-    assert ports.public_url_leads_here(url, None, "gonka1me").state is State.WRONG
-    assert ports.public_url_leads_here(url, "gonka1other", "gonka1me").state is State.WRONG
-    assert ports.public_url_leads_here(url, "gonka1me", "gonka1me").state is State.OK
-    assert ports.public_url_leads_here(url, "gonka1me", None).state is State.OK
+
+    def state(told: str | None, own: str | None, *, elsewhere: bool = False) -> State:
+        return ports.public_url_leads_here(url, told, own, elsewhere=elsewhere).state
+
+    assert state(None, "gonka1me") is State.WRONG
+    assert state(None, "gonka1me", elsewhere=True) is State.SKIPPED
+    assert state("gonka1other", "gonka1me", elsewhere=True) is State.WRONG
+    assert state("gonka1me", "gonka1me") is State.OK
+    assert state("gonka1me", None) is State.OK
     assert ports.public_url_is_no_loopback(url, loopback=True, on_purpose=False).state is State.WRONG
     assert ports.public_url_is_no_loopback(url, loopback=True, on_purpose=True).state is State.OK
     assert ports.public_url_is_no_loopback(url, loopback=False, on_purpose=False).state is State.OK
@@ -71,6 +80,14 @@ async def test_connections_are_tried() -> None:
 )
 async def test_public_addresses(host: str, public: bool) -> None:
     assert await ports.is_public(host) is public
+
+
+@pytest.mark.parametrize(
+    ("host", "elsewhere"),
+    [("127.0.0.1", False), ("::1", False), ("localhost", False), ("192.0.2.1", True), ("no-such.invalid", False)],
+)
+async def test_addresses_that_are_not_this_machines(host: str, elsewhere: bool) -> None:
+    assert await ports.is_elsewhere(host) is elsewhere
 
 
 def test_where_a_port_is_reached() -> None:

@@ -2,12 +2,19 @@
 
 import ipaddress
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 from pivot.doctor.finding import Finding, ok, skipped, warning, wrong
+from pivot.protocol.mlnode_api import CallbackTried
 
 LOCAL_NAMES = ("localhost", "ip6-localhost")
+NOBODY_BEHIND = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+OPEN_CALLBACK = (
+    "open the network node's call-back port (CALLBACK_ADDRESS, 9100) to the ML node, and check DAPI_API__POC_CALLBACK_URL: "
+    "until then no proof of compute arrives"
+)
 ADD = "`pivot admin nodes add` adds one"
 
 
@@ -32,10 +39,10 @@ def ml_node_works(item: dict[str, Any]) -> Finding:
     return ok(check, f"{state['current_status']}, {', '.join(node['models'])}")
 
 
-def callback_url_can_be_reached(url: str, hosts: Sequence[str], *, answers: bool) -> Finding:
+def callback_url_can_be_reached(url: str, hosts: Sequence[str], *, answers: bool, elsewhere: bool) -> Finding:
     """ML nodes send their proofs to the call-back URL; this machine can try it, and see that it is no loopback for others.
 
-    hosts: of the ML nodes, as declared. Whether each ML node reaches it is told by `pivot doctor --ml-node` on its server.
+    hosts: of the ML nodes, as declared. elsewhere: the URL's host is no address of this machine.
     """
     remote = sorted({host for host in hosts if not is_loopback(host)})
     if is_loopback(url) and remote:
@@ -43,26 +50,42 @@ def callback_url_can_be_reached(url: str, hosts: Sequence[str], *, answers: bool
         return wrong(
             "callback url", f"{url} leads ML nodes on other machines ({', '.join(remote)}) to themselves", remedy
         )
+    if not answers and elsewhere:
+        return skipped("callback url", f"{url} cannot be tried from here, as it is no address of this machine")
     if not answers:
         remedy = "check DAPI_API__POC_CALLBACK_URL, and CALLBACK_ADDRESS, on which the port is published"
         return wrong("callback url", f"nobody answers at {url}", remedy)
-    if remote:
-        return ok(
-            "callback url", f"{url} answers here; `pivot doctor --ml-node` on the other servers tries it from there"
+    return ok("callback url", f"{url} answers this machine")
+
+
+def callback_url_answers_ml_node(node_id: str, url: str, tried: CallbackTried | str) -> Finding:
+    """What an ML node has found at the call-back URL, or why it could not be asked."""
+    if isinstance(tried, str):
+        return skipped(
+            f"callback url from {node_id}",
+            f"{tried}; `pivot doctor --ml-node --callback-url {url}` on its server tells",
         )
-    return ok("callback url", f"{url} answers")
+    if fault := _fault(tried):
+        return wrong(f"callback url from {node_id}", f"{url}: {fault}", OPEN_CALLBACK)
+    return ok(f"callback url from {node_id}", f"{url} answers it")
 
 
-def callback_url_answers_from_here(url: str, status: int | None) -> Finding:
-    """On an ML node's server: the network node's call-back port can be reached. status: of the answer, None for none."""
-    if not url:
+def callback_url_answers_from_here(url: str, tried: CallbackTried | None) -> Finding:
+    """On an ML node's server: what it finds at the network node's call-back URL. None: the URL is not known."""
+    if tried is None:
         return skipped(
             "callback url", "give --callback-url, the network node's DAPI_API__POC_CALLBACK_URL, to try it from here"
         )
-    if status is None:
-        remedy = "open the network node's port 9100 to this machine; no proof of compute reaches it until then"
-        return wrong("callback url", f"{url} cannot be reached from this machine", remedy)
+    if fault := _fault(tried):
+        return wrong("callback url", f"{url} cannot be reached from this machine: {fault}", OPEN_CALLBACK)
     return ok("callback url", f"{url} answers this machine")
+
+
+def _fault(tried: CallbackTried) -> str:
+    """Why nobody has answered; empty when somebody has. A proxy's complaint that nobody stands behind it is no answer."""
+    if not tried.status:
+        return tried.error or "nobody answers"
+    return f"a proxy answers {tried.status}" if tried.status in NOBODY_BEHIND else ""
 
 
 def is_loopback(host_or_url: str) -> bool:

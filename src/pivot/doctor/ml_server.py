@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-import aiohttp
-
 from pivot.doctor import machine, ports
 from pivot.doctor.finding import Finding
 from pivot.doctor.ml_nodes import callback_url_answers_from_here
 from pivot.doctor.ports import Port, connects
 from pivot.mlnode.model_cache import cache_folders
+from pivot.mlnode.reach import reach
 from pivot.mlnode.settings import MlNodeSettings
 from pivot.node.disk import free_bytes
 
-ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=10)
 START = "start it: docker compose up -d"
 
 
@@ -48,16 +46,6 @@ async def examine(
         ]
     else:
         findings.append(ports.port_answers(management, listens=taken, remedy=START))
-    findings.append(callback_url_answers_from_here(callback_url, await _status_of(callback_url)))
+    tried = await reach(callback_url) if callback_url else None
+    findings.append(callback_url_answers_from_here(callback_url, tried))
     return findings
-
-
-async def _status_of(url: str) -> int | None:
-    """The status of whatever answers; any will do, the port has no route for a look."""
-    if not url:
-        return None
-    try:
-        async with aiohttp.ClientSession(timeout=ANSWER_TIMEOUT) as http, http.get(url) as answer:
-            return answer.status
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-        return None

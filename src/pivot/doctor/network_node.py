@@ -1,5 +1,6 @@
 """A network node looked at from its own machine, or from inside the container of its API node."""
 
+import asyncio
 import base64
 import json
 import time
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 
@@ -29,6 +30,7 @@ from pivot.mlnode.settings import REPOSITORY_MODELS
 from pivot.node.disk import free_bytes
 from pivot.node.engine import ENGINE_VERSION, installed_engine
 from pivot.primitives.addresses import consensus_address
+from pivot.protocol.mlnode_api import CallbackTried
 
 ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=10)
 LOOKED_AT_BLOCKS = 5
@@ -59,6 +61,16 @@ class Facts:
     def rpc_port(self) -> Port:
         host, number = _address(self.settings.chain_node.url)
         return Port("the chain node's RPC", host, number)
+
+    @property
+    def nodes_url(self) -> str:
+        """The Admin API's list of ML nodes."""
+        return f"{self.ports[2].url}/admin/v1/nodes"
+
+    @property
+    def admin_headers(self) -> dict[str, str]:
+        token = self.settings.api.admin_token
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     @property
     def public_host(self) -> str:
@@ -134,10 +146,12 @@ async def look_at_ports(facts: Facts, address: str | None) -> list[Finding]:
     open_outside = public and await connects(host, facts.rpc_port.number)
     findings.append(ports.rpc_is_closed_to_the_public(facts.rpc_port, host, public=public, connects=open_outside))
     url = facts.settings.api.public_url
-    findings.append(ports.public_url_leads_here(url, await _told_address(facts, url), address))
+    told, elsewhere = await _told_address(facts, url), await ports.is_elsewhere(host)
+    findings.append(ports.public_url_leads_here(url, told, address, elsewhere=elsewhere))
     peers = facts.environment.get("P2P_EXTERNAL_ADDRESS", "")
     answers = bool(peers) and await connects(*_address(peers))
-    findings.append(ports.peers_can_dial(peers, connects=answers))
+    elsewhere = await ports.is_elsewhere(_address(peers)[0])
+    findings.append(ports.peers_can_dial(peers, connects=answers, elsewhere=elsewhere))
     return findings
 
 
@@ -161,16 +175,20 @@ async def look_at_chain(facts: Facts, address: str | None, own: Identity | None)
 
 
 async def look_at_ml_nodes(facts: Facts, listed: list[dict[str, Any]] | str) -> list[Finding]:
-    """Each ML node's state, and the URL at which they call back. listed: the Admin API's list, or why there is none."""
+    """Each ML node's state, and the URL at which they call back, tried from each. listed: as of `_listed_nodes`."""
     if isinstance(listed, str):
         return [wrong("ml nodes", listed, chain.START)]
     url = facts.settings.api.poc_callback_url
     hosts = [item["node"]["host"] for item in listed]
     here = [model for item in listed if ml_nodes.is_loopback(item["node"]["host"]) for model in item["node"]["models"]]
+    answers, elsewhere = await connects(*_address(url)), await ports.is_elsewhere(_address(url)[0])
+    ids = [str(item["node"]["id"]) for item in listed]
+    tried = await asyncio.gather(*(_tried_callback(facts, node_id) for node_id in ids))
     return [
         ml_nodes.ml_nodes_are_registered(listed),
         *(ml_nodes.ml_node_works(item) for item in listed),
-        ml_nodes.callback_url_can_be_reached(url, hosts, answers=await connects(*_address(url))),
+        ml_nodes.callback_url_can_be_reached(url, hosts, answers=answers, elsewhere=elsewhere),
+        *(ml_nodes.callback_url_answers_ml_node(each, url, told) for each, told in zip(ids, tried, strict=True)),
         _models_here(facts, here),
     ]
 
@@ -208,15 +226,28 @@ async def _signature(rpc: Rpc, status: Status) -> Finding:
 
 async def _listed_nodes(facts: Facts) -> list[dict[str, Any]] | str:
     """The Admin API's list, or a sentence that says why there is none."""
-    url, token = f"{facts.ports[2].url}/admin/v1/nodes", facts.settings.api.admin_token
+    url = facts.nodes_url
     try:
-        async with facts.http.get(url, headers={"Authorization": f"Bearer {token}"} if token else {}) as answer:
+        async with facts.http.get(url, headers=facts.admin_headers) as answer:
             if answer.status == HTTPStatus.OK:
                 listed: list[dict[str, Any]] = await answer.json()
                 return listed
             return f"the Admin API answered {answer.status}"
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         return f"the Admin API at {url} does not answer: {error or type(error).__name__}"
+
+
+async def _tried_callback(facts: Facts, node_id: str) -> CallbackTried | str:
+    """What an ML node has found at the call-back URL, or a sentence that says why it cannot be asked."""
+    url = f"{facts.nodes_url}/{quote(node_id, safe='')}/callback/try"
+    try:
+        async with facts.http.post(url, headers=facts.admin_headers) as answer:
+            document = await answer.json()
+            if answer.status == HTTPStatus.OK:
+                return CallbackTried.model_validate(document)
+            return f"the ML node cannot be asked: {document['error']}"
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
+        return f"the Admin API cannot be asked: {error or type(error).__name__}"
 
 
 async def _told_address(facts: Facts, url: str) -> str | None:

@@ -64,17 +64,22 @@ def port_is_closed_to_the_public(port: Port, public_host: str, *, public: bool, 
 
 def rpc_is_closed_to_the_public(port: Port, public_host: str, *, public: bool, connects: bool) -> Finding:
     """An RPC may be shown to everybody on purpose; it costs the node work."""
-    finding = port_is_closed_to_the_public(port, public_host, public=public, connects=connects)
     if connects and public:
-        return warning(finding.check, finding.found, "if you do not mean to serve others, set RPC_ADDRESS=127.0.0.1")
-    return finding
+        return warning(
+            f"{port.check} from outside",
+            f"{port.name} is open at {public_host}:{port.number}",
+            "if you do not mean to serve others, set RPC_ADDRESS=127.0.0.1",
+        )
+    return port_is_closed_to_the_public(port, public_host, public=public, connects=connects)
 
 
-def peers_can_dial(address: str, *, connects: bool) -> Finding:
-    """The P2P port at the address that peers are told."""
+def peers_can_dial(address: str, *, connects: bool, elsewhere: bool) -> Finding:
+    """The P2P port at the address that peers are told. elsewhere: as of `is_elsewhere`."""
     if not address:
         remedy = "set P2P_EXTERNAL_ADDRESS=tcp://<host>:5000, so that others can dial this node"
         return warning("p2p", "P2P_EXTERNAL_ADDRESS is not set", remedy)
+    if not connects and elsewhere:
+        return skipped("p2p", f"{_untried(address)}: `nc -vz <host> <port>` there")
     if not connects:
         return wrong(
             "p2p",
@@ -91,8 +96,13 @@ def public_url_is_no_loopback(url: str, *, loopback: bool, on_purpose: bool) -> 
     return ok("public url", url)
 
 
-def public_url_leads_here(url: str, told: str | None, own: str | None) -> Finding:
-    """What answers at the public URL is this host's API node. told, own: addresses of the host that answered, and of this one."""
+def public_url_leads_here(url: str, told: str | None, own: str | None, *, elsewhere: bool) -> Finding:
+    """What answers at the public URL is this host's API node.
+
+    told, own: addresses of the host that answered, and of this one. elsewhere: as of `is_elsewhere`.
+    """
+    if told is None and elsewhere:
+        return skipped("public url", f"{_untried(url)}: `curl {url}/v1/identity` there")
     if told is None:
         remedy = "open the port to everybody, check PUBLIC_URL, and whether the proxy runs"
         return wrong("public url", f"no API node answers at {url}", remedy)
@@ -121,6 +131,32 @@ async def is_public(host: str) -> bool:
     except OSError:
         return False
     return any(ipaddress.ip_address(address[0]).is_global for *_, address in found)
+
+
+async def is_elsewhere(host: str) -> bool:
+    """Whether a name stands for addresses of which none is this machine's own.
+
+    Then a connection from here that fails says nothing about others: a container, and a machine behind a router, often
+    cannot come back to itself by way of the address that is published for it.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except OSError:
+        return False
+    return not any(_is_own(family, address) for family, _, _, _, address in found)
+
+
+def _is_own(family: int, address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]) -> bool:
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(address)
+        except OSError:
+            return False
+    return True
+
+
+def _untried(place: str) -> str:
+    return f"{place} is not reached, and cannot be tried from here, as it is no address of this machine; try it from another"
 
 
 def _who(number: int) -> str:
