@@ -20,6 +20,7 @@ from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
 from pivot.chain.modules.randomness import state as randomness
 from pivot.chain.modules.rewards import settlement
+from pivot.chain.modules.streamvesting import release as vested_pay
 from pivot.chain.modules.validators import state as validators
 from pivot.chain.results import accepted, rejected
 from pivot.chain.signatures import Signatures
@@ -63,9 +64,11 @@ def end_block(block: Block) -> None:
     if upcoming.index > serving.index and block.height == upcoming.boundaries.set_new_validators:
         settlement.settle(block, serving)
         epochs.switch(block, upcoming.index)
+        vested_pay.begin(block, upcoming.index)
         validators.set_members(block, groups.electorate(block.state, upcoming.index))
 
     settlement.settle_some(block)
+    vested_pay.release_some(block)
     prune(block)
     validators.process_updates(block)
 

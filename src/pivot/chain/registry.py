@@ -20,6 +20,7 @@ from pivot.chain.modules.randomness import messages as randomness
 from pivot.chain.modules.randomness import queries as randomness_queries
 from pivot.chain.modules.rewards import messages as rewards
 from pivot.chain.modules.rewards import queries as rewards_queries
+from pivot.chain.modules.streamvesting import queries as streamvesting_queries
 
 _OF_MODULES = [
     *bank.MESSAGES,
@@ -46,5 +47,6 @@ QUERIES = QueryTable(
         *poc_queries.QUERIES,
         *randomness_queries.QUERIES,
         *rewards_queries.QUERIES,
+        *streamvesting_queries.QUERIES,
     ]
 )

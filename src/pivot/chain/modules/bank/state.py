@@ -24,7 +24,14 @@ REWARDS = of_module("rewards")
 """Holds the coins that later epochs will pay out."""
 COMMUNITY_POOL = of_module("distribution")
 """Takes fees, remainders, and what nobody claims."""
-MODULE_ACCOUNTS = {"inference": ESCROW, "rewards": REWARDS, "distribution": COMMUNITY_POOL}
+STREAMVESTING = of_module("streamvesting")
+"""Holds pay that hosts receive over the next epochs."""
+MODULE_ACCOUNTS = {
+    "inference": ESCROW,
+    "rewards": REWARDS,
+    "distribution": COMMUNITY_POOL,
+    "streamvesting": STREAMVESTING,
+}
 
 
 def balance(state: Reader, address: str) -> Amount:
