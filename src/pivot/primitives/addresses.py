@@ -10,6 +10,7 @@ Address = NewType("Address", str)
 """Of an account: bech32 under `gonka`."""
 
 ACCOUNT_PREFIX = "gonka"
+OPERATOR_PREFIX = "gonkavaloper"
 CONSENSUS_PREFIX = "gonkavalcons"
 ACCOUNT_ADDRESS_LENGTHS = (20, 32)
 CONSENSUS_KEY_LENGTH = 32
