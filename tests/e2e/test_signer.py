@@ -136,7 +136,7 @@ def test_an_engine_that_finds_a_key_of_its_own_does_not_start(signed: Network, t
     shutil.copy(signer_home(signed).retired_key_file, tmp_path / "engine" / "config" / "priv_validator_key.json")
     run = pivot("node", "run", "--home", str(tmp_path))
     assert run.returncode == 1
-    assert "only the signer may hold it" in run.stderr
+    assert "the signer, which alone may hold it" in run.stderr
     assert "Traceback" not in run.stderr
 
 

@@ -1,6 +1,7 @@
 """`pivot node …`: the chain side of a network node."""
 
 import asyncio
+import base64
 import os
 import signal
 from dataclasses import asdict
@@ -10,9 +11,11 @@ from typing import Annotated
 import typer
 
 from pivot.cli.output import EXIT_USAGE, CommandFailed, Json, print_json, say
+from pivot.node.addresses import LARGEST_PORT, HostPort, parse_address
 from pivot.node.disk import require_room, watch_room
 from pivot.node.engine import find_engine
 from pivot.node.errors import HomeUnusable, NodeError
+from pivot.node.exclusive import holding
 from pivot.node.join import join
 from pivot.node.join_settings import (
     DEFAULT_SNAPSHOT_INTERVAL,
@@ -22,7 +25,8 @@ from pivot.node.join_settings import (
     JoinSettings,
     default_home,
 )
-from pivot.node.network_node import NodeSettings, node_groups, require_free_ports
+from pivot.node.key_move import move_key
+from pivot.node.network_node import NodeSettings, lock_file, node_groups, require_free_ports
 from pivot.node.signer import find_signer
 from pivot.node.signer_home import SignerHome
 from pivot.node.signer_start import DEFAULT_NODE, prepare_signer
@@ -156,9 +160,10 @@ def run_node(
             home=home, engine=find_engine(say), rpc_url=rpc or engine_rpc(home), grpc=grpc, rest=rest
         )
         groups = node_groups(settings)
-        require_free_ports(settings)
-        require_room(home)
-        asyncio.run(_run(groups, home))
+        with holding(lock_file(home)):
+            require_free_ports(settings)
+            require_room(home)
+            asyncio.run(_run(groups, home))
     except NodeError as error:
         raise CommandFailed(str(error)) from error
 
@@ -199,6 +204,44 @@ def run_signer(
         raise CommandFailed(str(error)) from error
     command = signer.command(tmkms)
     os.execv(command[0], command)  # noqa: S606  this process becomes the signer
+
+
+@app.command("import-key")
+def import_key(
+    home: Home = None,
+    signer_home: Annotated[
+        Path | None, typer.Option(help="Folder of the signer.  [default: `signer` in the node's folder]")
+    ] = None,
+    signer_port: Annotated[
+        int,
+        typer.Option(envvar="TMKMS_PORT", min=1, max=LARGEST_PORT, help="Port at which the node then waits for tmkms."),
+    ] = parse_address(DEFAULT_NODE).port,
+    signer_host: Annotated[
+        str, typer.Option(envvar="TMKMS_LISTEN_HOST", help="Address to wait for tmkms on.")
+    ] = parse_address(DEFAULT_NODE).host,
+    as_json: Json = False,
+) -> None:
+    """Move the consensus key of a node that signs by itself to tmkms, with the memory of what it signed last.
+
+    Refused while the node runs, and where the signer has another key.
+    """
+    home = (home or default_home()).absolute()
+    signer = SignerHome((signer_home or home / "signer").absolute())
+    try:
+        key = move_key(home, signer, find_signer(say), HostPort(signer_host, signer_port))
+    except NodeError as error:
+        raise CommandFailed(str(error)) from error
+    told = {
+        "consensus_key": base64.b64encode(key).decode(),
+        "signer": str(signer.path),
+        "engine_key_file": str(signer.retired_key_file),
+    }
+    if as_json:
+        print_json(told)
+        return
+    say(f"the signer in {signer.path} has the consensus key {told['consensus_key']}")
+    say(f"the engine's own key file lies in {signer.retired_key_file}: keep it where no server is, or delete it")
+    say(f"`pivot node signer --home {signer.path} --node {signer_host}:{signer_port}` runs the signer")
 
 
 async def _run(groups: list[list[ProcessSpec]], home: Path) -> None:

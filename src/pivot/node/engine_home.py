@@ -118,7 +118,7 @@ def two_consensus_keys(home: EngineHome, signer: str) -> TwoConsensusKeys:
     """What is told of a consensus key beside a signer."""
     return TwoConsensusKeys(
         f"{home.consensus_key_file} exists although a signer is configured (priv_validator_laddr = {signer}): "
-        "move this key out of the engine's folder, as only the signer may hold it"
+        "`pivot node import-key` gives it to the signer, which alone may hold it"
     )
 
 

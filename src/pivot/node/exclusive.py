@@ -8,15 +8,18 @@ different blocks of the same height.
 import fcntl
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from pivot.node.errors import NodeError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 PRIVATE_FILE_MODE = 0o600
 
 
-class AlreadyRunning(RuntimeError):
+class AlreadyRunning(NodeError):
     """Another process holds the lock."""
 
 
@@ -25,8 +28,18 @@ def command_under_lock(lock: Path, command: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "pivot.node.exclusive", str(lock), *command]
 
 
-def take(lock: Path) -> None:
-    """Hold the lock for the rest of this process's life and that of what it becomes. Raises AlreadyRunning."""
+@contextmanager
+def holding(lock: Path) -> Iterator[None]:
+    """Hold the lock until the block ends. Raises AlreadyRunning."""
+    descriptor = take(lock)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def take(lock: Path) -> int:
+    """Hold the lock for as long as the descriptor returned is open, in this process or what it becomes. Raises AlreadyRunning."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE_FILE_MODE)
     try:
@@ -38,6 +51,7 @@ def take(lock: Path) -> None:
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()}\n".encode())
     os.set_inheritable(descriptor, True)
+    return descriptor
 
 
 def main() -> int:

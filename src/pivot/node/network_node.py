@@ -52,6 +52,11 @@ def application_socket(home: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"pivot-{name}.sock"
 
 
+def lock_file(home: Path) -> Path:
+    """Held by `pivot node run`, and by what must not happen while it runs."""
+    return home / "lock"
+
+
 def require_free_ports(settings: NodeSettings) -> None:
     """Refuse to start where another process listens already. Raises PortTaken, which names the setting."""
     config = EngineHome(settings.engine_home).config()

@@ -8,8 +8,10 @@ import base64
 import json
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -90,16 +92,16 @@ class SignerHome:
         """Import the engine's consensus key with what it signed last, then move its key file out of the engine's folder.
 
         Does nothing where the engine has no key file. It may be cut short anywhere and run again. Raises SignerRefused,
-        also when the signer has a key that is not the engine's.
+        also when the signer has a key that is not the engine's. Of two memories of what was signed the later one stays.
         """
         if not engine.consensus_key_file.exists():
             return
         self._make_folders()
-        if self.has_key() and self.consensus_key() != engine.consensus_key():
-            raise SignerRefused(f"{self.consensus_key_file} holds another key than {engine.consensus_key_file}")
-        if not self.state_file.exists():
+        self.require_same(engine)
+        last = _signed_last(engine)
+        if not self.state_file.exists() or _place(json.loads(self.state_file.read_text())) < _place(last):
             partial = self.state_file.with_suffix(".partial")
-            partial.write_text(json.dumps(_signed_last(engine)))
+            partial.write_text(json.dumps(last))
             partial.replace(self.state_file)
         if not self.has_key():
             partial = self.consensus_key_file.with_suffix(".partial")
@@ -107,6 +109,13 @@ class SignerHome:
             partial.replace(self.consensus_key_file)
         engine.consensus_key_file.replace(self.retired_key_file)
         self.make_keys(tmkms)
+
+    def require_same(self, engine: EngineHome, chain_id: str = "") -> None:
+        """Refuse a signer that has another key than the engine, or signs for another chain. Raises SignerRefused."""
+        if self.has_key() and self.consensus_key() != engine.consensus_key():
+            raise SignerRefused(f"{self.consensus_key_file} holds another key than {engine.consensus_key_file}")
+        if chain_id and (known := self.chain_id()) not in {None, chain_id}:
+            raise SignerRefused(f"the signer in {self.path} signs for {known}, not for {chain_id}")
 
     def chain_id(self) -> str | None:
         """The chain for which the signer signs; None before its first start."""
@@ -124,6 +133,7 @@ class SignerHome:
             address=json.dumps(f"tcp://{address}"),
             protocol_version=json.dumps(PROTOCOL_VERSION),
         )
+        self._make_folders()
         partial = self.config_file.with_suffix(".partial")
         partial.write_text(text)
         partial.replace(self.config_file)
@@ -146,6 +156,11 @@ def _signed_last(engine: EngineHome) -> dict[str, object]:
         "step": max(0, int(last["step"]) - 1),
         "block_id": NO_BLOCK,
     }
+
+
+def _place(signed: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Height, round and step of a signature, in tmkms's form."""
+    return int(signed["height"]), int(signed["round"]), int(signed["step"])
 
 
 def _run(tmkms: Path, *arguments: str) -> None:
