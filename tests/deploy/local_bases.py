@@ -50,6 +50,15 @@ def missing_bases() -> list[str]:
     return [image for image in BASES.values() if podman("image", "exists", image, check=False).returncode]
 
 
+def why_no_images() -> str:
+    """What keeps images from being built here; empty if nothing does."""
+    if shutil.which("podman") is None:
+        return "podman is not on this machine"
+    if missing := missing_bases():
+        return f"base images are missing ({', '.join(missing)}): python -m tests.deploy.local_bases makes them"
+    return ""
+
+
 def make_bases() -> None:
     """Make those that are missing."""
     missing = missing_bases()

@@ -26,7 +26,7 @@ from tests.deploy.caddy import SERVER_NAME, Proxy, make_certificate
 from tests.deploy.compose import DEPLOY, exports
 from tests.deploy.genesis_host import GenesisHost, genesis_host
 from tests.deploy.images import IMAGES, build_image
-from tests.deploy.local_bases import missing_bases
+from tests.deploy.local_bases import why_no_images
 from tests.deploy.podman import environment, podman
 from tests.e2e.network import Network, get, has_signed, until
 
@@ -49,12 +49,9 @@ WEIGHT_SECONDS = 400
 
 def why_not() -> str:
     """What keeps containers from running here; empty if nothing does."""
-    for tool in ("podman", "podman-compose"):
-        if shutil.which(tool) is None:
-            return f"{tool} is not on this machine"
-    if missing := missing_bases():
-        return f"base images are missing ({', '.join(missing)}): python -m tests.deploy.local_bases makes them"
-    return ""
+    if shutil.which("podman-compose") is None:
+        return "podman-compose is not on this machine"
+    return why_no_images()
 
 
 REASON = why_not()

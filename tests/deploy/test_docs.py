@@ -4,9 +4,6 @@
 """
 
 import re
-import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,56 +19,15 @@ from pivot.api.inference.request import CHAT_PATH
 from pivot.api.settings import ApiSettings
 from pivot.cli import app
 from tests.deploy.compose import DEPLOY, exports, load
+from tests.deploy.pages import PAGES, Command, commands_of, without_options
 
-DOCS = DEPLOY.parent / "docs"
-PAGES = sorted([*DOCS.glob("hosts/*.md"), *DOCS.glob("quickstart-*.md")])
 NETWORK_NODE, ML_NODE = DEPLOY / "join", DEPLOY / "inference"
-FENCE = re.compile(r"^( *)```bash\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-PLACEHOLDER = re.compile(r"<[\w ]+>|\{id\}")
 ENGINE_ROUTES = frozenset({"/status", "/net_info"})
 """Of CometBFT's RPC, on port 26657."""
 ADMIN_PORT, CALLBACK_PORT, RPC_PORT = 9200, 9100, 26657
 PUBLIC = "public"
-SHELL = frozenset({"cd", "cp", "export", "source", "huggingface-cli", "pip"})
+SHELL = frozenset({"cd", "cp", "echo", "export", "git", "source", "huggingface-cli", "pip"})
 MAKEFILE = (DEPLOY.parent / "Makefile").read_text()
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command of a page, as words."""
-
-    page: str
-    words: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.page}: {' '.join(self.words)[:80]}"
-
-
-def commands_of(page: Path) -> Iterator[Command]:
-    """Every command in the page's shell blocks; `&&` and the end of a line part them."""
-    for _, block in FENCE.findall(page.read_text()):
-        text = PLACEHOLDER.sub("1", block).replace("\\\n", " ")
-        yield from split(page, text)
-
-
-def split(page: Path, text: str) -> Iterator[Command]:
-    """The commands of a block. A quoted text may go over several lines."""
-    pending = ""
-    for line in text.splitlines():
-        pending = f"{pending}\n{line}" if pending else line
-        try:
-            words = shlex.split(pending)
-        except ValueError:
-            continue  # a quotation is open
-        pending = ""
-        command: list[str] = []
-        for word in [*words, "&&"]:
-            if word != "&&":
-                command.append(word)
-            elif command:
-                yield Command(page.stem, tuple(command))
-                command = []
-    assert not pending, f"{page.name}: a quotation does not end"
 
 
 COMMANDS = [command for page in PAGES for command in commands_of(page)]
@@ -83,12 +39,15 @@ def of(*start: str) -> list[Any]:
 
 
 def pivot_commands() -> list[Any]:
-    """`pivot …` here, in a checkout, or inside a service."""
+    """`pivot …` here, in a checkout, or inside a service; `run` of Compose starts it by itself."""
     found = []
     for command in COMMANDS:
         names = [Path(word).name for word in command.words]
         if names[0] == "pivot" or (names[0] == "docker" and "exec" in names and "pivot" in names):
             found.append(Command(command.page, command.words[names.index("pivot") :]))
+        elif names[0] == "docker" and "run" in names:
+            _, *rest = without_options(command.words[names.index("run") + 1 :])
+            found.append(Command(command.page, ("pivot", *rest)))
     return [pytest.param(command, id=str(command)) for command in found]
 
 
@@ -127,7 +86,7 @@ def test_a_compose_command_names_files_and_services_that_exist(command: Command)
     filled = dict.fromkeys(exports(NETWORK_NODE / "config.env.template"), "1")
     services = {name for file in files for name in load(folder / file, filled)["services"]}
     action, *rest = words
-    assert action in {"build", "up", "down", "ps", "logs", "stop", "start", "cp", "exec", "pull"}
+    assert action in {"build", "up", "down", "ps", "logs", "stop", "start", "cp", "exec", "pull", "run"}
     for word in named_services(action, rest):
         assert word in services, f"{word} is no service of {files}"
 
@@ -136,6 +95,8 @@ def named_services(action: str, words: list[str]) -> list[str]:
     """The services among the arguments of a compose command."""
     if action == "exec":
         return words[:1]
+    if action == "run":
+        return without_options(words)[:1]
     if action == "cp":
         return [words[0].partition(":")[0]]
     return [word for word in words if not word.startswith("-") and not word.isdigit()]

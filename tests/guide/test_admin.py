@@ -21,6 +21,40 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "hosts" / "ml-nodes.md"
 QWQ = "Qwen/QwQ-32B"
 PRINTED = "http://localhost:9200"
 
+PUBLISHED_COMMANDS = (
+    """\
+curl -X POST http://localhost:9200/admin/v1/nodes \\
+     -H "Content-Type: application/json" \\
+     -d '{
+       "id": "<unique_id>",
+       "host": "<your_inference_node_static_ip>",
+       "inference_port": <inference_port>,
+       "poc_port": <poc_port>,
+       "max_concurrent": <max_concurrent>,
+       "models": {
+         "<model_name>": {
+           "args": [
+              <model_args>
+           ]
+         }
+       }
+     }'
+""",
+    "curl -X GET http://localhost:9200/admin/v1/nodes\n",
+    """curl -X DELETE "http://localhost:9200/admin/v1/nodes/{id}" -H "Content-Type: application/json"\n""",
+)
+"""The lines that hosts know, to the letter."""
+PUBLISHED_EXAMPLES = {
+    "id": "node1",
+    "host": "http://10.0.0.5",
+    "inference_port": "5000",
+    "poc_port": "8000",
+    "max_concurrent": "500",
+    "model_name": "Qwen/QwQ-32B",
+    "model_args": '"--quantization","fp8","--kv-cache-dtype","fp8"',
+}
+"""The examples of their table; `models` has none of its own."""
+
 COMMANDS = re.findall(r"```bash\n(curl .*?)```", PAGE.read_text(), re.DOTALL)
 ROWS = dict(re.findall(r"^\| `(\w+)` \| .* \| `(.*)` \|$", PAGE.read_text(), re.MULTILINE))
 
@@ -100,9 +134,14 @@ async def test_the_commands_in_the_order_of_the_page(shell: Shell, node: FakeMlN
     assert await shell(command("curl -X GET")) == []
 
 
-def test_the_table_has_the_eight_parameters() -> None:
+def test_the_published_lines_stand_on_the_page_to_the_letter() -> None:
+    assert set(PUBLISHED_COMMANDS) <= set(COMMANDS)
+
+
+def test_the_table_has_the_eight_parameters_with_the_published_examples() -> None:
     expected = "id host inference_port poc_port max_concurrent models model_name model_args"
     assert list(ROWS) == expected.split()
+    assert PUBLISHED_EXAMPLES.items() <= ROWS.items()
 
 
 def example(name: str) -> Any:
@@ -116,6 +155,20 @@ def test_the_examples_of_the_table_make_a_node() -> None:
     node = NodeDeclaration.parse({name: example(name) for name in fields})
     assert (node.management_url, node.inference_url) == ("http://10.0.0.5:8000", "http://10.0.0.5:5000")
     assert (node.id, node.max_concurrent, list(node.models)) == ("node1", 500, [example("model_name")])
+
+
+@pytest.mark.parametrize(
+    ("host", "management"),
+    [
+        ("10.0.0.5", "http://10.0.0.5:8000"),
+        ("http://10.0.0.5", "http://10.0.0.5:8000"),
+        ("https://gpu1.example", "https://gpu1.example:8000"),
+        ("inference", "http://inference:8000"),
+    ],
+)
+def test_a_host_is_an_address_a_url_or_the_name_of_a_container(host: str, management: str) -> None:
+    declared = {name: example(name) for name in ("id", "inference_port", "poc_port", "max_concurrent", "models")}
+    assert NodeDeclaration.parse({**declared, "host": host}).management_url == management
 
 
 @pytest.mark.parametrize(
