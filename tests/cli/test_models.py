@@ -1,5 +1,6 @@
 """`pivot models …` against a hub in this process that has the few routes which the library asks for."""
 
+import fcntl
 import hashlib
 import shutil
 from collections.abc import AsyncIterator
@@ -9,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
+from huggingface_hub import constants
 
+from pivot.cli import hub as hub_module
 from pivot.mlnode.model_cache import require_model
 from tests.cli.conftest import Pivot
 
@@ -23,7 +26,13 @@ class Hub:
     files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     broken: set[str] = field(default_factory=set)
     """Files that are answered with 500."""
+    breaks: set[str] = field(default_factory=set)
+    """Files whose transfer breaks off half way."""
+    ranges: bool = True
+    """Whether a part of a file can be asked for."""
     fetched: list[str] = field(default_factory=list)
+    begun_at: dict[str, int] = field(default_factory=dict)
+    """Where the last transfer of each file that was not from its beginning began."""
 
     async def revision(self, request: web.Request) -> web.Response:
         name, revision = request.match_info["name"], request.match_info["revision"]
@@ -42,15 +51,33 @@ class Hub:
             ]
         )
 
-    async def file(self, request: web.Request) -> web.Response:
+    async def file(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["file"]
         data = self.files[name]
         headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": REVISION}
-        if request.method == "GET":
-            if name in self.broken:
-                return web.Response(status=500)
-            self.fetched.append(name)
-        return web.Response(body=data, headers=headers)
+        if request.method != "GET":
+            return web.Response(body=data, headers=headers)
+        if name in self.broken:
+            return web.Response(status=500)
+        if name in self.breaks:
+            return await self._half(request, data, headers)
+        self.fetched.append(name)
+        begin = request.http_range.start or 0
+        if not begin or not self.ranges:
+            return web.Response(body=data, headers=headers)
+        self.begun_at[name] = begin
+        span = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"}
+        return web.Response(status=206, body=data[begin:], headers=headers | span)
+
+    async def _half(self, request: web.Request, data: bytes, headers: dict[str, str]) -> web.StreamResponse:
+        """Half of the file, and then the connection breaks; after that the hub is down."""
+        self.broken.add(request.match_info["file"])
+        answer = web.StreamResponse(headers=headers | {"Content-Length": str(len(data))})
+        await answer.prepare(request)
+        await answer.write(data[: len(data) // 2])
+        assert request.transport is not None
+        request.transport.close()
+        return answer
 
 
 @pytest.fixture
@@ -107,6 +134,74 @@ async def test_a_second_pull_goes_on_where_the_first_ended(pivot: Pivot, hub: Hu
     assert "model.safetensors" not in first
     assert (await pivot("models", "pull", MODEL)).code == 0
     assert len(hub.fetched) == len(FILES)
+
+
+@pytest.fixture
+def _small_files_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "RESUMED_FROM_BYTES", 2**16)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 2**14)
+
+
+@pytest.mark.usefixtures("_small_files_are_large")
+@pytest.mark.parametrize("ranges", [True, False])
+async def test_a_file_of_which_half_has_come_is_gone_on_with(
+    pivot: Pivot, hub: Hub, tmp_path: Path, ranges: bool
+) -> None:
+    weights, hub.ranges = FILES["model.safetensors"], ranges
+    hub.breaks = {"model.safetensors"}
+    told = await pivot("models", "pull", MODEL)
+    assert (told.code, "the same command goes on where it ended" in told.err) == (1, True), told.err
+    [partial] = (tmp_path / "hf/hub/models--Qwen--Tiny-Instruct/blobs").glob("*.partial")
+    have = partial.stat().st_size
+    assert 0 < have <= len(weights) // 2
+    assert weights.startswith(partial.read_bytes())
+    assert "not whole: *.safetensors is missing" in (await pivot("models", "list")).out
+
+    hub.breaks, hub.broken = set(), set()
+    told = await pivot("models", "pull", MODEL, "--json")
+    assert told.code == 0, told.err
+    assert (Path(told.json["folder"]) / "model.safetensors").read_bytes() == weights
+    assert hub.begun_at == ({"model.safetensors": have} if ranges else {})
+    assert hub.fetched.count("model.safetensors") == 1
+    assert not partial.exists()
+    assert not [blob for blob in partial.parent.iterdir() if blob.suffix]
+
+
+@pytest.mark.usefixtures("_small_files_are_large")
+async def test_room_is_needed_only_for_what_has_not_come(
+    pivot: Pivot, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    size = len(FILES["model.safetensors"])
+    blobs = tmp_path / "hf/hub/models--Qwen--Tiny-Instruct/blobs"
+    blobs.mkdir(parents=True)
+    digest = hashlib.sha256(FILES["model.safetensors"]).hexdigest()
+    (blobs / f"{digest}.partial").write_bytes(FILES["model.safetensors"][: size - 100])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=hub_module.ROOM_LEFT_BYTES + 1_000))
+    assert (await pivot("models", "pull", MODEL)).code == 0
+    assert hub.begun_at == {"model.safetensors": size - 100}
+
+
+@pytest.mark.usefixtures("_small_files_are_large")
+async def test_another_content_than_the_hubs_is_thrown_away(pivot: Pivot, hub: Hub, tmp_path: Path) -> None:
+    blobs = tmp_path / "hf/hub/models--Qwen--Tiny-Instruct/blobs"
+    blobs.mkdir(parents=True)
+    digest = hashlib.sha256(FILES["model.safetensors"]).hexdigest()
+    (blobs / f"{digest}.partial").write_bytes(b"damaged on the disk")
+    told = await pivot("models", "pull", MODEL)
+    assert (told.code, "another SHA-256" in told.err) == (1, True), told.err
+    assert not list(blobs.glob("*model*")) + list(blobs.glob("*.partial"))
+    assert (await pivot("models", "pull", MODEL)).code == 0
+
+
+@pytest.mark.usefixtures("_small_files_are_large")
+async def test_two_downloads_of_a_file_at_a_time_are_refused(pivot: Pivot, hub: Hub, tmp_path: Path) -> None:
+    blobs = tmp_path / "hf/hub/models--Qwen--Tiny-Instruct/blobs"
+    blobs.mkdir(parents=True)
+    digest = hashlib.sha256(FILES["model.safetensors"]).hexdigest()
+    with (blobs / f"{digest}.partial").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        told = await pivot("models", "pull", MODEL)
+    assert (told.code, "another process fetches" in told.err) == (1, True), told.err
 
 
 async def test_a_full_disk_is_told_before_anything_is_fetched(

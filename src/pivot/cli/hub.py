@@ -7,6 +7,7 @@ from errno import EACCES, EDQUOT, ENOENT, ENOSPC, ENOTDIR, EROFS
 from pathlib import Path
 from typing import Any
 
+from pivot.cli.hub_files import RESUMED_FROM_BYTES, large_files
 from pivot.cli.output import CommandFailed
 from pivot.mlnode.model_cache import is_model_id
 from pivot.node.disk import free_bytes
@@ -20,7 +21,7 @@ GIB = 2**30
 def pull(repository: str, cache: Path, revision: str, say: Callable[[str], None]) -> Path:
     """Fetch what is not in the cache yet. Returns the folder of the snapshot. Raises CommandFailed.
 
-    Files that are whole are not fetched again, so an interrupted download goes on at the file at which it ended.
+    What is here is not fetched again, so an interrupted download goes on where it ended.
     """
     # the library takes half a second to import, and only this command needs it
     from huggingface_hub import snapshot_download  # noqa: PLC0415
@@ -39,9 +40,16 @@ def pull(repository: str, cache: Path, revision: str, say: Callable[[str], None]
     try:
         cache.mkdir(parents=True, exist_ok=True)
         planned = snapshot_download(**place, dry_run=True)
-        needed = sum(file.file_size or 0 for file in planned if file.will_download)
+        missing = {file.filename: file.file_size or 0 for file in planned if file.will_download}
+        names = [name for name, size in missing.items() if size >= RESUMED_FROM_BYTES]
+        large = large_files(repository, planned[0].commit_hash, names, cache, endpoint)
+        needed = sum(missing.values()) - sum(file.fetched_bytes for file in large)
         require_room(repository, cache, needed)
         say(f"{repository} at {planned[0].commit_hash}: {needed / GIB:.1f} GiB to fetch into {cache}")
+        if large:
+            snapshot_download(**place, ignore_patterns=names)
+            for file in large:
+                file.fetch()
         return Path(snapshot_download(**place))
     except HFValidationError as error:
         raise CommandFailed(f"{repository!r} is no name of a model: {error}") from error
