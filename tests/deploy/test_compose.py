@@ -10,6 +10,7 @@ import pytest
 
 from pivot.api.settings import ApiSettings
 from tests.deploy.compose import DEPLOY, MissingVariable, Port, exports, load, mounts, names, ports
+from tests.deploy.compose_schema import InvalidCompose, check
 
 JOIN = DEPLOY / "join"
 NETWORK_NODE = JOIN / "docker-compose.yml"
@@ -104,6 +105,29 @@ def test_a_missing_value_stops_with_a_sentence_that_names_it(name: str) -> None:
         services(NETWORK_NODE, **{name: ""})
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_key_is_one_of_compose_with_a_value_of_its_kind(path: Path) -> None:
+    check(load(path, settings()))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"read-only": True}, r"\.services\.node\.read-only is no key of Compose"),
+        ({"read_only": "true"}, r"\.services\.node\.read_only must be of type bool"),
+        ({"environment": {"SNAPSHOTS": True}}, r"\.services\.node\.environment\.SNAPSHOTS must be of type str"),
+        ({"ports": "5000:26656"}, r"\.services\.node\.ports must be a list"),
+        ({"ports": [5000]}, r"\.services\.node\.ports\[0\] must be of type str"),
+        ({"logging": "none"}, r"\.services\.node\.logging must be a mapping"),
+    ],
+)
+def test_what_compose_does_not_take_is_found_without_it(changed: dict[str, object], told: str) -> None:
+    document = load(NETWORK_NODE, settings())
+    document["services"]["node"] |= changed
+    with pytest.raises(InvalidCompose, match=told):
+        check(document)
+
+
 def test_the_services_are_the_published_ones() -> None:
     assert list(services(NETWORK_NODE)) == ["tmkms", "node", "api", "inference"]
     assert list(services(PROXY)) == ["proxy"]
@@ -128,6 +152,16 @@ def test_only_p2p_and_the_api_port_are_open_on_all_interfaces() -> None:
         ("9100", LOOPBACK),
         ("9200", LOOPBACK),
     }
+
+
+def test_the_rpc_is_open_on_all_interfaces_only_if_that_is_asked_for() -> None:
+    node = services(NETWORK_NODE, RPC_ADDRESS=ALL_INTERFACES)["node"]
+    assert Port(ALL_INTERFACES, "26657", "26657") in ports(node)
+
+
+def test_the_tls_proxy_opens_its_port_and_the_api_port_can_be_closed() -> None:
+    assert ports(services(PROXY)["proxy"]) == [Port(ALL_INTERFACES, "8443", "8443")]
+    assert Port(LOOPBACK, "8000", "9000") in ports(services(NETWORK_NODE, API_ADDRESS=LOOPBACK)["api"])
 
 
 @pytest.mark.parametrize(
@@ -183,6 +217,11 @@ def test_every_service_runs_without_rights_on_a_root_that_it_cannot_write(servic
     assert "privileged" not in service
     assert "network_mode" not in service
     assert service["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("service", every_service())
+def test_what_a_service_says_cannot_fill_the_disk(service: Service) -> None:
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "50m", "max-file": "4"}}
 
 
 @pytest.mark.parametrize("service", every_service())
