@@ -23,6 +23,7 @@ LONGEST_EPOCH_BLOCKS = 2**31
 MOST_TIMESTAMP_SECONDS = 300
 """By which a request's time stamp may be allowed to lie in the past or in the future."""
 GAS_PRICE_DIGITS = 36
+MOST_FREE_GAS = 2**40
 LEAST_EPOCHS_KEPT = 2
 MOST_EPOCHS_KEPT = 1_000
 MOST_ANSWERS = 2**31
@@ -231,11 +232,12 @@ def _check_consensus_power(params: Params) -> None:
 
 def _check_fees(params: Params) -> None:
     """What a unit of gas costs. Raises InvalidParameters."""
-    price = params.fee_params.minimum_gas_price_e18
-    if price and not (price.isascii() and price.isdigit() and len(price) <= GAS_PRICE_DIGITS):
-        raise InvalidParameters(
-            f"fee_params.minimum_gas_price_e18 must be a number of {GAS_PRICE_DIGITS} digits at most"
-        )
+    for name in ("minimum_gas_price_e18", "held_per_gas_e18"):
+        price = getattr(params.fee_params, name)
+        if price and not (price.isascii() and price.isdigit() and len(price) <= GAS_PRICE_DIGITS):
+            raise InvalidParameters(f"fee_params.{name} must be a number of {GAS_PRICE_DIGITS} digits at most")
+    if not 0 < params.fee_params.free_block_gas <= MOST_FREE_GAS:
+        raise InvalidParameters(f"fee_params.free_block_gas must be between 1 and {MOST_FREE_GAS}")
 
 
 def _within(part: Message, name: str, least: int, most: int) -> None:
