@@ -89,7 +89,7 @@ class _Connection(HttpToolsProtocol):
     _write_timer: asyncio.TimerHandle | None = None
     _unwritten = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it, too
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
 

@@ -70,10 +70,11 @@ def large_files(repository: str, revision: str, names: Iterable[str], cache: Pat
 
 def _append(url: str, file: BinaryIO, size_bytes: int) -> None:
     """Fetch from where the file ends."""
+    from huggingface_hub import get_token  # noqa: PLC0415
     from huggingface_hub.file_download import http_get  # noqa: PLC0415
-    from huggingface_hub.utils import build_hf_headers  # noqa: PLC0415
 
-    headers = build_hf_headers(headers={"Accept-Encoding": "identity"})
+    token = get_token()
+    headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {token}"} if token else {})}
     try:
         http_get(url, file, resume_size=file.tell(), headers=headers, expected_size=size_bytes)
     except OSError:

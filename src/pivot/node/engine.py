@@ -9,7 +9,6 @@ import io
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 import urllib.request
@@ -17,7 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pivot.node.errors import EngineMissing
+from pivot.node.pinned_tool import build, cached, install, installed
 
+ENGINE = "cometbft"
 ENGINE_VERSION = "0.38.26"
 ENGINE_MODULE = f"github.com/cometbft/cometbft/cmd/cometbft@v{ENGINE_VERSION}"
 RELEASE_URL = (
@@ -26,7 +27,6 @@ RELEASE_URL = (
 )
 CHECKSUM_VARIABLE = "PIVOT_ENGINE_SHA256"
 MAX_RELEASE_BYTES = 200 * 2**20
-VERSION_TIMEOUT_SECONDS = 20
 BUILD_TIMEOUT_SECONDS = 900
 DOWNLOAD_TIMEOUT_SECONDS = 120
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -50,18 +50,17 @@ def find_engine(say: Callable[[str], None] = lambda _: None) -> Path:
             f"to the SHA-256 of {release_url()} and try again."
         )
     say(f"Building CometBFT v{ENGINE_VERSION} with Go (a minute, once) …")
-    return build(go, target)
+    return build_engine(go, target)
 
 
 def installed_engine() -> Path | None:
     """The CometBFT of the right version that this machine has already, if any."""
-    return next((candidate for candidate in _candidates() if _version(candidate) == ENGINE_VERSION), None)
+    return installed(ENGINE, ENGINE_VERSION, _go_bin() / ENGINE)
 
 
 def cached_engine() -> Path:
     """Where Pivot keeps the engine."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "pivot" / f"cometbft-{ENGINE_VERSION}" / "cometbft"
+    return cached(ENGINE, ENGINE_VERSION)
 
 
 def release_url() -> str:
@@ -81,57 +80,22 @@ def fetch_release(url: str, checksum: str, target: Path) -> Path:
     if found != checksum.lower():
         raise EngineMissing(f"{url} has SHA-256 {found}, not {checksum}: it is not the release that was pinned")
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        member = files.extractfile("cometbft")
+        member = files.extractfile(ENGINE)
         if member is None:
-            raise EngineMissing(f"{url} holds no file named cometbft")
-        _install(member.read(), target)
+            raise EngineMissing(f"{url} holds no file named {ENGINE}")
+        install(member.read(), target)
     return target
 
 
-def build(go: str, target: Path) -> Path:
+def build_engine(go: str, target: Path) -> Path:
     """Build the pinned tag with Go into `target`. Raises EngineMissing with Go's words."""
-    environment = {**os.environ, "GOBIN": str(target.parent), "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
-    try:
-        subprocess.run(
-            [go, "install", ENGINE_MODULE],
-            env=environment,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=BUILD_TIMEOUT_SECONDS,
-        )
-    except subprocess.CalledProcessError as error:
-        raise EngineMissing(f"go install {ENGINE_MODULE} failed:\n{error.stderr.strip()}") from error
+    environment = {"GOBIN": str(target.parent), "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
+    build([go, "install", ENGINE_MODULE], environment, BUILD_TIMEOUT_SECONDS, EngineMissing)
     return target
-
-
-def _candidates() -> list[Path]:
-    on_path = shutil.which("cometbft")
-    return [*([Path(on_path)] if on_path else []), cached_engine(), _go_bin() / "cometbft"]
 
 
 def _go_bin() -> Path:
     return Path(os.environ.get("GOBIN") or Path(os.environ.get("GOPATH") or Path.home() / "go") / "bin")
-
-
-def _version(binary: Path) -> str | None:
-    if not binary.is_file():
-        return None
-    try:
-        answer = subprocess.run(
-            [binary, "version"], capture_output=True, text=True, timeout=VERSION_TIMEOUT_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip().removeprefix("v").partition("+")[0]
-
-
-def _install(binary: bytes, target: Path) -> None:
-    """Write the binary in one step, so that a second process never finds half of it."""
-    partial = target.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(binary)
-    partial.chmod(0o755)
-    partial.replace(target)
 
 
 if __name__ == "__main__":
