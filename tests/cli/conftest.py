@@ -1,6 +1,7 @@
 """Running the command in this process, beside the servers of a test."""
 
 import asyncio
+import io
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -26,9 +27,16 @@ class Told:
 Pivot = Callable[..., Awaitable[Told]]
 
 
+class Terminal(io.StringIO):
+    """Standard input that a person sits at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def pivot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Pivot:
-    """`pivot` with arguments: its exit code and what it has told."""
+    """`pivot` with arguments, and with lines on stdin: its exit code and what it has told."""
 
     def run() -> int:
         try:
@@ -37,8 +45,12 @@ def pivot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
             return int(ended.code or 0)
         return 0
 
-    async def pivot(*arguments: str) -> Told:
+    async def pivot(*arguments: str, stdin: str | None = None, terminal: bool = False) -> Told:
         monkeypatch.setattr(sys, "argv", ["pivot", *arguments])
+        if terminal:
+            monkeypatch.setattr(sys, "stdin", Terminal())
+        elif stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         code = await asyncio.to_thread(run)
         told = capsys.readouterr()
         assert "Traceback" not in told.err

@@ -17,6 +17,9 @@ COMMANDS: Mapping[str, str] = {
     "mlnode": "The ML node, configured by MLNODE_… variables.",
     "admin": "The host's own hand on its API node.",
     "models": "Model weights on this machine.",
+    "keys": "Account keys: make, keep, show and move them.",
+    "tx": "Transactions: sign, send, and one group per module.",
+    "query": "Queries: transactions, blocks, and one group per module.",
     "doctor": "Look at this host: machine, ports, chain, ML nodes.",
 }
 """Name of the module in this package to what `pivot --help` says of it, so that no module is loaded to say so."""
