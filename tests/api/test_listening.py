@@ -14,7 +14,7 @@ from pivot.api.listening import Listener, bind
 
 @asynccontextmanager
 async def listener(app: Any) -> AsyncIterator[tuple[Listener, int]]:
-    bound = bind("127.0.0.1", 0)
+    bound = bind("127.0.0.1", 0, "PORT")
     listener = Listener(app, bound)
     await listener.start()
     try:

@@ -122,7 +122,7 @@ async def test_a3_a_port_that_is_taken_is_fatal(tmp_path: Path) -> None:
         configured = settings(tmp_path)
         configured.api.admin_server_port = taken.getsockname()[1]
         node = ApiNode(configured)
-        with pytest.raises(CannotListen, match=r"cannot listen on 127\.0\.0\.1:"):
+        with pytest.raises(CannotListen, match=r"^DAPI_API__ADMIN_SERVER_PORT: cannot listen on 127\.0\.0\.1:"):
             await node.start()
         await node.close()
 
@@ -171,7 +171,7 @@ def test_a3_a_node_that_cannot_start_says_why_and_fails(
         port = str(taken.getsockname()[1])
         monkeypatch.setenv("DAPI_API__PUBLIC_SERVER_PORT", port)
         assert main() == 1
-    assert f"cannot listen on 0.0.0.0:{port}" in capsys.readouterr().err
+    assert f"DAPI_API__PUBLIC_SERVER_PORT: cannot listen on 0.0.0.0:{port}" in capsys.readouterr().err
 
 
 def test_a_node_that_must_not_start_as_it_is_configured_is_wrong_usage(

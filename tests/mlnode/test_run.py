@@ -183,4 +183,5 @@ async def test_a_taken_management_port_is_a_failure_with_a_sentence() -> None:
             assert process.stderr
             output = await process.stderr.read()
             assert await process.wait() == 1
+    assert output.startswith(b"MLNODE_MANAGEMENT_PORT: cannot listen on 127.0.0.1:")
     assert b"Address already in use" in output

@@ -31,13 +31,13 @@ class CannotListen(Exception):
     """The address is taken, or none of this machine's."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening TCP socket: connections wait in its queue until it is served. Raises CannotListen with a sentence."""
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """A listening TCP socket: connections wait in its queue until it is served. Raises CannotListen, which names the setting."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        raise CannotListen(f"{setting}: cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
 class Listener:

@@ -66,11 +66,11 @@ class ApiNode:
         settings, parts = self._settings, self._parts
         require_guarded(settings)
         public, callbacks, admin = (
-            parts.enter_context(bind(host, port))
-            for host, port in (
-                (settings.api.public_server_host, settings.api.public_server_port),
-                (settings.api.ml_server_host, settings.api.ml_server_port),
-                (settings.api.admin_server_host, settings.api.admin_server_port),
+            parts.enter_context(bind(host, port, f"DAPI_API__{name}_SERVER_PORT"))
+            for name, host, port in (
+                ("PUBLIC", settings.api.public_server_host, settings.api.public_server_port),
+                ("ML", settings.api.ml_server_host, settings.api.ml_server_port),
+                ("ADMIN", settings.api.admin_server_host, settings.api.admin_server_port),
             )
         )
         self.public_port, self.callback_port, self.admin_port = (

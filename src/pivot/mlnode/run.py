@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 async def run_mlnode(settings: MlNodeSettings) -> None:
     """Serve the management API until SIGINT or SIGTERM; then end what runs. Raises CannotListen."""
     configure_logs(settings.log_level)
-    with listen(settings.host, settings.management_port) as listening:
+    with listen(settings.host, settings.management_port, "MLNODE_MANAGEMENT_PORT") as listening:
         async with aiohttp.ClientSession() as session:
             caches = cache_folders(os.environ)
             engine = embedded_engine(session, settings.models_dir, settings.host, settings.inference_port, caches)
