@@ -35,7 +35,7 @@ from tests.chain.requests import by_address, make_finish, make_start
 from tests.chain.test_block import COINS, HOSTS, MODEL, declare, must, new_chain, sprint
 
 DEVELOPER = key("stranger")
-PRICE = preset_params("test").pricing_params.base_per_token_price
+PRICE = preset_params("test").dynamic_pricing_params.base_per_token_price
 COST = (15 + 30) * PRICE
 ESCROWED = (20 + 100) * PRICE
 QUERY = "inference.inference.Query"

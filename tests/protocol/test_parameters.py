@@ -71,8 +71,8 @@ def test_an_unknown_preset_is_refused_by_name() -> None:
         ("consensus_power_params.unproven_percent", 101),
         ("consensus_power_params.proof_window", 0),
         ("reward_params.decay_rate_e18", 1),
-        ("pricing_params.base_per_token_price", 0),
-        ("pricing_params.base_per_token_price", MAX_PRICE + 1),
+        ("dynamic_pricing_params.base_per_token_price", 0),
+        ("dynamic_pricing_params.base_per_token_price", MAX_PRICE + 1),
         ("fee_params.minimum_gas_price_e18", "0.001"),
         ("fee_params.minimum_gas_price_e18", "-1"),
         ("fee_params.minimum_gas_price_e18", "١"),
@@ -91,7 +91,6 @@ def test_an_unknown_preset_is_refused_by_name() -> None:
         ("dynamic_pricing_params.utilization_window_duration", 0),
         ("dynamic_pricing_params.utilization_window_duration", 3_601),
         ("dynamic_pricing_params.min_per_token_price", 0),
-        ("dynamic_pricing_params.base_per_token_price", 99),
         ("dynamic_pricing_params.grace_period_per_token_price", 0),
     ],
 )
@@ -125,7 +124,7 @@ def test_a_parameter_that_would_break_the_network_is_refused_by_name(field: str,
         ("collateral_params.base_weight_ratio", 2, 0),
         ("collateral_params.collateral_per_weight_unit", -1, 0),
         ("collateral_params.collateral_per_weight_unit", 1, 13),
-        ("dynamic_pricing_params.stability_zone_lower_bound", 7, -1),
+        ("dynamic_pricing_params.stability_zone_lower_bound", 11, -1),
         ("dynamic_pricing_params.stability_zone_upper_bound", 11, -1),
         ("dynamic_pricing_params.price_elasticity", 0, 0),
         ("dynamic_pricing_params.price_elasticity", 1, 0),
@@ -137,6 +136,13 @@ def test_a_decimal_that_would_break_the_network_is_refused_by_name(field: str, v
     part, name = field.split(".")
     getattr(getattr(params, part), name).CopyFrom(Number(value=value, exponent=exponent))
     with pytest.raises(InvalidParameters, match=name):
+        check_params(params)
+
+
+def test_a_zone_of_utilisation_does_not_end_before_it_begins() -> None:
+    params = preset_params("mainnet")
+    params.dynamic_pricing_params.stability_zone_lower_bound.CopyFrom(Number(value=7, exponent=-1))
+    with pytest.raises(InvalidParameters, match="must not be below"):
         check_params(params)
 
 

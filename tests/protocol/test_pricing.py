@@ -1,8 +1,10 @@
 """Prices: nobody pays more than was set aside, and nothing overflows."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pivot.primitives.fixed_point import ONE
 from pivot.primitives.numbers import MAX_INT64
 from pivot.protocol import pricing
 
@@ -50,3 +52,62 @@ def test_refunds_and_cost_add_up_and_nobody_gets_back_more_than_it_gave(data: st
     assert developer + gateway + spent == escrowed
     assert 0 <= developer <= escrowed - gateway_paid
     assert 0 <= gateway <= gateway_paid
+
+
+# ---- Prices that follow their use ----
+
+PUBLISHED = pricing.Zone(lower=4 * 10**17, upper=6 * 10**17, elasticity=5 * 10**16, least=1)
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        (0, 98),  # the published step: 2 % at most
+        (2 * 10**17, 99),
+        (4 * 10**17, 100),
+        (5 * 10**17, 100),
+        (6 * 10**17, 100),
+        (8 * 10**17, 101),
+        (10**18, 102),
+        (50 * 10**18, 102),
+    ],
+)
+def test_a_price_moves_by_the_published_steps(used: int, expected: int) -> None:
+    assert pricing.next_price(100 * ONE, used, PUBLISHED) == expected * ONE
+
+
+def test_w17_a_price_of_one_coin_rises_under_load() -> None:
+    """The published price was cut to whole coins in every step, so 2 % of less than 50 was nothing, for ever."""
+    price = ONE
+    for _ in range(36):
+        price = pricing.next_price(price, ONE, PUBLISHED)
+    assert price // ONE == 2
+
+
+@given(st.integers(1, pricing.MAX_PRICE), st.integers(6 * 10**17 + 20, 10**20))
+def test_w17_no_price_sticks_above_the_zone(price: int, used: int) -> None:
+    later = pricing.next_price(price * ONE, used, PUBLISHED)
+    assert later > price * ONE or price == pricing.MAX_PRICE
+
+
+@given(st.integers(1, pricing.MAX_PRICE), st.integers(0, 4 * 10**17 - 20))
+def test_d18_a_price_falls_below_the_zone_and_never_below_its_least(price: int, used: int) -> None:
+    later = pricing.next_price(price * ONE, used, PUBLISHED)
+    assert ONE <= later < price * ONE or later == price * ONE == ONE
+
+
+@given(st.lists(st.integers(0, 3 * 10**18), max_size=300))
+def test_a_price_stays_within_its_bounds_whatever_happens(history: list[int]) -> None:
+    price = 100 * ONE
+    for used in history:
+        price = pricing.next_price(price, used, PUBLISHED)
+        assert ONE <= price <= pricing.MAX_PRICE * ONE
+
+
+def test_a_price_ends_at_the_highest_that_an_escrow_can_hold() -> None:
+    assert pricing.next_price(pricing.MAX_PRICE * ONE, 10**19, PUBLISHED) == pricing.MAX_PRICE * ONE
+
+
+def test_utilisation_is_tokens_over_capacity_in_the_window() -> None:
+    assert pricing.utilisation(tokens=30_000, capacity=1_000, window_ns=60 * 10**9) == ONE // 2
+    assert pricing.utilisation(tokens=0, capacity=1, window_ns=1) == 0

@@ -18,6 +18,7 @@ from pivot.chain.modules.params import state as params
 from pivot.chain.modules.participants import consensus_keys
 from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
+from pivot.chain.modules.pricing.movement import move_prices
 from pivot.chain.modules.randomness import state as randomness
 from pivot.chain.modules.rewards import settlement
 from pivot.chain.modules.streamvesting import release as vested_pay
@@ -69,6 +70,7 @@ def end_block(block: Block) -> None:
 
     settlement.settle_some(block)
     vested_pay.release_some(block)
+    move_prices(block)
     prune(block)
     validators.process_updates(block)
 

@@ -6,6 +6,7 @@ from pivot.chain.modules.bank.invariants import check_supply
 from pivot.chain.modules.inferences.invariants import check_escrow, check_records
 from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
+from pivot.chain.modules.pricing.invariants import check_prices
 from pivot.chain.modules.streamvesting.invariants import check_schedules
 from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.types import Reader
@@ -19,5 +20,6 @@ INVARIANTS: tuple[Callable[[Reader], None], ...] = (
     check_node_numbers,
     check_powers,
     check_schedules,
+    check_prices,
 )
 """Each raises AssertionError with the rows that contradict each other. Costs grow with the whole state."""

@@ -16,6 +16,7 @@ from pivot.chain.modules.participants import messages as participants
 from pivot.chain.modules.participants import queries as participants_queries
 from pivot.chain.modules.poc import messages as poc
 from pivot.chain.modules.poc import queries as poc_queries
+from pivot.chain.modules.pricing import queries as pricing_queries
 from pivot.chain.modules.randomness import messages as randomness
 from pivot.chain.modules.randomness import queries as randomness_queries
 from pivot.chain.modules.rewards import messages as rewards
@@ -45,6 +46,7 @@ QUERIES = QueryTable(
         *params_queries.QUERIES,
         *participants_queries.QUERIES,
         *poc_queries.QUERIES,
+        *pricing_queries.QUERIES,
         *randomness_queries.QUERIES,
         *rewards_queries.QUERIES,
         *streamvesting_queries.QUERIES,

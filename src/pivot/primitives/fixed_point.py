@@ -8,6 +8,11 @@ def multiply_floor(a: int, b: int) -> int:
     return a * b // ONE
 
 
+def multiply_ceiling(a: int, b: int) -> int:
+    """a × b, both fixed-point, rounded up."""
+    return -(-a * b // ONE)
+
+
 _GUARD = 10**12
 _LN2_GUARDED = 693147180559945309417232121458
 

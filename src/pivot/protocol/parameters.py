@@ -208,7 +208,6 @@ def _check_collateral(params: Params) -> None:
 
 def _check_pricing(params: Params) -> None:
     """Prices that are above 0, can always move, and never overflow an escrow (W-17). Raises InvalidParameters."""
-    _within(params.pricing_params, "base_per_token_price", 1, MAX_PRICE)
     part = params.dynamic_pricing_params
     lower = _decimal_within(part, "stability_zone_lower_bound", "0", "1")
     if _decimal_within(part, "stability_zone_upper_bound", "0", "1") < lower:

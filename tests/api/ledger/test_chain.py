@@ -16,7 +16,7 @@ from pivot.api.ledger import chain as chain_module
 from pivot.api.ledger.chain import GrpcChain
 from pivot.api.ledger.interface import ChainRefused, ChainUnavailable
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
-from pivot.protocol.generated.inference.inference.params_pb2 import Params, PricingParams
+from pivot.protocol.generated.inference.inference.params_pb2 import FeeParams, Params
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     ActiveParticipants,
     Epoch,
@@ -81,13 +81,13 @@ async def test_a_record_is_returned(gateway: FakeGateway, chain: GrpcChain) -> N
         gateway,
         "Params",
         queries.QueryParamsRequest,
-        queries.QueryParamsResponse(params=Params(pricing_params=PricingParams(base_per_token_price=3))),
+        queries.QueryParamsResponse(params=Params(fee_params=FeeParams(free_block_gas=3))),
     )
     found = await chain.participant("host")
     assert found is not None
     assert found.address == "host"
     assert (await chain.inference("a/b+c==")) == Inference(inference_id="a/b+c==")
-    assert (await chain.params()).pricing_params.base_per_token_price == 3
+    assert (await chain.params()).fee_params.free_block_gas == 3
 
 
 async def test_a_warm_chat_request_costs_no_query(gateway: FakeGateway, chain: GrpcChain) -> None:

@@ -22,7 +22,7 @@ from pivot.primitives.numbers import MAX_UINT64
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
 from pivot.protocol.generated.inference.inference.types_pb2 import Model, ParticipantStatus
 from pivot.protocol.parameters import preset_params
-from pivot.protocol.pricing import MAX_PRICE, MAX_TOKENS_PER_REQUEST
+from pivot.protocol.pricing import MAX_TOKENS_PER_REQUEST
 from pivot.protocol.signing import (
     WARM_KEY_GRANT,
     acceptance_sign_bytes,
@@ -36,7 +36,6 @@ from tests.chain.modules.test_inferences import deliver, recorded, refusal
 from tests.chain.requests import (
     DEVELOPER,
     HOSTS,
-    MODEL,
     add_epoch,
     executors,
     make_finish,
@@ -135,12 +134,6 @@ def test_w4_the_creator_of_a_start_is_its_transfer_agent() -> None:
 def test_a_model_that_the_network_does_not_know_is_refused() -> None:
     block = network()
     assert refusal(block, sign_start(make_start(block, model="org/none"))).code == NetworkCode.INVALID_MODEL
-
-
-def test_a_price_at_which_an_escrow_could_overflow_is_refused() -> None:
-    block = network()
-    models.put(block.state, Model(id=MODEL, coins_per_token=MAX_PRICE + 1))
-    assert refusal(block, make_start(block)).code == NetworkCode.INVALID_MODEL
 
 
 @pytest.mark.parametrize(

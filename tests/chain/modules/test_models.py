@@ -8,7 +8,7 @@ from pivot.chain.modules.models import state as models
 from pivot.chain.modules.models.state import MAX_MODEL_ID
 from pivot.protocol.generated.inference.inference import query_pb2
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
-from pivot.protocol.generated.inference.inference.types_pb2 import Model, ModelPrice
+from pivot.protocol.generated.inference.inference.types_pb2 import Model
 from tests.chain.chain import plain_block
 from tests.chain.modules.network import MODELS, Network
 
@@ -22,25 +22,11 @@ def test_models_are_found_by_id_and_listed_in_its_order() -> None:
     assert [each.id for each in models.models(network.state)] == ["a/first", *MODELS]
 
 
-def test_a_model_has_a_price_above_nothing_from_its_first_block() -> None:
-    network = Network()
-    assert models.price(network.state, MODELS[0]) == network.params.pricing_params.base_per_token_price > 0
-    models.put(network.state, Model(id="dear", coins_per_token=1234))
-    assert models.price(network.state, "dear") == 1234
-    assert models.price(network.state, "unknown") is None
-
-
-def test_queries_answer_models_and_prices() -> None:
+def test_models_are_listed_in_pages() -> None:
     network = Network()
     answer = network.query("ModelsAll", query_pb2.QueryModelsAllRequest(pagination=PageRequest(limit=1)))
     assert [each.id for each in answer.model] == [MODELS[0]]
     assert answer.pagination.next_key
-    found = network.query("GetModelPerTokenPrice", query_pb2.QueryGetModelPerTokenPriceRequest(model_id=MODELS[1]))
-    assert (found.price, found.found) == (100, True)
-    found = network.query("GetModelPerTokenPrice", query_pb2.QueryGetModelPerTokenPriceRequest(model_id="none"))
-    assert (found.price, found.found) == (0, False)
-    everything = network.query("GetAllModelPerTokenPrices", query_pb2.QueryGetAllModelPerTokenPricesRequest())
-    assert list(everything.model_prices) == [ModelPrice(model_id=name, price=100) for name in MODELS]
 
 
 @pytest.mark.parametrize("ids", [["a", "a"], [""], ["x" * (MAX_MODEL_ID + 1)]])

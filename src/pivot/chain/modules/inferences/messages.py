@@ -21,6 +21,7 @@ from pivot.chain.modules.inferences.opening import (
     require_signed,
 )
 from pivot.chain.modules.inferences.state import ID_LENGTH, close, inference, insert
+from pivot.chain.modules.pricing.state import note_tokens
 from pivot.chain.modules.rewards.state import note_finished
 from pivot.chain.types import Block
 from pivot.protocol import pricing
@@ -92,6 +93,7 @@ def process_finish(block: Block, finish: MsgFinishInference, keys: HostKeys) -> 
     record.end_block_timestamp = block.time // NANOSECONDS_PER_MILLISECOND
     close(block.state, record)
     note_finished(block.state, record.executed_by, cost)
+    note_tokens(block.state, record.model, record.prompt_token_count + record.completion_token_count)
     block.emit("inference_finished", inference_id=record.inference_id)
 
 

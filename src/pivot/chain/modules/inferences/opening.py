@@ -10,8 +10,8 @@ from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.epochs.state import effective_index, epoch
 from pivot.chain.modules.inferences.checks import signature
 from pivot.chain.modules.members.state import weights
-from pivot.chain.modules.models.state import price
 from pivot.chain.modules.participants.state import is_host, require_participant, signing_keys
+from pivot.chain.modules.pricing.state import price
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
 from pivot.primitives.keys import verify
@@ -130,10 +130,6 @@ def require_price(state: Reader, model: str) -> int:
     per_token = price(state, model)
     if per_token is None:
         raise NetworkError(NetworkCode.INVALID_MODEL, f"the network does not know the model {model!r}")
-    if per_token > pricing.MAX_PRICE:
-        raise NetworkError(
-            NetworkCode.INVALID_MODEL, f"the price of model {model!r}, {per_token}, is beyond all bounds"
-        )
     return per_token
 
 

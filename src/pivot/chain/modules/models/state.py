@@ -3,7 +3,6 @@
 Model/value/<id>/       Model
 """
 
-from pivot.chain.modules.params.state import params
 from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Reader
@@ -26,14 +25,6 @@ def model(state: Reader, model_id: str) -> Model | None:
 def models(state: Reader) -> list[Model]:
     """All models by id."""
     return [Model.FromString(row) for _, row in state.iterate(STORE, MODELS, prefix_end(MODELS))]
-
-
-def price(state: Reader, model_id: str) -> int | None:
-    """ngonka per token, above 0; the network's base price where the registration names none. None: no such model."""
-    found = model(state, model_id)
-    if found is None:
-        return None
-    return found.coins_per_token or params(state).pricing_params.base_per_token_price
 
 
 def put(state: State, record: Model) -> None:
