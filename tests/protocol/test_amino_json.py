@@ -13,7 +13,7 @@ from cosmos.base.v1beta1.coin_pb2 import Coin
 from cosmos.crypto.secp256k1.keys_pb2 import PubKey
 from cosmos.feegrant.v1beta1.feegrant_pb2 import BasicAllowance, PeriodicAllowance
 from cosmos.gov.v1.tx_pb2 import MsgVoteWeighted
-from cosmos.gov.v1beta1 import tx_pb2 as _  # noqa: F401  # the vectors hold votes
+from cosmos.gov.v1beta1 import tx_pb2 as votes_of_the_vectors  # noqa: F401
 from cosmos.staking.v1beta1.authz_pb2 import StakeAuthorization
 from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, TxBody, TxRaw
 from google.protobuf.any_pb2 import Any as AnyMessage

@@ -11,12 +11,13 @@ from importlib.metadata import version
 from tendermint.abci import types_pb2 as abci
 from tendermint.crypto.keys_pb2 import PublicKey
 
-from pivot.chain.ante import is_free, process_ante
+from pivot.chain.ante import process_ante
 from pivot.chain.block import process_block
 from pivot.chain.errors import Rejection
+from pivot.chain.free_space import FreeSpace
 from pivot.chain.genesis import load_genesis
 from pivot.chain.modules.params import state as params
-from pivot.chain.proposal import choose
+from pivot.chain.proposal import choose, shares_out
 from pivot.chain.queries import answer_query
 from pivot.chain.registry import MESSAGES
 from pivot.chain.results import abci_events
@@ -25,7 +26,7 @@ from pivot.chain.store.interface import Store
 from pivot.chain.store.journal import State
 from pivot.chain.store.snapshot_taker import SnapshotTaker
 from pivot.chain.transaction import Transaction, decode_transaction
-from pivot.chain.types import Block, CommitVote, ValidatorUpdate
+from pivot.chain.types import Block, CommitVote, Misbehaviour, ValidatorUpdate
 from pivot.protocol.transactions import nanoseconds
 
 NAME = "pivot"
@@ -57,9 +58,7 @@ class Application:
 
     def init_chain(self, request: abci.RequestInitChain) -> abci.ResponseInitChain:
         """Make the first state. It becomes durable together with the first block."""
-        block = Block(
-            self._store.begin(), request.chain_id, request.initial_height - 1, nanoseconds(request.time), b""
-        )
+        block = Block(self._store.begin(), request.chain_id, request.initial_height - 1, nanoseconds(request.time), b"")
         load_genesis(block, request.app_state_bytes, request.consensus_params)
         self._genesis = block.state.changes()
         self._checking = self._begin_checking()
@@ -85,14 +84,15 @@ class Application:
     def prepare_proposal(self, request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
         """The transactions of a proposal: members' urgent duties first, then by arrival."""
         known = [decoded for raw in request.txs if isinstance(decoded := _decoded(raw), Transaction)]
-        return abci.ResponsePrepareProposal(txs=choose(known, self._goes_first, request.max_tx_bytes))
+        return abci.ResponsePrepareProposal(txs=choose(known, self._free_space(), request.max_tx_bytes))
 
     def process_proposal(self, request: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
-        """Accept a proposal all of whose transactions can be decoded and take no more gas than a block may."""
+        """Accept a proposal whose transactions can all be decoded and take no more gas than a block, and than hosts' shares of it."""
         decoded = [_decoded(raw) for raw in request.txs]
         known = [each for each in decoded if isinstance(each, Transaction)]
         most = params.consensus_params(self._checking.state).block.max_gas  # the engine's −1: no limit
         sound = len(known) == len(decoded) and (most < 0 or sum(each.gas for each in known) <= most)
+        sound = sound and shares_out(known, self._free_space())
         verdict = abci.ResponseProcessProposal.ACCEPT if sound else abci.ResponseProcessProposal.REJECT
         return abci.ResponseProcessProposal(status=verdict)
 
@@ -126,8 +126,9 @@ class Application:
         """An answer from the last committed state, with a proof if it is asked for one."""
         return answer_query(self._store, request)
 
-    def _goes_first(self, transaction: Transaction) -> bool:
-        return transaction.is_urgent and is_free(self._checking, transaction)
+    def _free_space(self) -> FreeSpace:
+        """Of one block after the committed ones; what is being checked changes nothing that it depends on."""
+        return FreeSpace(self._checking.state, self._checking.time, {})
 
     def _begin(self, request: abci.RequestFinalizeBlock) -> Block:
         state = self._begin_state()
@@ -135,8 +136,12 @@ class Application:
             CommitVote(vote.validator.address, vote.validator.power, vote.block_id_flag != BLOCK_ID_FLAG_ABSENT)
             for vote in request.decided_last_commit.votes
         )
+        found = tuple(
+            Misbehaviour(each.validator.address, each.validator.power, each.height, nanoseconds(each.time))
+            for each in request.misbehavior
+        )
         chain_id = params.chain_id(state)
-        return Block(state, chain_id, request.height, nanoseconds(request.time), request.hash, votes)
+        return Block(state, chain_id, request.height, nanoseconds(request.time), request.hash, votes, found)
 
     def _begin_checking(self) -> Block:
         state = self._begin_state()

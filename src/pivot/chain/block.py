@@ -11,6 +11,7 @@ from pivot.chain.modules.auth import state as auth
 from pivot.chain.modules.authz import state as authz
 from pivot.chain.modules.epochs import pruning as epoch_records
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.feegrant import state as feegrant
 from pivot.chain.modules.inferences import lifetime as inferences
 from pivot.chain.modules.members import formation as members
 from pivot.chain.modules.members import state as groups
@@ -48,6 +49,7 @@ def begin_block(block: Block) -> None:
     params.note_block_time(block.state, block.time)
     auth.forget_expired_nonces(block.state, block.time)
     authz.forget_expired(block.state, block.time)
+    feegrant.forget_expired(block.state, block.time)
     validators.note_signatures(block)
     if epochs.sprint_begins(block.state, block.height):
         epochs.begin(block, randomness.frozen(block.state))

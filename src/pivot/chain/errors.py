@@ -2,6 +2,13 @@
 
     Rejection                 code and codespace as clients know them, and a sentence that names what offended
     ├── SdkError              codespace `sdk`: what every Cosmos chain refuses
+    ├── AuthzError            codespace `authz`: permissions
+    ├── BankError             codespace `bank`: transfers
+    ├── CollateralError       codespace `collateral`: coins that stand behind a weight
+    ├── FeegrantError         codespace `feegrant`: fees that somebody else pays
+    ├── GovError              codespace `gov`: proposals, deposits and votes
+    ├── RestrictionError      codespace `restrictions`: transfers while they are restricted
+    ├── SlashingError         codespace `slashing`: validators that sit out their time
     └── NetworkError          codespace `inference`: what Pivot's own modules refuse
 
 Anything that is no Rejection is a bug and stops the node.
@@ -18,7 +25,7 @@ class Rejection(Exception):
 
     codespace: str = ""
 
-    def __init__(self, code: "SdkCode | NetworkCode", log: str) -> None:
+    def __init__(self, code: IntEnum, log: str) -> None:
         super().__init__(log)
         self.code = int(code)
         self.name = code.name
@@ -48,9 +55,84 @@ class SdkCode(IntEnum):
     NOT_FOUND = 38
 
 
+class AuthzCode(IntEnum):
+    """Published codes of codespace `authz`."""
+
+    NO_AUTHORIZATION = 2
+    INVALID_EXPIRATION = 3
+    UNKNOWN_AUTHORIZATION = 4
+    GRANTEE_IS_GRANTER = 7
+    NUMBER_OF_SIGNERS = 9
+
+
+class BankCode(IntEnum):
+    """Published codes of codespace `bank`."""
+
+    NO_INPUTS = 2
+    NO_OUTPUTS = 3
+    INPUT_OUTPUT_MISMATCH = 4
+    DENOM_METADATA_NOT_FOUND = 6
+    MULTIPLE_SENDERS = 9
+
+
+class CollateralCode(IntEnum):
+    """Published codes of codespace `collateral`."""
+
+    INVALID_DENOM = 1102
+
+
+class FeegrantCode(IntEnum):
+    """Published codes of codespace `feegrant`."""
+
+    LIMIT_EXCEEDED = 2
+    EXPIRED = 3
+    INVALID_DURATION = 4
+    NO_ALLOWANCE = 5
+    NO_MESSAGES = 6
+    MESSAGE_NOT_ALLOWED = 7
+
+
+class RestrictionCode(IntEnum):
+    """Codes of codespace `restrictions`; 1108 as published."""
+
+    NOT_GOVERNANCE = 1100
+    RESTRICTED = 1108
+    NO_EXEMPTION = 1200
+    USED_UP = 1201
+
+
+class GovCode(IntEnum):
+    """Published codes of codespace `gov`."""
+
+    INACTIVE_PROPOSAL = 3
+    INVALID_VOTE = 7
+    UNROUTABLE_MESSAGE = 10
+    NO_MESSAGES = 11
+    INVALID_MESSAGE = 12
+    INVALID_SIGNER = 13
+    METADATA_TOO_LONG = 15
+    DEPOSIT_TOO_SMALL = 16
+    INVALID_PROPOSER = 18
+    VOTING_PERIOD_ENDED = 20
+    INVALID_PROPOSAL = 21
+    SUMMARY_TOO_LONG = 22
+    INVALID_DEPOSIT_DENOM = 23
+
+
+class SlashingCode(IntEnum):
+    """Published codes of codespace `slashing`."""
+
+    NO_VALIDATOR = 2
+    STILL_JAILED = 4
+    NOT_JAILED = 5
+    NO_SIGNING_INFO = 8
+    TOMBSTONED = 9
+
+
 class NetworkCode(IntEnum):
     """Codes of codespace `inference`; 1100 to 1138 as published, Pivot's own from 1200."""
 
+    NOT_GOVERNANCE = 1100
     INFERENCE_ID_EXISTS = 1101
     INFERENCE_NOT_FOUND = 1102
     PARTICIPANT_NOT_FOUND = 1103
@@ -73,12 +155,63 @@ class NetworkCode(IntEnum):
     BATCH_TOO_LARGE = 1206
     NOTHING_TO_CLAIM = 1207
     WRONG_ELEMENT = 1208
+    DUTIES_MISSING = 1209
+    DISPUTE_NOT_FOUND = 1210
 
 
 class SdkError(Rejection):
     codespace = "sdk"
 
     def __init__(self, code: SdkCode, log: str) -> None:
+        super().__init__(code, log)
+
+
+class AuthzError(Rejection):
+    codespace = "authz"
+
+    def __init__(self, code: AuthzCode, log: str) -> None:
+        super().__init__(code, log)
+
+
+class BankError(Rejection):
+    codespace = "bank"
+
+    def __init__(self, code: BankCode, log: str) -> None:
+        super().__init__(code, log)
+
+
+class CollateralError(Rejection):
+    codespace = "collateral"
+
+    def __init__(self, code: CollateralCode, log: str) -> None:
+        super().__init__(code, log)
+
+
+class FeegrantError(Rejection):
+    codespace = "feegrant"
+
+    def __init__(self, code: FeegrantCode, log: str) -> None:
+        super().__init__(code, log)
+
+
+class RestrictionError(Rejection):
+    codespace = "restrictions"
+
+    def __init__(self, code: RestrictionCode, log: str) -> None:
+        super().__init__(code, log)
+
+
+class GovError(Rejection):
+    codespace = "gov"
+
+    def __init__(self, code: GovCode, log: str) -> None:
+        super().__init__(code, log)
+
+
+class SlashingError(Rejection):
+    codespace = "slashing"
+
+    def __init__(self, code: SlashingCode, log: str) -> None:
         super().__init__(code, log)
 
 

@@ -6,7 +6,11 @@ from pivot.chain.modules.authz import messages as authz
 from pivot.chain.modules.authz import queries as authz_queries
 from pivot.chain.modules.bank import messages as bank
 from pivot.chain.modules.bank import queries as bank_queries
+from pivot.chain.modules.bank import quota
+from pivot.chain.modules.bank.state import lock_by
 from pivot.chain.modules.epochs import queries as epochs_queries
+from pivot.chain.modules.feegrant import messages as feegrant
+from pivot.chain.modules.feegrant import queries as feegrant_queries
 from pivot.chain.modules.inferences import messages as inferences
 from pivot.chain.modules.inferences import queries as inferences_queries
 from pivot.chain.modules.members import queries as members_queries
@@ -25,6 +29,7 @@ from pivot.chain.modules.streamvesting import queries as streamvesting_queries
 
 _OF_MODULES = [
     *bank.MESSAGES,
+    *feegrant.MESSAGES,
     *participants.MESSAGES,
     *randomness.MESSAGES,
     *poc.MESSAGES,
@@ -40,6 +45,7 @@ QUERIES = QueryTable(
         *authz_queries.QUERIES,
         *bank_queries.QUERIES,
         *epochs_queries.QUERIES,
+        *feegrant_queries.QUERIES,
         *inferences_queries.QUERIES,
         *members_queries.QUERIES,
         *models_queries.QUERIES,
@@ -52,3 +58,5 @@ QUERIES = QueryTable(
         *streamvesting_queries.QUERIES,
     ]
 )
+
+lock_by(quota.held)

@@ -7,14 +7,13 @@ content has one hash.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cosmos.crypto.secp256k1.keys_pb2 import PubKey
-from cosmos.tx.signing.v1beta1.signing_pb2 import SignMode
-from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, Fee, SignerInfo, TxBody, TxRaw
+from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, Fee, TxBody, TxRaw
 from google.protobuf.message import Message
 
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.handlers import MessageHandler, MessageTable, decode
 from pivot.chain.modules.auth.state import check_address
+from pivot.chain.signers import Signer, read_signers
 from pivot.primitives.coins import BASE_DENOM, MAX_AMOUNT
 from pivot.protocol.messages import signers, type_url
 from pivot.protocol.transactions import NANOSECONDS, nanoseconds
@@ -23,13 +22,10 @@ MAX_TRANSACTION_BYTES = 2**20
 """As the engine's own limit."""
 MAX_MEMO_CHARACTERS = 256
 MAX_MESSAGES = 256
-MAX_SIGNERS = 7
 MAX_SECONDS = 2**33
 """Of a time-out: the year 2242. Unix nanoseconds then still fit 64 bits."""
 GAS_PER_BYTE = 10
 GAS_PER_SIGNATURE = 1_000
-
-PUBLIC_KEY_TYPE = type_url(PubKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +47,6 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
-    """One signer of a transaction. `public_key` is empty if the transaction does not carry it."""
-
-    address: str
-    public_key: bytes
-    sequence: int
-    signature: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Transaction:
     """A decoded transaction. Nothing in it is changed any more."""
 
@@ -73,6 +59,10 @@ class Transaction:
     signers: tuple[Signer, ...]
     fee: int
     """Offered, ngonka."""
+    payer: str
+    """Who pays: the first signer, or another one whom the transaction names."""
+    granter: str
+    """Whose allowance pays instead (feegrant); empty: nobody's."""
     gas: int
     """What it takes: a fixed table, known before it runs."""
     gas_limit: int
@@ -108,9 +98,9 @@ def decode_transaction(raw: bytes, messages: MessageTable, *, simulated: bool = 
     _check_body(body)
     calls = _calls(body, messages)
     acts = tuple(act for call in calls for act in _acts(call, messages))
-    who = _signers(calls, auth.signer_infos, outer.signatures, simulated=simulated)
+    who = read_signers(_needed(calls, auth.fee), auth.signer_infos, outer.signatures, simulated=simulated)
     _check_order(body, who)
-    gas = GAS_PER_BYTE * len(raw) + GAS_PER_SIGNATURE * len(who)
+    gas = GAS_PER_BYTE * len(raw) + GAS_PER_SIGNATURE * sum(signer.checks for signer in who)
     gas += sum(call.handler.gas(call.message) for call in calls)
     return Transaction(
         raw=raw,
@@ -119,7 +109,9 @@ def decode_transaction(raw: bytes, messages: MessageTable, *, simulated: bool = 
         calls=calls,
         acts=acts,
         signers=who,
-        fee=_fee(auth, who),
+        fee=_fee(auth),
+        payer=auth.fee.payer or who[0].address,
+        granter=auth.fee.granter,
         gas=gas,
         gas_limit=auth.fee.gas_limit,
         timeout_height=body.timeout_height,
@@ -171,64 +163,18 @@ def _acts(call: Call, messages: MessageTable) -> Sequence[Act]:
     return acts
 
 
-def _signers(
-    calls: Sequence[Call], infos: Sequence[SignerInfo], signatures: Sequence[bytes], *, simulated: bool
-) -> tuple[Signer, ...]:
-    needed = list(dict.fromkeys(address for call in calls for address in signers(call.message)))
-    if not 0 < len(needed) <= MAX_SIGNERS:
-        raise SdkError(
-            SdkCode.UNAUTHORIZED, f"the transaction needs {len(needed)} signers, 1 to {MAX_SIGNERS} are allowed"
-        )
-    if len(infos) != len(needed) or (len(signatures) != len(needed) and not simulated):
-        raise SdkError(
-            SdkCode.NO_SIGNATURES if not signatures else SdkCode.UNAUTHORIZED,
-            f"wrong number of signers; expected {len(needed)}, got {len(infos)} with {len(signatures)} signatures",
-        )
-    given = signatures if not simulated else [b""] * len(needed)
-    return tuple(
-        _signer(address, info, signature, simulated=simulated)
-        for address, info, signature in zip(needed, infos, given, strict=True)
-    )
+def _needed(calls: Sequence[Call], fee: Fee) -> list[str]:
+    """Whose signatures are needed: those of the messages' signers in their order, then of whoever pays the fee."""
+    payer = [fee.payer] if fee.payer else []
+    return list(dict.fromkeys([address for call in calls for address in signers(call.message)] + payer))
 
 
-def _signer(address: str, info: SignerInfo, signature: bytes, *, simulated: bool) -> Signer:
-    check_address("signer", address)
-    if not simulated:
-        _check_mode(info)
-    return Signer(address, _public_key(info), info.sequence, signature)
-
-
-def _check_mode(info: SignerInfo) -> None:
-    mode = info.mode_info.single.mode
-    if info.mode_info.WhichOneof("sum") != "single":
-        raise SdkError(SdkCode.UNAUTHORIZED, "mode_info: this chain takes single signatures, no multisignatures")
-    if mode == SignMode.SIGN_MODE_LEGACY_AMINO_JSON:
-        raise SdkError(
-            SdkCode.UNAUTHORIZED, "mode_info: SIGN_MODE_LEGACY_AMINO_JSON is not taken, use SIGN_MODE_DIRECT"
-        )
-    if mode != SignMode.SIGN_MODE_DIRECT:
-        raise SdkError(SdkCode.UNAUTHORIZED, f"mode_info: signing mode {mode} is not taken, use SIGN_MODE_DIRECT")
-
-
-def _public_key(info: SignerInfo) -> bytes:
-    if not info.HasField("public_key"):
-        return b""
-    if info.public_key.type_url != PUBLIC_KEY_TYPE:
-        raise SdkError(
-            SdkCode.INVALID_PUBLIC_KEY,
-            f"public_key: accounts have {PUBLIC_KEY_TYPE}, not {info.public_key.type_url[:200]!r}",
-        )
-    return decode(PubKey, info.public_key.value).key
-
-
-def _fee(auth: AuthInfo, who: Sequence[Signer]) -> int:
+def _fee(auth: AuthInfo) -> int:
     fee: Fee = auth.fee
     if auth.HasField("tip"):
         raise SdkError(SdkCode.INVALID_REQUEST, "tip: this chain takes no tips")
     if fee.granter:
-        raise SdkError(SdkCode.INVALID_REQUEST, "fee.granter: this chain has no fee grants")
-    if fee.payer and fee.payer != who[0].address:
-        raise SdkError(SdkCode.INVALID_REQUEST, "fee.payer: the first signer pays")
+        check_address("fee.granter", fee.granter)
     if not fee.amount:
         return 0
     coin = fee.amount[0]

@@ -18,7 +18,7 @@ class Reader(Protocol):
     ) -> Iterator[tuple[bytes, bytes]]: ...
 
 
-STORES = ("acc", "authz", "bank", "inference", "params", "staking")
+STORES = ("acc", "authz", "bank", "evidence", "feegrant", "inference", "params", "slashing", "staking")
 """Names of the authenticated trees. `inference` holds all of Pivot's own modules, each under its own key prefix."""
 
 
@@ -37,6 +37,18 @@ class CommitVote:
     address: bytes
     power: int
     signed: bool
+
+
+@dataclass(frozen=True)
+class Misbehaviour:
+    """What the engine has found out about one validator: it has signed two blocks of one height, or a false one."""
+
+    address: bytes
+    """Consensus address, 20 bytes."""
+    power: int
+    height: int
+    time: int
+    """Of the offence, Unix nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +71,11 @@ class Block:
     hash: bytes
     """Of this block, 32 bytes (empty while a transaction is only being checked)."""
     last_commit: tuple[CommitVote, ...] = ()
+    misbehaviours: tuple[Misbehaviour, ...] = ()
     events: list[Event] = field(default_factory=list)
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
+    free_gas: dict[str, int] = field(default_factory=dict)
+    """Gas of each host's duties in this block that have cost nothing."""
 
     def emit(self, event: str, **attributes: object) -> None:
         """Add an event to the transaction (or to the block, outside one)."""

@@ -34,11 +34,12 @@ def ordered(
     sequence: int,
     gas_limit: int = 0,
     fee: int = 0,
+    fee_granter: str = "",
     memo: str = "",
 ) -> bytes:
-    """A signed transaction that takes its place by the account's sequence. `fee` in ngonka."""
+    """A signed transaction that takes its place by the account's sequence. `fee` in ngonka, paid by the granter if one is named."""
     body = TxBody(messages=[pack(message) for message in messages], memo=memo)
-    return _signed(key, body, chain_id, account_number, sequence, gas_limit, fee)
+    return _signed(key, body, chain_id, account_number, sequence, _fee(fee, gas_limit, fee_granter))
 
 
 def unordered(
@@ -50,6 +51,7 @@ def unordered(
     timeout_ns: int,
     gas_limit: int = 0,
     fee: int = 0,
+    fee_granter: str = "",
 ) -> bytes:
     """A signed transaction without a sequence, valid once until `timeout_ns` (Unix, nanoseconds), which also makes it unique."""
     body = TxBody(
@@ -57,7 +59,7 @@ def unordered(
         unordered=True,
         timeout_timestamp=timestamp(timeout_ns),
     )
-    return _signed(key, body, chain_id, account_number, 0, gas_limit, fee)
+    return _signed(key, body, chain_id, account_number, 0, _fee(fee, gas_limit, fee_granter))
 
 
 def timestamp(time_ns: int) -> Timestamp:
@@ -75,16 +77,18 @@ def transaction_hash(raw: bytes) -> str:
     return sha256(raw).hex().upper()
 
 
-def _signed(
-    key: PrivateKey, body: TxBody, chain_id: str, account_number: int, sequence: int, gas_limit: int, fee: int
-) -> bytes:
+def _fee(amount: int, gas_limit: int, granter: str) -> Fee:
+    coins = [Coin(denom=BASE_DENOM, amount=str(amount))] if amount else []
+    return Fee(amount=coins, gas_limit=gas_limit, granter=granter)
+
+
+def _signed(key: PrivateKey, body: TxBody, chain_id: str, account_number: int, sequence: int, fee: Fee) -> bytes:
     info = SignerInfo(
         public_key=pack(PubKey(key=key.public_key)),
         mode_info=ModeInfo(single=ModeInfo.Single(mode=SignMode.SIGN_MODE_DIRECT)),
         sequence=sequence,
     )
-    paid = Fee(amount=[Coin(denom=BASE_DENOM, amount=str(fee))] if fee else [], gas_limit=gas_limit)
     body_bytes = bytes(body.SerializeToString(deterministic=True))
-    auth_bytes = bytes(AuthInfo(signer_infos=[info], fee=paid).SerializeToString(deterministic=True))
+    auth_bytes = bytes(AuthInfo(signer_infos=[info], fee=fee).SerializeToString(deterministic=True))
     signature = key.sign(sign_bytes(body_bytes, auth_bytes, chain_id, account_number))
     return bytes(TxRaw(body_bytes=body_bytes, auth_info_bytes=auth_bytes, signatures=[signature]).SerializeToString())

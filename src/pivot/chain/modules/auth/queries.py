@@ -16,11 +16,11 @@ from pivot.chain.modules.auth.state import (
     published_account,
 )
 from pivot.chain.pagination import list_page
+from pivot.chain.signers import MAX_SIGNERS
 from pivot.chain.transaction import (
     GAS_PER_BYTE,
     GAS_PER_SIGNATURE,
     MAX_MEMO_CHARACTERS,
-    MAX_SIGNERS,
 )
 from pivot.chain.types import View
 from pivot.primitives.addresses import ACCOUNT_PREFIX as BECH32_PREFIX

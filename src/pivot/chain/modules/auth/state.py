@@ -5,10 +5,11 @@
 globalAccountNumber                     8 bytes, big-endian: the next account's number
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from cosmos.auth.v1beta1.auth_pb2 import BaseAccount
+from cosmos.crypto.multisig.keys_pb2 import LegacyAminoPubKey
 from cosmos.crypto.secp256k1.keys_pb2 import PubKey
 
 from pivot.chain.errors import SdkCode, SdkError
@@ -16,13 +17,16 @@ from pivot.chain.store.journal import State
 from pivot.chain.types import Reader
 from pivot.primitives.addresses import InvalidAddress, from_public_key, to_bytes
 from pivot.primitives.keys import is_public_key
-from pivot.protocol.messages import pack
+from pivot.protocol.messages import pack, type_url
+from pivot.protocol.multisig import InvalidMultisig, address_of_multisig, member_keys, threshold_key
 
 STORE = "acc"
 ACCOUNT_PREFIX = b"\x01"
 NONCE_PREFIX = b"\x02"
 NEXT_NUMBER_KEY = b"globalAccountNumber"
 NUMBER_BYTES = 8
+PUBLIC_KEY_TYPE = type_url(PubKey)
+MULTISIG_TYPE = type_url(LegacyAminoPubKey)
 PRESENT = b"\x01"
 FORGOTTEN_PER_BLOCK = 20_000
 """Unordered transactions that one block forgets: about as many as one block can hold."""
@@ -30,12 +34,15 @@ FORGOTTEN_PER_BLOCK = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account. `public_key` is empty until its first transaction or registration."""
+    """One account. Its key is empty until its first transaction or registration; it has one key, or several together."""
 
     address: str
     number: int
     sequence: int = 0
     public_key: bytes = b""
+    """Compressed, 33 bytes; empty also for an account of several keys."""
+    multisig: bytes = b""
+    """Of an account of several keys: its LegacyAminoPubKey, serialised."""
 
 
 def account(state: Reader, address: str) -> Account | None:
@@ -82,12 +89,24 @@ def check_public_key(address: str, key: bytes) -> None:
         raise SdkError(SdkCode.INVALID_PUBLIC_KEY, f"the public key does not hash to the address {address}")
 
 
+def check_multisig(address: str, key: bytes) -> bytes:
+    """The key of several keys (LegacyAminoPubKey) as it is stored, if it is the address's. Raises SdkError (INVALID_PUBLIC_KEY)."""
+    carried = LegacyAminoPubKey.FromString(key)
+    try:
+        stored = threshold_key(member_keys(carried), carried.threshold)
+    except InvalidMultisig as error:
+        raise SdkError(SdkCode.INVALID_PUBLIC_KEY, f"the public key of {address}: {error}") from None
+    if address_of_multisig(stored) != address:
+        raise SdkError(SdkCode.INVALID_PUBLIC_KEY, f"the public key does not hash to the address {address}")
+    return bytes(stored.SerializeToString(deterministic=True))
+
+
 def set_public_key(state: State, address: str, key: bytes) -> None:
     """Remember the key of an account, which is made if there is none. Raises SdkError (INVALID_PUBLIC_KEY)."""
     check_public_key(address, key)
     found = ensure_account(state, address)
     if found.public_key != key:
-        put(state, Account(address, found.number, found.sequence, key))
+        put(state, replace(found, public_key=key))
 
 
 def has_nonce(state: Reader, address: str, timeout_ns: int) -> bool:
@@ -109,9 +128,20 @@ def forget_expired_nonces(state: State, time_ns: int) -> None:
 
 def decode_account(row: bytes) -> Account:
     """An account of its row."""
-    published = BaseAccount.FromString(row)
-    key = PubKey.FromString(published.pub_key.value).key if published.HasField("pub_key") else b""
-    return Account(published.address, published.account_number, published.sequence, key)
+    return account_of(BaseAccount.FromString(row))
+
+
+def account_of(published: BaseAccount) -> Account:
+    """An account of its published form. Raises SdkError (INVALID_PUBLIC_KEY) for a key of a type that accounts do not have."""
+    described = published.address, published.account_number, published.sequence
+    packed = published.pub_key
+    if not published.HasField("pub_key"):
+        return Account(*described)
+    if packed.type_url == PUBLIC_KEY_TYPE:
+        return Account(*described, PubKey.FromString(packed.value).key)
+    if packed.type_url == MULTISIG_TYPE:
+        return Account(*described, multisig=packed.value)
+    raise SdkError(SdkCode.INVALID_PUBLIC_KEY, f"the key of {published.address} is {packed.type_url[:200]!r}")
 
 
 def encode_account(described: Account) -> bytes:
@@ -124,6 +154,8 @@ def published_account(described: Account) -> BaseAccount:
     published = BaseAccount(address=described.address, account_number=described.number, sequence=described.sequence)
     if described.public_key:
         published.pub_key.CopyFrom(pack(PubKey(key=described.public_key)))
+    elif described.multisig:
+        published.pub_key.type_url, published.pub_key.value = MULTISIG_TYPE, described.multisig
     return published
 
 

@@ -22,6 +22,7 @@ from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.handlers import MessageHandler, MessageTable, decode
 from pivot.chain.modules.auth.state import check_address, ensure_account
 from pivot.chain.modules.authz.state import Permission, check_message_type, grant, may_act, revoke
+from pivot.chain.modules.bank.quota import note_maker
 from pivot.chain.types import Block, Event
 from pivot.protocol.messages import signers, type_url
 from pivot.protocol.transactions import NANOSECONDS, nanoseconds
@@ -88,6 +89,7 @@ def _grant(block: Block, message: MsgGrant) -> MsgGrantResponse:
     if message.grant.HasField("expiration") and expiration <= block.time:
         raise SdkError(SdkCode.INVALID_REQUEST, "grant.expiration: must be after the current block time")
     message_type = _message_type(message.grant)
+    note_maker(block.state, message.grantee, message.granter)
     ensure_account(block.state, message.grantee)
     grant(block.state, Permission(message.granter, message.grantee, message_type, expiration))
     block.emit(

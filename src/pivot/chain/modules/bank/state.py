@@ -4,7 +4,7 @@
 0x00 ‖ denom                                supply
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.modules.auth.state import ensure_account
@@ -14,6 +14,9 @@ from pivot.chain.types import Block, Reader
 from pivot.primitives.addresses import from_bytes, of_module, to_bytes
 from pivot.primitives.coins import BASE_DENOM
 from pivot.primitives.numbers import Amount
+
+Lock = Callable[[Reader, str], int]
+"""`lock(state, address)`: ngonka of the address's balance that cannot be spent at the time of the last block."""
 
 STORE = "bank"
 BALANCE_PREFIX = b"\x02"
@@ -26,7 +29,13 @@ COMMUNITY_POOL = of_module("distribution")
 """Takes fees, remainders, and what nobody claims."""
 STREAMVESTING = of_module("streamvesting")
 """Holds pay that hosts receive over the next epochs."""
+COLLATERAL = of_module("collateral")
+"""Holds the coins that stand behind hosts' weights."""
+GOVERNANCE = of_module("gov")
+"""Holds the deposits of proposals."""
 MODULE_ACCOUNTS = {
+    "collateral": COLLATERAL,
+    "gov": GOVERNANCE,
     "inference": ESCROW,
     "rewards": REWARDS,
     "distribution": COMMUNITY_POOL,
@@ -45,6 +54,21 @@ def balances(state: Reader) -> Iterator[tuple[str, Amount]]:
         yield from_bytes(key[2 : 2 + key[1]]), Amount(int(row))
 
 
+def locked(state: Reader, address: str) -> Amount:
+    """ngonka of a balance that cannot be spent now: the most that any lock holds, as the same coins may serve several."""
+    return Amount(max((lock(state, address) for lock in _LOCKS), default=0))
+
+
+def spendable(state: Reader, address: str) -> Amount:
+    """ngonka that an address may spend now."""
+    return Amount(max(0, balance(state, address) - locked(state, address)))
+
+
+def lock_by(lock: Lock) -> None:
+    """Have a module say what it locks. Called once for each lock, in `chain/registry.py`, before any block is made."""
+    _LOCKS.append(lock)
+
+
 def supply(state: Reader) -> Amount:
     """ngonka that exist."""
     return Amount(int(state.get(STORE, SUPPLY_PREFIX + BASE_DENOM.encode()) or 0))
@@ -60,10 +84,11 @@ def move(state: State, source: str, target: str, amount: int) -> None:
     if amount == 0:
         return
     held = balance(state, source)
-    if held < amount:
+    free = held - locked(state, source)
+    if free < amount:
         raise SdkError(
             SdkCode.INSUFFICIENT_FUNDS,
-            f"spendable balance {held}{BASE_DENOM} is smaller than {amount}{BASE_DENOM}: insufficient funds",
+            f"spendable balance {max(0, free)}{BASE_DENOM} is smaller than {amount}{BASE_DENOM}: insufficient funds",
         )
     _set_balance(state, source, held - amount)
     _set_balance(state, target, balance(state, target) + amount)
@@ -109,3 +134,4 @@ def _set_balance(state: State, address: str, amount: int) -> None:
 
 
 _DENOM = BASE_DENOM.encode()
+_LOCKS: list[Lock] = []

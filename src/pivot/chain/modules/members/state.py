@@ -47,6 +47,13 @@ def weights(state: Reader, epoch: int, model: str = "") -> tuple[tuple[str, int]
     return () if found is None else found.weights
 
 
+def share(state: Reader, epoch: int, address: str) -> tuple[int, int]:
+    """(weight of the address, weight of all the epoch's members); the first is 0 for others."""
+    found = _parsed(state, epoch)
+    member = None if found is None else found.members.get(address)
+    return (0, 0) if found is None else (0 if member is None else member.weight, found.total)
+
+
 def is_member(state: Reader, epoch: int, address: str) -> bool:
     """Whether the address is one of the epoch's members."""
     found = _parsed(state, epoch)
@@ -106,11 +113,12 @@ def prune(block: Block) -> None:
 class _Group:
     """A group's row, parsed."""
 
-    __slots__ = ("group", "members", "weights")
+    __slots__ = ("group", "members", "total", "weights")
 
     def __init__(self, row: bytes) -> None:
         self.group = EpochGroupData.FromString(row)
         self.weights = tuple((member.member_address, member.weight) for member in self.group.validation_weights)
+        self.total = sum(weight for _, weight in self.weights)
         self.members: dict[str, ValidationWeight] = {
             member.member_address: member for member in self.group.validation_weights
         }

@@ -7,13 +7,15 @@ genesis_hash   32 bytes: SHA-256 of the genesis state as canonical JSON
 block_time     8 bytes, big-endian: time of the last block, Unix nanoseconds
 """
 
+from functools import lru_cache
+
 from tendermint.types.params_pb2 import ConsensusParams
 
 from pivot.chain.store.interface import Snapshot
 from pivot.chain.store.journal import State
 from pivot.chain.types import Reader, View
 from pivot.primitives.fixed_point import ONE
-from pivot.protocol.generated.inference.inference.params_pb2 import Params
+from pivot.protocol.generated.inference.inference.params_pb2 import FeeParams, Params
 
 STORE = "params"
 NETWORK_KEY = b"params"
@@ -22,6 +24,7 @@ CHAIN_ID_KEY = b"chain_id"
 GENESIS_HASH_KEY = b"genesis_hash"
 BLOCK_TIME_KEY = b"block_time"
 TIME_BYTES = 8
+CACHED_ROWS = 8
 
 
 def params(state: Reader) -> Params:
@@ -44,10 +47,20 @@ def set_consensus_params(state: State, changed: ConsensusParams) -> None:
     state.set(STORE, CONSENSUS_KEY, changed.SerializeToString(deterministic=True))
 
 
+def fee_params(state: Reader) -> FeeParams:
+    """What a transaction costs. The message is shared by all who ask: nobody may change it."""
+    return _fee_params(state.get(STORE, NETWORK_KEY) or b"")
+
+
+@lru_cache(maxsize=CACHED_ROWS)
+def _fee_params(row: bytes) -> FeeParams:
+    """Parsed once, as every transaction asks for it."""
+    return Params.FromString(row).fee_params
+
+
 def fee_of(state: Reader, gas: int) -> int:
     """The least fee of a transaction that takes this much gas, in ngonka, rounded up."""
-    price = int(params(state).fee_params.minimum_gas_price_e18 or "0")
-    return -(-gas * price // ONE)
+    return -(-gas * int(fee_params(state).minimum_gas_price_e18 or "0") // ONE)
 
 
 def chain_id(state: Reader) -> str:

@@ -7,6 +7,7 @@ import re
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.auth.state import check_address, check_public_key, public_key, set_public_key
+from pivot.chain.modules.bank.quota import note_maker
 from pivot.chain.modules.participants import hardware_messages
 from pivot.chain.modules.participants.consensus_keys import claim_key
 from pivot.chain.modules.participants.state import is_host, participant, put, require_participant
@@ -129,6 +130,7 @@ def _register_forwarded(
                 NetworkCode.INVALID_SIGNATURE,
                 f"registration_signature was not made by the key of {message.address} over this url and validator_key",
             )
+    note_maker(block.state, message.address, message.creator)
     set_public_key(block.state, message.address, account_key)
     _register(block, message.address, account_key, message.url, message.validator_key)
     return MsgSubmitNewUnfundedParticipantResponse()

@@ -1,0 +1,61 @@
+"""What a transaction costs, and who pays (design, decision 3).
+
+A transaction pays at least the minimum price of its gas, out of the payer's coins or of an allowance. It may pay nothing if it
+is a duty that finds room in its hosts' free space; or if there is no minimum price, while the payer holds coins for its gas.
+"""
+
+from pivot.chain.errors import SdkCode, SdkError
+from pivot.chain.free_space import FreeSpace
+from pivot.chain.modules.bank import quota
+from pivot.chain.modules.bank.state import COMMUNITY_POOL, send
+from pivot.chain.modules.feegrant import state as feegrant
+from pivot.chain.modules.params.state import fee_of, fee_params
+from pivot.chain.transaction import Transaction
+from pivot.chain.types import Block
+from pivot.primitives.coins import BASE_DENOM
+from pivot.primitives.fixed_point import ONE
+from pivot.protocol.messages import type_url
+
+BLOCKS_AHEAD = 10
+"""Free duties may wait for so many blocks' space; what comes beyond them is asked for a fee when it is checked."""
+
+
+def take_fee(block: Block, transaction: Transaction, *, demanded: bool) -> None:
+    """Take what the transaction offers, and refuse it if that is too little (`demanded`). Raises SdkError, FeegrantError."""
+    source = transaction.granter or transaction.payer
+    if demanded:
+        _require_enough(block, transaction, source)
+    if source != transaction.payer:
+        messages = [type_url(call.message) for call in transaction.calls]
+        feegrant.use(block, source, transaction.payer, transaction.fee, messages)
+    if transaction.fee:
+        send(block, source, COMMUNITY_POOL, transaction.fee)
+    block.emit("tx", fee=f"{transaction.fee}{BASE_DENOM}" if transaction.fee else "", fee_payer=source)
+
+
+def free_space(block: Block) -> FreeSpace:
+    """The free space of the block under way, or of the blocks that what is being checked may wait for."""
+    return FreeSpace(block.state, block.time, block.free_gas, 1 if block.hash else BLOCKS_AHEAD)
+
+
+def _require_enough(block: Block, transaction: Transaction, source: str) -> None:
+    least = fee_of(block.state, transaction.gas)
+    if 0 < least <= transaction.fee or _finds_room(block, transaction):
+        return
+    if least:
+        raise SdkError(
+            SdkCode.INSUFFICIENT_FEE,
+            f"insufficient fees; got: {transaction.fee}{BASE_DENOM} required: {least}{BASE_DENOM}",
+        )
+    held_per_gas = int(fee_params(block.state).held_per_gas_e18 or "0")
+    if held_per_gas:
+        quota.use(block.state, source, -(-transaction.gas * held_per_gas // ONE))
+
+
+def _finds_room(block: Block, transaction: Transaction) -> bool:
+    space = free_space(block)
+    hosts = space.hosts(transaction)
+    if not hosts or not (space.is_first(hosts) or space.has_room(hosts, transaction.gas)):
+        return False
+    space.take(hosts, transaction.gas)
+    return True

@@ -1,0 +1,1 @@
+"""Fees that somebody else pays: allowances, and what is left of them."""
