@@ -64,7 +64,7 @@ def test_it_runs_an_account_without_rights_is_checked_and_holds_no_more_than_it_
     [found] = json.loads(podman("image", "inspect", image).stdout)
     config = found["Config"]
     assert config["User"] == "pivot"
-    assert config["Healthcheck"]["Test"][0] == "CMD"
+    assert found["Healthcheck"]["Test"][0] == "CMD"
     assert image in CUDA_IMAGE.values() or found["Size"] < LARGEST_IMAGE_MB * 10**6
     assert not [name for name in config["Env"] if re.search("TOKEN|KEY|PASSWORD|SECRET", name)]
     assert run(image, "id", "-u").stdout.strip() == "10001"
@@ -80,11 +80,11 @@ def test_it_works_on_a_root_that_it_cannot_write(image: str) -> None:
 
 def test_its_packages_are_those_of_the_lock(image: str) -> None:
     lock = tomllib.loads((DEPLOY.parent / "uv.lock").read_text())
-    versions = {each["name"]: each.get("version") for each in lock["package"]}
+    locked = {(each["name"], each["version"]) for each in lock["package"]}
     found = json.loads(run(image, "/opt/pivot/bin/python", "-c", LIST_PACKAGES).stdout)
     assert len(found) > 30
     for name, version in found.items():
-        assert versions[re.sub(r"[-_.]+", "-", name).lower()] == version, name
+        assert (re.sub(r"[-_.]+", "-", name).lower(), version) in locked
     assert not {"pytest", "mypy", "ruff"} & found.keys(), "what only developers need stays behind"
 
 

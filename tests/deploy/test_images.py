@@ -5,6 +5,7 @@ import runpy
 import socket
 import subprocess
 import sys
+import tomllib
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +47,13 @@ def test_everything_of_python_comes_from_the_lock() -> None:
     assert len(syncs) == 5
     assert all(options.startswith("--frozen") for options in syncs)
     assert DOCKERFILE.count("pip install") == 1, "uv itself, by its version"
+
+
+def test_what_builds_the_package_is_pinned() -> None:
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())
+    pinned = project["tool"]["uv"]["build-constraint-dependencies"]
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", each) for each in pinned)
+    assert {each.partition("==")[0] for each in pinned} >= set(project["build-system"]["requires"])
 
 
 def test_every_image_runs_an_account_without_rights() -> None:
