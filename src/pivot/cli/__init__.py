@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "keys": "Account keys: make, keep, show and move them.",
     "tx": "Transactions: sign, send, and one group per module.",
     "query": "Queries: transactions, blocks, and one group per module.",
+    "genesis": "The ceremony in which the first hosts agree on a network's first state.",
     "doctor": "Look at this host: machine, ports, chain, ML nodes.",
 }
 """Name of the module in this package to what `pivot --help` says of it, so that no module is loaded to say so."""
