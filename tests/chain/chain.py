@@ -108,8 +108,9 @@ class Chain:
         *,
         store: Store | None = None,
         votes: Mapping[bytes, int] | None = None,
+        sections: Mapping[str, Any] | None = None,
     ) -> None:
-        """`votes`: power by 20-byte consensus address; all of them sign every block."""
+        """`votes`: power by 20-byte consensus address; all of them sign every block. `sections`: further ones of the genesis."""
         self.store = store or MemoryDatabase(STORES)
         self.application = Application(self.store)
         self.votes = dict(votes or {})
@@ -119,7 +120,7 @@ class Chain:
             time=timestamp(GENESIS_TIME),
             chain_id=CHAIN_ID,
             consensus_params=ConsensusParams(block=BlockParams(max_bytes=4 * 2**20, max_gas=-1)),
-            app_state_bytes=json.dumps(app_state(balances or {}, network)).encode(),
+            app_state_bytes=json.dumps(app_state(balances or {}, network) | dict(sections or {})).encode(),
             initial_height=1,
         )
         self.first = self.application.init_chain(self.genesis)

@@ -21,6 +21,7 @@ from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
 from pivot.chain.modules.pricing.movement import move_prices
 from pivot.chain.modules.randomness import state as randomness
+from pivot.chain.modules.restrictions import state as restrictions
 from pivot.chain.modules.rewards import settlement
 from pivot.chain.modules.streamvesting import release as vested_pay
 from pivot.chain.modules.validators import state as validators
@@ -72,6 +73,7 @@ def end_block(block: Block) -> None:
 
     settlement.settle_some(block)
     vested_pay.release_some(block)
+    restrictions.lift(block)
     move_prices(block)
     prune(block)
     validators.process_updates(block)

@@ -24,6 +24,7 @@ from pivot.chain.modules.params import genesis as params
 from pivot.chain.modules.params.state import name_chain, note_block_time, set_consensus_params
 from pivot.chain.modules.participants import genesis as participants
 from pivot.chain.modules.pricing import genesis as pricing
+from pivot.chain.modules.restrictions import genesis as restrictions
 from pivot.chain.modules.streamvesting import genesis as streamvesting
 from pivot.chain.modules.validators import genesis as validators
 from pivot.chain.types import Block
@@ -45,6 +46,7 @@ SECTIONS: dict[str, Section] = {
     "auth": auth,
     "bank": bank,
     "pricing": pricing,
+    "restrictions": restrictions,
     "streamvesting": streamvesting,
 }
 """By name, in the order in which they are loaded: a module comes after those that its `load` calls."""

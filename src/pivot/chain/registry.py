@@ -23,9 +23,13 @@ from pivot.chain.modules.poc import queries as poc_queries
 from pivot.chain.modules.pricing import queries as pricing_queries
 from pivot.chain.modules.randomness import messages as randomness
 from pivot.chain.modules.randomness import queries as randomness_queries
+from pivot.chain.modules.restrictions import messages as restrictions
+from pivot.chain.modules.restrictions import queries as restrictions_queries
 from pivot.chain.modules.rewards import messages as rewards
 from pivot.chain.modules.rewards import queries as rewards_queries
 from pivot.chain.modules.streamvesting import queries as streamvesting_queries
+from pivot.chain.modules.vesting import messages as vesting
+from pivot.chain.modules.vesting.state import locked
 
 _OF_MODULES = [
     *bank.MESSAGES,
@@ -35,6 +39,8 @@ _OF_MODULES = [
     *poc.MESSAGES,
     *inferences.MESSAGES,
     *rewards.MESSAGES,
+    *restrictions.MESSAGES,
+    *vesting.MESSAGES,
 ]
 
 MESSAGES = MessageTable([*_OF_MODULES, *authz.messages(_OF_MODULES)])
@@ -54,9 +60,11 @@ QUERIES = QueryTable(
         *poc_queries.QUERIES,
         *pricing_queries.QUERIES,
         *randomness_queries.QUERIES,
+        *restrictions_queries.QUERIES,
         *rewards_queries.QUERIES,
         *streamvesting_queries.QUERIES,
     ]
 )
 
 lock_by(quota.held)
+lock_by(locked)

@@ -15,6 +15,8 @@ from pivot.chain.modules.auth.state import (
     decode_account,
     published_account,
 )
+from pivot.chain.modules.bank.state import MODULE_ACCOUNTS
+from pivot.chain.modules.vesting.state import published_vesting
 from pivot.chain.pagination import list_page
 from pivot.chain.signers import MAX_SIGNERS
 from pivot.chain.transaction import (
@@ -28,12 +30,12 @@ from pivot.primitives.addresses import of_module
 from pivot.protocol.messages import pack
 
 SERVICE = query_pb2.DESCRIPTOR.services_by_name["Query"]
-MODULES = ("distribution", "inference", "rewards")
+MODULES = tuple(sorted(MODULE_ACCOUNTS))
 """Names of the modules that hold coins."""
 
 
 def _account(view: View, request: query_pb2.QueryAccountRequest) -> query_pb2.QueryAccountResponse:
-    return query_pb2.QueryAccountResponse(account=_shown(_require(view, request.address)))
+    return query_pb2.QueryAccountResponse(account=_shown(view, _require(view, request.address)))
 
 
 def _account_info(view: View, request: query_pb2.QueryAccountInfoRequest) -> query_pb2.QueryAccountInfoResponse:
@@ -42,7 +44,7 @@ def _account_info(view: View, request: query_pb2.QueryAccountInfoRequest) -> que
 
 def _accounts(view: View, request: query_pb2.QueryAccountsRequest) -> query_pb2.QueryAccountsResponse:
     def item(_: bytes, row: bytes) -> AnyMessage:
-        return _shown(decode_account(row))
+        return _shown(view, decode_account(row))
 
     found, page = list_page(view.state, STORE, ACCOUNT_PREFIX, request.pagination, item)
     return query_pb2.QueryAccountsResponse(accounts=found, pagination=page)
@@ -83,11 +85,13 @@ def _require(view: View, address: str) -> Account:
     return found
 
 
-def _shown(found: Account) -> AnyMessage:
-    """An account as clients decode it: a module's says so."""
+def _shown(view: View, found: Account) -> AnyMessage:
+    """An account as clients decode it: a module's says so, and so does one in which coins are locked."""
     name = _NAMES.get(found.address)
     published = published_account(found)
-    return pack(published if name is None else ModuleAccount(base_account=published, name=name))
+    if name is not None:
+        return pack(ModuleAccount(base_account=published, name=name))
+    return pack(published_vesting(view.state, published) or published)
 
 
 def _module(view: View, name: str) -> AnyMessage:

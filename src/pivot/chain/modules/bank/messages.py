@@ -8,16 +8,13 @@ from cosmos.base.v1beta1.coin_pb2 import Coin
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.auth.state import check_address
-from pivot.chain.modules.bank.state import MODULE_ACCOUNTS, send
+from pivot.chain.modules.restrictions.transfers import transfer
 from pivot.chain.types import Block
 from pivot.primitives.coins import BASE_DENOM, InvalidCoin, parse_amount
 
 GAS_OF_A_TRANSFER = 20_000
 MAX_OUTPUTS = 500
 """Receivers of one MsgMultiSend."""
-
-_CLOSED = frozenset(MODULE_ACCOUNTS.values())
-"""Accounts whose coins are bookkept by modules: a gift would break their books."""
 
 
 def coin_amount(coins: Sequence[Coin]) -> int:
@@ -32,11 +29,6 @@ def coin_amount(coins: Sequence[Coin]) -> int:
         raise SdkError(SdkCode.INVALID_COINS, str(error)) from None
 
 
-def _check_open(target: str) -> None:
-    if target in _CLOSED:
-        raise SdkError(SdkCode.UNAUTHORIZED, f"{target} is not allowed to receive funds: unauthorized")
-
-
 def _check_send(message: MsgSend) -> None:
     check_address("from_address", message.from_address)
     check_address("to_address", message.to_address)
@@ -44,8 +36,7 @@ def _check_send(message: MsgSend) -> None:
 
 
 def _send(block: Block, message: MsgSend) -> MsgSendResponse:
-    _check_open(message.to_address)
-    send(block, message.from_address, message.to_address, coin_amount(message.amount))
+    transfer(block, message.from_address, message.to_address, coin_amount(message.amount))
     return MsgSendResponse()
 
 
@@ -68,8 +59,7 @@ def _total(each: Iterable[Sequence[Coin]]) -> int:
 def _multi_send(block: Block, message: MsgMultiSend) -> MsgMultiSendResponse:
     source = message.inputs[0].address
     for output in message.outputs:
-        _check_open(output.address)
-        send(block, source, output.address, coin_amount(output.coins))
+        transfer(block, source, output.address, coin_amount(output.coins))
     return MsgMultiSendResponse()
 
 

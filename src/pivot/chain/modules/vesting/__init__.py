@@ -1,0 +1,1 @@
+"""Coins that an account holds and may not spend yet: the vesting accounts of the Cosmos SDK."""
