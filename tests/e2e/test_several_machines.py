@@ -166,6 +166,7 @@ async def lives(site: Site) -> None:
             await ml_nodes_are_registered(site, environment, at_second)
             both = await until(lambda: has_nodes(session, first, address, {"a", "b"}))
             await only_what_is_public_is_reached(site)
+            await nothing_is_wrong_and_ml_nodes_reach_the_callback_url(site, environment)
             await requests_are_answered(network, session)
 
             removed = await asyncio.to_thread(
@@ -258,6 +259,14 @@ async def only_what_is_public_is_reached(site: Site) -> None:
         await listens(
             site.second, gpu, port
         )  # the inference port only once its engine is up after the proof of compute
+
+
+async def nothing_is_wrong_and_ml_nodes_reach_the_callback_url(site: Site, environment: dict[str, str]) -> None:
+    """`pivot doctor` on the second host has both ML nodes try the private address, one of them by way of its proxy."""
+    told = await asyncio.to_thread(site.second.pivot, "doctor", "--json", environment=environment)
+    found = {finding["check"]: finding for finding in json.loads(told.stdout)}
+    assert [finding for finding in found.values() if finding["state"] == "wrong"] == []
+    assert {found[f"callback url from {node}"]["state"] for node in ("a", "b")} == {"ok"}
 
 
 async def reached(machine: Machine, places: list[tuple[str, int]]) -> set[tuple[str, int]]:
