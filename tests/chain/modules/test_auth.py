@@ -14,6 +14,7 @@ from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.modules.auth import genesis
 from pivot.chain.modules.auth import state as auth
 from pivot.chain.modules.auth.state import (
+from pivot.chain.modules.bank.state import MODULE_ACCOUNTS
     Account,
     account,
     ensure_account,
@@ -141,7 +142,7 @@ def test_modules_accounts_say_so() -> None:
     assert ModuleAccount.FromString(packed.value).name == "rewards"
     listed = chain.query(f"{SERVICE}/ModuleAccounts", q.QueryModuleAccountsRequest()).accounts
     names = [ModuleAccount.FromString(each.value).name for each in listed]
-    assert names == ["distribution", "inference", "rewards"]
+    assert names == sorted(MODULE_ACCOUNTS)
     one = chain.query(f"{SERVICE}/ModuleAccountByName", q.QueryModuleAccountByNameRequest(name="inference")).account
     assert ModuleAccount.FromString(one.value).base_account.address == of_module("inference")
     with pytest.raises(AssertionError, match="not found"):

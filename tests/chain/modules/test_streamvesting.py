@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot.chain.errors import Rejection, SdkCode
@@ -108,6 +108,7 @@ def test_d17_pay_of_many_epochs_comes_out_whole() -> None:
     assert balance(block.state, STREAMVESTING) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 9)), min_size=1, max_size=6))
 def test_every_schedule_pays_out_exactly_what_was_put_in(payments: list[tuple[int, int]]) -> None:
     block = paying()

@@ -1,4 +1,4 @@
-"""`cosmos.bank.v1beta1.Query`. No coins are ever locked, so everything can be spent."""
+"""`cosmos.bank.v1beta1.Query`."""
 
 from cosmos.bank.v1beta1 import query_pb2
 from cosmos.bank.v1beta1.bank_pb2 import DenomUnit, Metadata, Params
@@ -8,7 +8,7 @@ from cosmos.base.v1beta1.coin_pb2 import Coin
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.handlers import QueryHandler, query
 from pivot.chain.modules.auth.state import check_address
-from pivot.chain.modules.bank.state import STORE, SUPPLY_PREFIX, balance, balance_prefix, supply
+from pivot.chain.modules.bank.state import STORE, SUPPLY_PREFIX, balance, balance_prefix, spendable, supply
 from pivot.chain.pagination import list_page
 from pivot.chain.types import View
 from pivot.primitives.coins import BASE_DENOM
@@ -41,14 +41,18 @@ def _all_balances(view: View, request: query_pb2.QueryAllBalancesRequest) -> que
 def _spendable_balances(
     view: View, request: query_pb2.QuerySpendableBalancesRequest
 ) -> query_pb2.QuerySpendableBalancesResponse:
-    coins, page = _coins(view, request.address, request.pagination)
-    return query_pb2.QuerySpendableBalancesResponse(balances=coins, pagination=page)
+    check_address("address", request.address)
+    free = spendable(view.state, request.address)
+    coins = [Coin(denom=BASE_DENOM, amount=str(free))] if free else []
+    return query_pb2.QuerySpendableBalancesResponse(balances=coins, pagination=PageResponse(total=len(coins)))
 
 
 def _spendable_balance_by_denom(
     view: View, request: query_pb2.QuerySpendableBalanceByDenomRequest
 ) -> query_pb2.QuerySpendableBalanceByDenomResponse:
-    return query_pb2.QuerySpendableBalanceByDenomResponse(balance=_held(view, request.address, request.denom))
+    check_address("address", request.address)
+    free = spendable(view.state, request.address) if request.denom == BASE_DENOM else 0
+    return query_pb2.QuerySpendableBalanceByDenomResponse(balance=Coin(denom=request.denom, amount=str(free)))
 
 
 def _total_supply(view: View, request: query_pb2.QueryTotalSupplyRequest) -> query_pb2.QueryTotalSupplyResponse:
