@@ -14,7 +14,6 @@ from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.modules.auth import genesis
 from pivot.chain.modules.auth import state as auth
 from pivot.chain.modules.auth.state import (
-from pivot.chain.modules.bank.state import MODULE_ACCOUNTS
     Account,
     account,
     ensure_account,
@@ -25,6 +24,7 @@ from pivot.chain.modules.bank.state import MODULE_ACCOUNTS
     put,
     set_public_key,
 )
+from pivot.chain.modules.bank.state import MODULE_ACCOUNTS
 from pivot.primitives.addresses import InvalidAddress, of_module
 from tests.chain.chain import Chain, key, plain_block
 
