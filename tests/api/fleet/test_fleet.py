@@ -105,6 +105,24 @@ async def test_node_config_is_loaded_on_the_first_start(
         await fleet.close()
 
 
+@pytest.mark.parametrize(("name", "told"), [("missing.json", "No such file"), ("", "Is a directory")])
+async def test_a_node_config_that_is_no_file_is_refused_by_the_variable(
+    name: str,
+    told: str,
+    database: Database,
+    http: aiohttp.ClientSession,
+    settings: ApiSettings,
+    identity: Identity,
+    chain: FakeChain,
+    outbox: FakeOutbox,
+    tmp_path: Path,
+) -> None:
+    settings.node_config_path = tmp_path / name
+    fleet = HostFleet(database, http, settings, identity, chain, outbox)
+    with pytest.raises(InvalidNode, match=f"^NODE_CONFIG_PATH \\(NODE_CONFIG in config.env\\): {tmp_path}.*{told}"):
+        await fleet.start()
+
+
 @pytest.mark.parametrize(("raw", "named"), [(b"{", "no JSON"), (b"{}", "a list"), (b'[{"id": "a"}]', "node 0: host")])
 def test_a_bad_node_config_is_refused_by_place(raw: bytes, named: str) -> None:
     with pytest.raises(InvalidNode, match=named):

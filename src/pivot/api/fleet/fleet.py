@@ -227,9 +227,16 @@ class HostFleet:
 
     async def _load_node_config(self) -> None:
         path = self._settings.node_config_path
-        if path is None or not path.exists():
+        if path is None:
             return
-        for declaration in parse_node_config(path.read_bytes()):
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            # A container's engine mounts an empty folder in place of a file that is missing.
+            raise InvalidNode(
+                f"NODE_CONFIG_PATH (NODE_CONFIG in config.env): {path} cannot be read: {error.strerror}"
+            ) from error
+        for declaration in parse_node_config(raw):
             await self._registry.put(declaration)
 
     async def _drain(self, node: NodeReconciler) -> None:
