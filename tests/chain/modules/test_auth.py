@@ -146,7 +146,7 @@ def test_modules_accounts_say_so() -> None:
     one = chain.query(f"{SERVICE}/ModuleAccountByName", q.QueryModuleAccountByNameRequest(name="inference")).account
     assert ModuleAccount.FromString(one.value).base_account.address == of_module("inference")
     with pytest.raises(AssertionError, match="not found"):
-        chain.query(f"{SERVICE}/ModuleAccountByName", q.QueryModuleAccountByNameRequest(name="gov"))
+        chain.query(f"{SERVICE}/ModuleAccountByName", q.QueryModuleAccountByNameRequest(name="mint"))
 
 
 def test_limits_and_the_prefix_are_told() -> None:
