@@ -110,7 +110,13 @@ def add_epoch(
         total = sum(weights.values())
         members.put_group(
             block.state,
-            EpochGroupData(epoch_index=index, model_id=model, validation_weights=shares, total_weight=total),
+            EpochGroupData(
+                epoch_index=index,
+                model_id=model,
+                validation_weights=shares,
+                total_weight=total,
+                sub_group_models=[] if model else [MODEL],
+            ),
         )
     return made
 

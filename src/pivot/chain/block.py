@@ -9,6 +9,8 @@ from pivot.chain.ante import process_ante
 from pivot.chain.errors import Rejection
 from pivot.chain.modules.auth import state as auth
 from pivot.chain.modules.authz import state as authz
+from pivot.chain.modules.disputes import state as disputes
+from pivot.chain.modules.disputes import voting
 from pivot.chain.modules.epochs import pruning as epoch_records
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.feegrant import state as feegrant
@@ -23,7 +25,9 @@ from pivot.chain.modules.pricing.movement import move_prices
 from pivot.chain.modules.randomness import state as randomness
 from pivot.chain.modules.restrictions import state as restrictions
 from pivot.chain.modules.rewards import settlement
+from pivot.chain.modules.status import state as status
 from pivot.chain.modules.streamvesting import release as vested_pay
+from pivot.chain.modules.validation import state as validation
 from pivot.chain.modules.validators import state as validators
 from pivot.chain.results import accepted, rejected
 from pivot.chain.signatures import Signatures
@@ -59,6 +63,7 @@ def begin_block(block: Block) -> None:
 def end_block(block: Block) -> None:
     """What happens after the last transaction."""
     inferences.expire_due(block)
+    voting.close_due(block)
 
     serving, upcoming = epochs.effective(block.state), epochs.latest(block.state)
     if block.height == serving.boundaries.randomness_freeze:
@@ -72,6 +77,7 @@ def end_block(block: Block) -> None:
         validators.set_members(block, groups.electorate(block.state, upcoming.index))
 
     settlement.settle_some(block)
+    status.release_due(block)
     vested_pay.release_some(block)
     restrictions.lift(block)
     move_prices(block)
@@ -81,7 +87,9 @@ def end_block(block: Block) -> None:
 
 def prune(block: Block) -> None:
     """Delete some of what belongs to epochs past their time (W-24)."""
+    disputes.prune(block)
     inferences.prune(block)
+    validation.prune(block)
     poc.prune(block)
     randomness.prune(block)
     groups.prune(block)

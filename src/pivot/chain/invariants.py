@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 from pivot.chain.modules.bank.invariants import check_supply
+from pivot.chain.modules.disputes.invariants import check_disputes
 from pivot.chain.modules.inferences.invariants import check_escrow, check_records
 from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
 from pivot.chain.modules.pricing.invariants import check_prices
+from pivot.chain.modules.status.invariants import check_standings
 from pivot.chain.modules.streamvesting.invariants import check_schedules
+from pivot.chain.modules.validation.invariants import check_duties, check_segments
 from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.types import Reader
 
@@ -15,6 +18,10 @@ INVARIANTS: tuple[Callable[[Reader], None], ...] = (
     check_supply,
     check_escrow,
     check_records,
+    check_segments,
+    check_duties,
+    check_disputes,
+    check_standings,
     check_groups,
     check_consensus_keys,
     check_node_numbers,

@@ -8,6 +8,8 @@ from pivot.chain.modules.bank import messages as bank
 from pivot.chain.modules.bank import queries as bank_queries
 from pivot.chain.modules.bank import quota
 from pivot.chain.modules.bank.state import lock_by
+from pivot.chain.modules.disputes import messages as disputes
+from pivot.chain.modules.disputes import queries as disputes_queries
 from pivot.chain.modules.epochs import queries as epochs_queries
 from pivot.chain.modules.feegrant import messages as feegrant
 from pivot.chain.modules.feegrant import queries as feegrant_queries
@@ -21,13 +23,15 @@ from pivot.chain.modules.participants import queries as participants_queries
 from pivot.chain.modules.poc import messages as poc
 from pivot.chain.modules.poc import queries as poc_queries
 from pivot.chain.modules.pricing import queries as pricing_queries
-from pivot.chain.modules.randomness import messages as randomness
 from pivot.chain.modules.randomness import queries as randomness_queries
 from pivot.chain.modules.restrictions import messages as restrictions
 from pivot.chain.modules.restrictions import queries as restrictions_queries
 from pivot.chain.modules.rewards import messages as rewards
 from pivot.chain.modules.rewards import queries as rewards_queries
+from pivot.chain.modules.status import queries as status_queries
 from pivot.chain.modules.streamvesting import queries as streamvesting_queries
+from pivot.chain.modules.validation import messages as validation
+from pivot.chain.modules.validation import queries as validation_queries
 from pivot.chain.modules.vesting import messages as vesting
 from pivot.chain.modules.vesting.state import locked
 
@@ -35,7 +39,8 @@ _OF_MODULES = [
     *bank.MESSAGES,
     *feegrant.MESSAGES,
     *participants.MESSAGES,
-    *randomness.MESSAGES,
+    *validation.MESSAGES,
+    *disputes.MESSAGES,
     *poc.MESSAGES,
     *inferences.MESSAGES,
     *rewards.MESSAGES,
@@ -50,6 +55,7 @@ QUERIES = QueryTable(
         *auth_queries.QUERIES,
         *authz_queries.QUERIES,
         *bank_queries.QUERIES,
+        *disputes_queries.QUERIES,
         *epochs_queries.QUERIES,
         *feegrant_queries.QUERIES,
         *inferences_queries.QUERIES,
@@ -60,6 +66,8 @@ QUERIES = QueryTable(
         *poc_queries.QUERIES,
         *pricing_queries.QUERIES,
         *randomness_queries.QUERIES,
+        *status_queries.QUERIES,
+        *validation_queries.QUERIES,
         *restrictions_queries.QUERIES,
         *rewards_queries.QUERIES,
         *streamvesting_queries.QUERIES,

@@ -34,3 +34,25 @@ def exp(x: int) -> int:
         divisor += 1
     total = total << halvings if halvings >= 0 else total >> -halvings
     return total // _GUARD
+
+
+def ln(x: int) -> int:
+    """The natural logarithm of x > 0, fixed-point in and out, rounded down; the error is below two last places.
+
+    Integer arithmetic alone: x = 2^k · m with 1 ≤ m < 2, then ln m = 2 · artanh((m − 1) / (m + 1)) as a series at 30 decimals.
+    """
+    if x <= 0:
+        raise ValueError(f"ln of {x} × 10^-18 does not exist")
+    scale = ONE * _GUARD
+    mantissa, doublings = x * _GUARD, 0
+    while mantissa >= 2 * scale:
+        mantissa, doublings = mantissa >> 1, doublings + 1
+    while mantissa < scale:
+        mantissa, doublings = mantissa << 1, doublings - 1
+    ratio = (mantissa - scale) * scale // (mantissa + scale)
+    square = ratio * ratio // scale
+    power, total, odd = ratio, 0, 1
+    while power:
+        total += power // odd
+        power, odd = power * square // scale, odd + 2
+    return (2 * total + doublings * _LN2_GUARDED) // _GUARD

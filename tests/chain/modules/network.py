@@ -24,8 +24,8 @@ from pivot.chain.modules.poc import messages as poc_messages
 from pivot.chain.modules.poc import queries as poc_queries
 from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
-from pivot.chain.modules.randomness import messages as randomness_messages
 from pivot.chain.modules.randomness import queries as randomness_queries
+from pivot.chain.modules.validation import messages as validation_messages
 from pivot.chain.modules.validators import genesis as validators_genesis
 from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.types import CommitVote, ValidatorUpdate, View
@@ -62,7 +62,7 @@ from tests.chain.chain import CHAIN_ID, consensus_key, key, next_block, plain_bl
 MODELS = ("org/big", "org/small")
 SALT = bytes(32)
 VALID, INVALID, ABSTAIN = PocVerdict.POC_VALID, PocVerdict.POC_INVALID, PocVerdict.POC_ABSTAIN
-MESSAGES = MessageTable([*participants_messages.MESSAGES, *poc_messages.MESSAGES, *randomness_messages.MESSAGES])
+MESSAGES = MessageTable([*participants_messages.MESSAGES, *poc_messages.MESSAGES, *validation_messages.MESSAGES])
 QUERIES = QueryTable(
     [
         *participants_queries.QUERIES,

@@ -8,10 +8,12 @@ What the first one said of the request is what counts; a start that comes after 
 from collections.abc import Callable
 from typing import TypeVar
 
-from pivot.chain.errors import NetworkCode, NetworkError, Rejection, SdkCode, SdkError
+from pivot.chain.errors import NetworkCode, NetworkError, SdkCode, SdkError
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.epochs.state import effective
 from pivot.chain.modules.inferences import escrow
+from pivot.chain.modules.inferences.answers import note_answer
+from pivot.chain.modules.inferences.batches import item_result
 from pivot.chain.modules.inferences.checks import check_batch, check_finish, check_start
 from pivot.chain.modules.inferences.opening import (
     NANOSECONDS_PER_MILLISECOND,
@@ -20,9 +22,10 @@ from pivot.chain.modules.inferences.opening import (
     require_accepted,
     require_signed,
 )
-from pivot.chain.modules.inferences.state import ID_LENGTH, close, inference, insert
+from pivot.chain.modules.inferences.state import close, inference, insert
 from pivot.chain.modules.pricing.state import note_tokens
 from pivot.chain.modules.rewards.state import note_finished
+from pivot.chain.modules.statistics.state import note_answered
 from pivot.chain.types import Block
 from pivot.protocol import pricing
 from pivot.protocol.generated.inference.inference.tx_pb2 import (
@@ -91,9 +94,11 @@ def process_finish(block: Block, finish: MsgFinishInference, keys: HostKeys) -> 
     record.completion_token_count = finish.completion_token_count
     record.end_block_height = block.height
     record.end_block_timestamp = block.time // NANOSECONDS_PER_MILLISECOND
+    note_answer(block, record)
     close(block.state, record)
     note_finished(block.state, record.executed_by, cost)
     note_tokens(block.state, record.model, record.prompt_token_count + record.completion_token_count)
+    note_answered(block.state, record)
     block.emit("inference_finished", inference_id=record.inference_id)
 
 
@@ -163,16 +168,11 @@ def _record(block: Block, batch: MsgRecordInferences) -> MsgRecordInferencesResp
 
 
 def _result(block: Block, batch: MsgRecordInferences, item: Item, process: Callable[[Item], None]) -> ItemResult:
-    """What became of one item. Results stand in the block's hash, so the sentence, which no rule fixes, is an event."""
-    try:
-        with block.frame():
-            require_own(batch.creator, item)
-            process(item)
-    except Rejection as refused:
-        inference_id = item.inference_id[:ID_LENGTH]
-        block.emit("inference_refused", inference_id=inference_id, code=refused.code, log=refused.log)
-        return ItemResult(inference_id=inference_id, code=refused.code, log=refused.name)
-    return ItemResult(inference_id=item.inference_id)
+    def run() -> None:
+        require_own(batch.creator, item)
+        process(item)
+
+    return item_result(block, "inference_refused", item.inference_id, run)
 
 
 def _gas_of_a_batch(batch: MsgRecordInferences) -> int:

@@ -81,6 +81,11 @@ def id_in_order(key: bytes) -> str:
     return key[_HEIGHT_BYTES:].decode()
 
 
+def expiry_of(key: bytes) -> tuple[int, str]:
+    """(height, id) in a key below `EXPIRIES`."""
+    return int.from_bytes(key[:_HEIGHT_BYTES]), key[_HEIGHT_BYTES:].decode()
+
+
 def forget(state: State, record: Inference) -> None:
     """Delete everything about a closed inference."""
     state.delete(STORE, _record_key(record.inference_id))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pivot.chain.modules.members.state import put_active_participants, put_group
 from pivot.chain.modules.models.state import models
 from pivot.chain.modules.participants.state import require_participant
+from pivot.chain.modules.reputation.state import reputation
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block
 from pivot.protocol.generated.inference.inference.types_pb2 import (
@@ -39,8 +40,14 @@ def write_groups(state: State, epoch: Epoch, members: Sequence[Member]) -> None:
 
     members: by address, each with weight above 0.
     """
+    known = {member.address: reputation(state, member.address) for member in members}
     everyone = [
-        ValidationWeight(member_address=member.address, weight=member.weight, ml_nodes=member.nodes)
+        ValidationWeight(
+            member_address=member.address,
+            weight=member.weight,
+            reputation=known[member.address],
+            ml_nodes=member.nodes,
+        )
         for member in members
     ]
     subgroups = []
@@ -49,6 +56,7 @@ def write_groups(state: State, epoch: Epoch, members: Sequence[Member]) -> None:
             ValidationWeight(
                 member_address=member.address,
                 weight=sum(node.poc_weight for node in member.by_model[model.id]),
+                reputation=known[member.address],
                 ml_nodes=member.by_model[model.id],
             )
             for member in members

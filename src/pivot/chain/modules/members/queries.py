@@ -3,6 +3,7 @@
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.handlers import QueryHandler, query
 from pivot.chain.modules.epochs.state import effective_index
+from pivot.chain.modules.inferences.answers import requests
 from pivot.chain.modules.members.state import active_participants, group, weights
 from pivot.chain.modules.params.state import params
 from pivot.chain.types import View
@@ -20,14 +21,14 @@ def _params(view: View, _: query_pb2.QueryParamsRequest) -> query_pb2.QueryParam
 
 
 def _group(view: View, request: query_pb2.QueryGetEpochGroupDataRequest) -> query_pb2.QueryGetEpochGroupDataResponse:
-    found = _require_group(view, request.epoch_index, request.model_id)
+    found = _shown(view, _require_group(view, request.epoch_index, request.model_id))
     return query_pb2.QueryGetEpochGroupDataResponse(epoch_group_data=found)
 
 
 def _current_group(
     view: View, _: query_pb2.QueryCurrentEpochGroupDataRequest
 ) -> query_pb2.QueryCurrentEpochGroupDataResponse:
-    found = _require_group(view, effective_index(view.state), "")
+    found = _shown(view, _require_group(view, effective_index(view.state), ""))
     return query_pb2.QueryCurrentEpochGroupDataResponse(epoch_group_data=found)
 
 
@@ -36,6 +37,16 @@ def _active(view: View, request: query_pb2.QueryActiveParticipantsRequest) -> qu
     if found is None:
         raise NetworkError(NetworkCode.EPOCH_NOT_FOUND, f"there is no list of members of epoch {request.epoch_index}")
     return query_pb2.QueryActiveParticipantsResponse(active_participants=found)
+
+
+def _shown(view: View, found: EpochGroupData) -> EpochGroupData:
+    """The group as published: that of all members with the answers of its epoch, and of the one before."""
+    shown = EpochGroupData()
+    shown.CopyFrom(found)
+    if not found.model_id:
+        shown.number_of_requests = requests(view.state, found.epoch_index)
+        shown.previous_epoch_requests = requests(view.state, found.epoch_index - 1)
+    return shown
 
 
 def _require_group(view: View, epoch: int, model: str) -> EpochGroupData:

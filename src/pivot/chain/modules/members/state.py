@@ -60,6 +60,20 @@ def is_member(state: Reader, epoch: int, address: str) -> bool:
     return found is not None and address in found.members
 
 
+def weight(state: Reader, epoch: int, address: str, model: str = "") -> int:
+    """A member's weight in the epoch, or in a model's group; 0 for others."""
+    found = _parsed(state, epoch, model)
+    member = None if found is None else found.members.get(address)
+    return 0 if member is None else member.weight
+
+
+def member_reputation(state: Reader, epoch: int, address: str) -> int:
+    """The reputation (0 to 100) with which a member entered an epoch; 0 for others."""
+    found = _parsed(state, epoch)
+    member = None if found is None else found.members.get(address)
+    return 0 if member is None else member.reputation
+
+
 def nodes(state: Reader, epoch: int, address: str) -> tuple[MLNodeInfo, ...]:
     """The nodes, with their weights, that a member has in an epoch; none for others."""
     found = _parsed(state, epoch)

@@ -29,8 +29,8 @@ EVIDENCE_AGE_BLOCKS = 100_000
 FORGOTTEN_PER_BLOCK = 100
 """Retired keys that one block may forget."""
 
-_PENDING = b"PendingConsensusKey/value/"
-_RETIRED = b"RetiredConsensusKey/value/"
+PENDING = b"PendingConsensusKey/value/"
+RETIRED = b"RetiredConsensusKey/value/"
 _MARK = b"\x01"
 _IN_USE = 0
 
@@ -64,8 +64,8 @@ def claim_key(block: Block, record: Participant, key: bytes) -> None:
 
 def apply_rotations(block: Block) -> None:
     """At a switch: every key that was asked for takes force, and the one before it retires."""
-    for row, _ in block.state.iterate(STORE, _PENDING, prefix_end(_PENDING)):
-        record = require_participant(block.state, row[len(_PENDING) : -1].decode())
+    for row, _ in block.state.iterate(STORE, PENDING, prefix_end(PENDING)):
+        record = require_participant(block.state, row[len(PENDING) : -1].decode())
         block.state.delete(STORE, row)
         _retire(block, record.address, record.validator_key)
         record.validator_key = record.next_validator_key
@@ -76,8 +76,8 @@ def apply_rotations(block: Block) -> None:
 
 def prune(block: Block) -> None:
     """Free keys that retired longer ago than evidence can reach; called in every block, it goes on where it stopped."""
-    end = _RETIRED + max(block.height - EVIDENCE_AGE_BLOCKS, 0).to_bytes(HEIGHT_BYTES)
-    for row, _ in islice(block.state.iterate(STORE, _RETIRED, end), FORGOTTEN_PER_BLOCK):
+    end = RETIRED + max(block.height - EVIDENCE_AGE_BLOCKS, 0).to_bytes(HEIGHT_BYTES)
+    for row, _ in islice(block.state.iterate(STORE, RETIRED, end), FORGOTTEN_PER_BLOCK):
         block.state.delete(STORE, row)
         height, address20 = _split_retired_key(row)
         owner = block.state.get(STORE, consensus_address_key(address20))
@@ -97,14 +97,14 @@ def _write_owner(block: Block, key: bytes, retired_at: int, owner: str) -> None:
 
 
 def _pending_key(address: str) -> bytes:
-    return _PENDING + address.encode() + b"/"
+    return PENDING + address.encode() + b"/"
 
 
 def _retired_key(height: int, address20: bytes) -> bytes:
-    return _RETIRED + height.to_bytes(HEIGHT_BYTES) + b"/" + address20 + b"/"
+    return RETIRED + height.to_bytes(HEIGHT_BYTES) + b"/" + address20 + b"/"
 
 
 def _split_retired_key(row: bytes) -> tuple[bytes, bytes]:
     """(height as it stands in the key, consensus address)."""
-    start = len(_RETIRED)
+    start = len(RETIRED)
     return row[start : start + HEIGHT_BYTES], row[start + HEIGHT_BYTES + 1 : -1]

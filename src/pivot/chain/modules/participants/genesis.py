@@ -1,12 +1,34 @@
-"""The participants with whom the network begins."""
+"""The participants with whom the network begins, and all of them in an export."""
+
+from typing import Any
 
 from pivot.chain.modules.auth.state import set_public_key
-from pivot.chain.modules.participants.consensus_keys import claim_key, consensus_key
-from pivot.chain.modules.participants.state import is_host, participant, put, put_hardware
-from pivot.chain.types import Block
+from pivot.chain.modules.participants.consensus_keys import PENDING, RETIRED, claim_key, consensus_key
+from pivot.chain.modules.participants.state import (
+    CONSENSUS_ADDRESSES,
+    HARDWARE,
+    PARTICIPANTS,
+    STATUS_REVISION,
+    STORE,
+    is_host,
+    participant,
+    put,
+    put_hardware,
+)
+from pivot.chain.rows import Kinds, export_rows, load_rows
+from pivot.chain.types import Block, Reader
 from pivot.primitives.addresses import CONSENSUS_KEY_LENGTH, require
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
-from pivot.protocol.generated.inference.inference.types_pb2 import Participant
+from pivot.protocol.generated.inference.inference.types_pb2 import HardwareNodes, Participant
+
+_KINDS: Kinds = {
+    "participants": (PARTICIPANTS, Participant),
+    "hardware": (HARDWARE, HardwareNodes),
+    "consensus_addresses": (CONSENSUS_ADDRESSES, None),
+    "pending_consensus_keys": (PENDING, None),
+    "retired_consensus_keys": (RETIRED, None),
+    "status_revision": (STATUS_REVISION, None),
+}
 
 
 def begin(block: Block, document: GenesisState) -> None:
@@ -31,3 +53,13 @@ def begin(block: Block, document: GenesisState) -> None:
         put(block.state, record)
         entry.hardware_nodes.participant = address
         put_hardware(block.state, entry.hardware_nodes)
+
+
+def load(block: Block, document: dict[str, Any]) -> None:
+    """Take the rows of an export. Raises ValueError."""
+    load_rows(block.state, STORE, _KINDS, document)
+
+
+def export(state: Reader) -> dict[str, Any]:
+    """The section that `load` turns into the same rows."""
+    return export_rows(state, STORE, _KINDS)

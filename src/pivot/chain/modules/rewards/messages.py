@@ -12,6 +12,7 @@ from pivot.chain.modules.rewards.state import (
     settle_amount,
     settlement,
 )
+from pivot.chain.modules.validation.duties import require_duties_done
 from pivot.chain.types import Block
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards, MsgClaimRewardsResponse
 
@@ -24,10 +25,9 @@ def check_claim(claim: MsgClaimRewards) -> None:
 
 
 def process_claim(block: Block, claim: MsgClaimRewards) -> MsgClaimRewardsResponse:
-    """Pay a host its work and its reward of the epoch that ended last, once.
+    """Pay a host its work and its reward of the epoch that ended last, once, if it has done its checking duties.
 
-    The checking duties that a claim will depend on are not part of the network yet: nothing but the time limits it.
-    Raises NetworkError (NOTHING_TO_CLAIM).
+    Whoever is refused for them may still do them, and claim again. Raises NetworkError (NOTHING_TO_CLAIM, DUTIES_MISSING).
     """
     claimable = effective_index(block.state) - 1
     if claim.epoch_index != claimable:
@@ -40,6 +40,7 @@ def process_claim(block: Block, claim: MsgClaimRewards) -> MsgClaimRewardsRespon
         under_way = settlement(block.state)
         reason = "its settlement is still under way" if under_way is not None else "nothing is owed, or it is paid"
         raise NetworkError(NetworkCode.NOTHING_TO_CLAIM, f"{claim.creator} has no claim in epoch {claimable}: {reason}")
+    require_duties_done(block.state, claimable, claim.creator)
     amount = due.work_coins + due.reward_coins
     send(block, ESCROW, claim.creator, amount)
     forget_settle_amount(block.state, due)

@@ -43,7 +43,7 @@ def note_finished(state: State, host: str, cost: int) -> None:
     done = stats_of(state, index, host)
     done.inference_count += 1
     done.earned_coins += cost
-    _put_stats(state, index, host, done)
+    put_stats(state, index, host, done)
 
 
 def note_missed(state: State, host: str) -> None:
@@ -51,7 +51,16 @@ def note_missed(state: State, host: str) -> None:
     index = effective_index(state)
     done = stats_of(state, index, host)
     done.missed_requests += 1
-    _put_stats(state, index, host, done)
+    put_stats(state, index, host, done)
+
+
+def put_stats(state: State, epoch: int, host: str, done: CurrentEpochStats) -> None:
+    """Write what a host has done in an epoch that is not settled yet; who has done nothing has no row."""
+    row = done.SerializeToString(deterministic=True)
+    if row:
+        state.set(STORE, epoch_key(STATS, epoch, host), row)
+    else:
+        state.delete(STORE, epoch_key(STATS, epoch, host))
 
 
 def active_hosts(state: Reader, epoch: int, after: str) -> Iterator[str]:
@@ -132,7 +141,3 @@ def owed(reader: Reader) -> int:
         CurrentEpochStats.FromString(row).earned_coins for _, row in reader.iterate(STORE, STATS, prefix_end(STATS))
     )
     return earned + sum(row.reward_coins + row.work_coins for row in settle_amounts(reader))
-
-
-def _put_stats(state: State, epoch: int, host: str, done: CurrentEpochStats) -> None:
-    state.set(STORE, epoch_key(STATS, epoch, host), done.SerializeToString(deterministic=True))

@@ -1,0 +1,24 @@
+"""Hash chains in an export."""
+
+from typing import Any
+
+from pivot.chain.modules.randomness.state import CHAINS, COUNTED, FROZEN, STORE
+from pivot.chain.rows import Kinds, export_rows, load_rows
+from pivot.chain.types import Block, Reader
+from pivot.protocol.generated.inference.inference.types_pb2 import HashChain
+
+_KINDS: Kinds = {
+    "hash_chains": (CHAINS, HashChain),
+    "counted_elements": (COUNTED, None),
+    "frozen": (FROZEN, None),
+}
+
+
+def load(block: Block, document: dict[str, Any]) -> None:
+    """Take the rows of an export. Raises ValueError."""
+    load_rows(block.state, STORE, _KINDS, document)
+
+
+def export(state: Reader) -> dict[str, Any]:
+    """The section that `load` turns into the same rows."""
+    return export_rows(state, STORE, _KINDS)
