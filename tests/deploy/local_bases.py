@@ -50,10 +50,11 @@ def missing_bases() -> list[str]:
     return [image for image in BASES.values() if podman("image", "exists", image, check=False).returncode]
 
 
-def why_no_images() -> str:
-    """What keeps images from being built here; empty if nothing does."""
-    if shutil.which("podman") is None:
-        return "podman is not on this machine"
+def why_no_containers() -> str:
+    """What keeps images from being built and run here; empty if nothing does."""
+    for tool in ("podman", "podman-compose"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not on this machine"
     if missing := missing_bases():
         return f"base images are missing ({', '.join(missing)}): python -m tests.deploy.local_bases makes them"
     return ""

@@ -1,6 +1,7 @@
 """The images themselves, built from local bases: who runs in them, what they hold, what they can write, that they are checked.
 
-Runs where podman and the base images are, as `test_containers.py`.
+Runs where podman, podman-compose and the base images are, as `test_containers.py`; the CUDA image, some gigabytes, where
+PIVOT_TEST_CUDA_IMAGE is set.
 """
 
 import asyncio
@@ -16,10 +17,10 @@ import pytest
 from tests.cli.test_models import MODEL, Hub, hub  # noqa: F401  a fixture
 from tests.deploy.compose import DEPLOY
 from tests.deploy.images import CUDA_IMAGE, CUDA_VARIABLE, IMAGES, build_image
-from tests.deploy.local_bases import why_no_images
+from tests.deploy.local_bases import why_no_containers
 from tests.deploy.podman import podman
 
-REASON = why_no_images()
+REASON = why_no_containers()
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(3_600),

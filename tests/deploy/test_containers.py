@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +25,7 @@ from tests.deploy.caddy import SERVER_NAME, Proxy, make_certificate
 from tests.deploy.compose import DEPLOY, exports
 from tests.deploy.genesis_host import GenesisHost, genesis_host
 from tests.deploy.images import IMAGES, build_image
-from tests.deploy.local_bases import why_no_images
+from tests.deploy.local_bases import why_no_containers
 from tests.deploy.podman import environment, podman
 from tests.e2e.network import Network, get, has_signed, until
 
@@ -47,14 +46,7 @@ JOIN_SECONDS = 180
 WEIGHT_SECONDS = 400
 
 
-def why_not() -> str:
-    """What keeps containers from running here; empty if nothing does."""
-    if shutil.which("podman-compose") is None:
-        return "podman-compose is not on this machine"
-    return why_no_images()
-
-
-REASON = why_not()
+REASON = why_no_containers()
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(3_600),

@@ -125,8 +125,15 @@ def routes() -> dict[str | int, dict[str, set[str]]]:
     public = PublicApp(settings, nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody)._others
     admin = admin_app(settings, nobody, nobody, nobody)
     found = {port: described(each.openapi()) for port, each in ((PUBLIC, public), (ADMIN_PORT, admin))}
-    found[PUBLIC] |= {CHAT_PATH: {"POST"}, "/chain-api/.+": {"GET"}}
+    found[PUBLIC] |= {CHAT_PATH: {"POST"}} | {f"/chain-api{path}": {"GET"} for path in chain_routes()}
     return found
+
+
+def chain_routes() -> list[str]:
+    """Patterns of the paths at which the chain's own queries are answered, from the proto files."""
+    protos = (DEPLOY.parent / "proto").rglob("*.proto")
+    paths = [path for file in protos for path in re.findall(r'http\)\.get = "([^"]+)"', file.read_text())]
+    return [re.sub(r"\{\w+\}", "[^/]+", path) for path in paths]
 
 
 def described(document: dict[str, Any]) -> dict[str, set[str]]:
