@@ -26,6 +26,7 @@ from pivot.chain.modules.randomness import state as randomness
 from pivot.chain.modules.restrictions import state as restrictions
 from pivot.chain.modules.rewards import settlement
 from pivot.chain.modules.status import state as status
+from pivot.chain.modules.statistics import state as statistics
 from pivot.chain.modules.streamvesting import release as vested_pay
 from pivot.chain.modules.validation import state as validation
 from pivot.chain.modules.validators import state as validators
@@ -89,6 +90,7 @@ def prune(block: Block) -> None:
     """Delete some of what belongs to epochs past their time (W-24)."""
     disputes.prune(block)
     inferences.prune(block)
+    statistics.prune(block)
     validation.prune(block)
     poc.prune(block)
     randomness.prune(block)

@@ -25,6 +25,7 @@ from pivot.chain.modules.params.state import name_chain, note_block_time, set_co
 from pivot.chain.modules.participants import genesis as participants
 from pivot.chain.modules.pricing import genesis as pricing
 from pivot.chain.modules.restrictions import genesis as restrictions
+from pivot.chain.modules.statistics import genesis as statistics
 from pivot.chain.modules.streamvesting import genesis as streamvesting
 from pivot.chain.modules.validators import genesis as validators
 from pivot.chain.types import Block
@@ -47,6 +48,7 @@ SECTIONS: dict[str, Section] = {
     "bank": bank,
     "pricing": pricing,
     "restrictions": restrictions,
+    "statistics": statistics,
     "streamvesting": streamvesting,
 }
 """By name, in the order in which they are loaded: a module comes after those that its `load` calls."""

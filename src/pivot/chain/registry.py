@@ -29,6 +29,7 @@ from pivot.chain.modules.restrictions import queries as restrictions_queries
 from pivot.chain.modules.rewards import messages as rewards
 from pivot.chain.modules.rewards import queries as rewards_queries
 from pivot.chain.modules.status import queries as status_queries
+from pivot.chain.modules.statistics import queries as statistics_queries
 from pivot.chain.modules.streamvesting import queries as streamvesting_queries
 from pivot.chain.modules.validation import messages as validation
 from pivot.chain.modules.validation import queries as validation_queries
@@ -70,6 +71,7 @@ QUERIES = QueryTable(
         *validation_queries.QUERIES,
         *restrictions_queries.QUERIES,
         *rewards_queries.QUERIES,
+        *statistics_queries.QUERIES,
         *streamvesting_queries.QUERIES,
     ]
 )

@@ -3,12 +3,11 @@
 from pivot.chain.errors import RestrictionCode, RestrictionError, SdkCode, SdkError
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.auth.state import check_address
-from pivot.chain.modules.bank.state import send
+from pivot.chain.modules.bank.state import GOVERNANCE, send
 from pivot.chain.modules.restrictions.checks import InvalidRestrictions, check_restriction_params
 from pivot.chain.modules.restrictions.state import exemption, is_restricted, put_restriction_params
 from pivot.chain.modules.restrictions.transfers import count_use, matches, require_open
 from pivot.chain.types import Block
-from pivot.primitives.addresses import of_module
 from pivot.primitives.coins import BASE_DENOM, InvalidCoin, parse_amount
 from pivot.protocol.generated.inference.restrictions.tx_pb2 import (
     MsgExecuteEmergencyTransfer,
@@ -19,7 +18,6 @@ from pivot.protocol.generated.inference.restrictions.tx_pb2 import (
 
 GAS_OF_AN_EMERGENCY_TRANSFER = 25_000
 GAS_OF_AN_UPDATE = 50_000
-_AUTHORITY = of_module("gov")
 
 
 def _check_transfer(message: MsgExecuteEmergencyTransfer) -> None:
@@ -75,9 +73,9 @@ def _check_update(message: MsgUpdateParams) -> None:
 
 def _update(block: Block, message: MsgUpdateParams) -> MsgUpdateParamsResponse:
     """Replace the parameters. Raises RestrictionError (NOT_GOVERNANCE)."""
-    if message.authority != _AUTHORITY:
+    if message.authority != GOVERNANCE:
         raise RestrictionError(
-            RestrictionCode.NOT_GOVERNANCE, f"authority is {message.authority}, but only {_AUTHORITY} may do this"
+            RestrictionCode.NOT_GOVERNANCE, f"authority is {message.authority}, but only {GOVERNANCE} may do this"
         )
     put_restriction_params(block.state, message.params)
     return MsgUpdateParamsResponse()
