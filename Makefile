@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup proto devnet test check format clean
+.PHONY: help setup proto devnet test simulate check format clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -42,6 +42,12 @@ test: setup ## everything that CI runs
 	@$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
+
+SEEDS ?= 5
+BLOCKS ?= 200
+OPS ?= 100
+simulate: setup ## the chain under random operations (SEEDS=5 BLOCKS=200 OPS=100), with the shortest failing list
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --blocks $(BLOCKS) --ops $(OPS)
 
 format: setup ## put the code in its form
 	@$(BIN)/ruff format --quiet .

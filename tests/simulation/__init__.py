@@ -1,0 +1,1 @@
+"""The application without an engine, under seeded random operations of honest and hostile actors (`make simulate`)."""

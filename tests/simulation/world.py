@@ -1,0 +1,240 @@
+"""A simulated network: its actors, the application under them, and what has been sent so far."""
+
+import base64
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from tendermint.abci import types_pb2 as abci
+from tendermint.types.params_pb2 import BlockParams, ConsensusParams, EvidenceParams
+
+from pivot.chain.errors import Rejection
+from pivot.chain.invariants import INVARIANTS
+from pivot.chain.modules.auth.state import account
+from pivot.chain.registry import MESSAGES
+from pivot.chain.store.interface import Snapshot, Store
+from pivot.chain.transaction import decode_transaction
+from pivot.primitives.addresses import of_module
+from pivot.primitives.coins import BASE_DENOM, NGONKA_PER_GONKA
+from pivot.primitives.keys import PrivateKey
+from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
+from pivot.protocol.generated.inference.inference.params_pb2 import Params
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
+from pivot.protocol.generated.inference.inference.types_pb2 import (
+    HardwareNode,
+    HardwareNodes,
+    Model,
+    Participant,
+    ParticipantStatus,
+)
+from pivot.protocol.messages import type_url
+from pivot.protocol.parameters import check_params, preset_params
+from pivot.protocol.transactions import NANOSECONDS, ordered, unordered
+from tests.simulation.actors import Host, account_key
+from tests.simulation.engine import BlockPlan, Engine, absent_of
+
+CHAIN_ID = "pivot-simulation-1"
+GENESIS_TIME = 1_700_000_000 * NANOSECONDS
+MODELS = ("org/large", "org/small", "org/tiny")
+ACCOUNTS, HOSTS, GENESIS_HOSTS, NODES = 200, 24, 6, 4
+EVERY_NTH_HOST_LIES = 4
+COINS = 10**4 * NGONKA_PER_GONKA
+REWARDS_SUPPLY = 10**8 * NGONKA_PER_GONKA
+MAX_GAS = 100_000_000
+REMEMBERED = 400
+"""Transactions that may be replayed, and requests that may be finished."""
+
+
+def simulated_params() -> Params:
+    """The preset `test` with epochs of 48 blocks, so that a run of 200 sees four of them."""
+    params = preset_params("test")
+    epoch = params.epoch_params
+    epoch.epoch_length, epoch.epoch_shift = 48, 5
+    epoch.poc_stage_duration, epoch.poc_exchange_duration, epoch.poc_validation_delay = 5, 2, 2
+    epoch.poc_validation_duration, epoch.set_new_validators_delay = 6, 2
+    epoch.randomness_freeze, epoch.previous_epoch_grace, epoch.inference_validation_cutoff = 6, 10, 4
+    epoch.inference_pruning_epoch_threshold = 2
+    params.validation_params.expiration_blocks = 15
+    params.poc_params.max_rate = 0
+    check_params(params)
+    return params
+
+
+@dataclass
+class World:
+    """One run. The same seed and the same operations give the same blocks."""
+
+    seed: int
+    open_store: Callable[[], Store]
+    accounts: list[PrivateKey] = field(init=False)
+    hosts: list[Host] = field(init=False)
+    engine: Engine = field(init=False)
+    time: int = GENESIS_TIME
+    starts: deque[MsgStartInference] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Accepted requests that may still be finished."""
+    finishes: deque[MsgFinishInference] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    sent: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    accepted: Counter[str] = field(default_factory=Counter)
+    """Messages that ran, by type."""
+    refused: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Transactions that stood in a block and were refused, by codespace and code."""
+    _serial: int = 0
+    _sequences: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.accounts = [account_key(f"account {number}") for number in range(ACCOUNTS)]
+        self.hosts = [
+            Host(f"host{number}", honest=number % EVERY_NTH_HOST_LIES != EVERY_NTH_HOST_LIES - 1)
+            for number in range(HOSTS)
+        ]
+        self.engine = Engine(self.open_store)
+        consensus = ConsensusParams(
+            block=BlockParams(max_bytes=4 * 2**20, max_gas=MAX_GAS),
+            evidence=EvidenceParams(max_age_num_blocks=1_000, max_bytes=2**20),
+        )
+        self.engine.init(CHAIN_ID, json.dumps(self.genesis()).encode(), consensus, GENESIS_TIME)
+        self.make_block(BlockPlan(1, GENESIS_TIME + NANOSECONDS), [])
+
+    @property
+    def height(self) -> int:
+        """Of the block under way."""
+        return self.engine.store.height + 1
+
+    @property
+    def state(self) -> Snapshot:
+        """The last committed rows."""
+        return self.engine.store.view()
+
+    def genesis(self) -> dict[str, Any]:
+        """The `app_state` with which a run begins."""
+        balances = {key.address: COINS for key in self.accounts}
+        balances |= {key.address: COINS for host in self.hosts for key in (host.key, host.gateway)}
+        balances[of_module("rewards")] = REWARDS_SUPPLY
+        network = GenesisState(
+            params=simulated_params(),
+            model_list=[Model(id=name, throughput_per_nonce=10, context_window=4096) for name in MODELS],
+            participants=[
+                GenesisParticipant(
+                    participant=Participant(
+                        address=host.address,
+                        inference_url=host.url,
+                        validator_key=base64.b64encode(host.consensus_key).decode(),
+                        status=ParticipantStatus.ACTIVE,
+                        account_public_key=host.key.public_key,
+                        gateway_address=host.gateway.address,
+                    ),
+                    weight=100 + number,
+                    hardware_nodes=HardwareNodes(hardware_nodes=declared_nodes(NODES)),
+                )
+                for number, host in enumerate(self.hosts[:GENESIS_HOSTS])
+            ],
+        )
+        return {
+            "bank": {
+                "balances": [
+                    {"address": address, "coins": [{"denom": BASE_DENOM, "amount": str(amount)}]}
+                    for address, amount in sorted(balances.items())
+                ]
+            },
+            "inference": json_format.MessageToDict(network, preserving_proto_field_name=True),
+        }
+
+    # What actors sign
+
+    def unordered(self, key: PrivateKey, *messages: Message, **options: Any) -> bytes:
+        """A transaction as API nodes send it."""
+        self._serial += 1
+        timeout = self.time + 60 * NANOSECONDS + self._serial
+        number, _ = self._place(key)
+        return unordered(
+            key, messages, **{"chain_id": CHAIN_ID, "account_number": number, "timeout_ns": timeout, **options}
+        )
+
+    def ordered(self, key: PrivateKey, *messages: Message, **options: Any) -> bytes:
+        """A transaction as wallets send it, behind the account's earlier ones in this block."""
+        number, committed = self._place(key)
+        sequence = self._sequences.get(key.address, committed)
+        self._sequences[key.address] = sequence + 1
+        return ordered(
+            key, messages, **{"chain_id": CHAIN_ID, "account_number": number, "sequence": sequence, **options}
+        )
+
+    def _place(self, key: PrivateKey) -> tuple[int, int]:
+        found = account(self.state, key.address)
+        return (found.number, found.sequence) if found else (0, 0)
+
+    def key_of(self, address: str) -> PrivateKey:
+        """The key of an actor's address."""
+        return self._keys[address]
+
+    @property
+    def _keys(self) -> dict[str, PrivateKey]:
+        if not hasattr(self, "_known_keys"):
+            known = [*self.accounts, *(key for host in self.hosts for key in (host.key, host.gateway))]
+            self._known_keys = {key.address: key for key in known}
+        return self._known_keys
+
+    def host_of(self, address: str) -> Host | None:
+        """The host with this account address."""
+        return next((host for host in self.hosts if host.address == address), None)
+
+    # Blocks
+
+    def make_block(self, plan: BlockPlan, offered: Sequence[bytes]) -> abci.ResponseFinalizeBlock:
+        """Have a block made of what is offered, count what became of it, and check every invariant."""
+        self.time = plan.time
+        self.sent.extend(offered)
+        response = self.engine.make_block(plan, offered)
+        self._sequences.clear()
+        self._count(response)
+        state = self.state
+        for check in INVARIANTS:
+            check(state)
+        return response
+
+    def block_plan(self, rng: Random) -> BlockPlan:
+        """What chance does to the next block."""
+        powers = self.engine.sets[self.height - 1]
+        sleepers = [host.consensus_key for host in self.hosts if rng.random() < (0.02 if host.honest else 0.4)]
+        return BlockPlan(
+            height=self.height,
+            time=self.time + rng.choice([200, 200, 200, 250, 1_000, 5_000]) * 10**6,
+            hostile_proposer=rng.random() < 0.15,
+            crash_before_commit=rng.random() < 0.04,
+            finalize_twice=rng.random() < 0.04,
+            restart_after_commit=rng.random() < 0.04,
+            absent=absent_of(powers, sleepers),
+        )
+
+    def _count(self, response: abci.ResponseFinalizeBlock) -> None:
+        for result in response.tx_results:
+            if result.code:
+                self.refused[result.codespace, result.code] += 1
+                continue
+            for event in result.events:
+                self.accepted.update(
+                    attribute.value
+                    for attribute in event.attributes
+                    if event.type == "message" and attribute.key == "action"
+                )
+
+
+def declared_nodes(count: int, first: int = 0) -> list[HardwareNode]:
+    """Nodes as hosts declare them, their models in turn."""
+    return [
+        HardwareNode(local_id=f"node{number}", node_number=number, models=[MODELS[number % len(MODELS)]])
+        for number in range(first, first + count)
+    ]
+
+
+def messages_in(raw: bytes) -> Iterable[str]:
+    """Types of the messages of a transaction; none if it cannot be decoded."""
+    try:
+        return [type_url(call.message) for call in decode_transaction(raw, MESSAGES).calls]
+    except Rejection:
+        return []
