@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup proto devnet test simulate check format clean
+.PHONY: help setup proto devnet test simulate fuzz check format clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -48,6 +48,10 @@ BLOCKS ?= 200
 OPS ?= 100
 simulate: setup ## the chain under random operations (SEEDS=5 BLOCKS=200 OPS=100), with the shortest failing list
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --blocks $(BLOCKS) --ops $(OPS)
+
+CASES ?= 1000000
+fuzz: setup ## a chain node's doors under random input (CASES=1000000)
+	@$(BIN)/python -m tests.fuzz --cases $(CASES)
 
 format: setup ## put the code in its form
 	@$(BIN)/ruff format --quiet .
