@@ -1,5 +1,5 @@
-"""A host as the guide has it: images from local bases, `deploy/join` as written, an ML node registered by curl, an answer;
-its signature under the blocks, its TLS proxy, its logs.
+"""A host as the guide has it: images from local bases, `deploy/join` as written, ML nodes registered by curl, one on "another
+server" and one beside it; its weight, an answer, its signature under the blocks, its TLS proxy, its logs.
 
 Runs where podman, podman-compose and the base images are (`tests/deploy/local_bases.py` makes these); skips with the reason
 elsewhere.
@@ -10,7 +10,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -38,13 +38,28 @@ ML_MANAGEMENT_PORT, ML_INFERENCE_PORT = 8001, 5050
 """8000 and 5000 are the network node's here, on the same machine."""
 API_URL = f"http://{ADDRESS}:8000"
 RPC_URL = "http://127.0.0.1:26657"
+ADMIN_URL = "http://127.0.0.1:9200"
 TLS_PORT = 8443
 ACCOUNT = 10_001
 """User id in all images; it must be able to read the proxy's key."""
 NETWORK_NODE = ("docker-compose.yml", "docker-compose.proxy.yml")
+WITHOUT_GPU = f"""\
+services:
+  inference:
+    image: {IMAGES["mlnode-cpu"]}
+    deploy: !reset null
+"""
+"""Put over docker-compose.yml, so that its ML node starts on this machine."""
+ON_ANOTHER_SERVER = {
+    "id": "node1",
+    "host": ADDRESS,
+    "inference_port": ML_INFERENCE_PORT,
+    "poc_port": ML_MANAGEMENT_PORT,
+}
+BESIDE_THE_API_NODE = {"id": "node2", "host": "inference", "inference_port": 5000, "poc_port": 8080}
+"""A service of the compose file, by its name."""
 JOIN_SECONDS = 180
 WEIGHT_SECONDS = 400
-
 
 REASON = why_no_containers()
 pytestmark = [
@@ -70,12 +85,12 @@ def compose(folder: Path, *arguments: str, **variables: str) -> str:
 
 
 @asynccontextmanager
-async def up(folder: Path, files: Sequence[str], *services: str, **variables: str) -> AsyncIterator[None]:
-    """Services of compose files; their volumes go with them."""
+async def up(folder: Path, files: Sequence[str], *services: str, **variables: str) -> AsyncIterator[list[str]]:
+    """Services of compose files, and the words that name the files; the services' volumes go with them."""
     named = [word for file in files for word in ("-f", file)]
     try:
         compose(folder, *named, "up", "-d", *services, **variables)
-        yield
+        yield named
     finally:
         compose(folder, *named, "down", "-v", **variables)
 
@@ -92,6 +107,7 @@ def config_env(seed: GenesisHost, certificates: Path) -> dict[str, str]:
         "SEED_NODE_P2P_URL": seed.p2p_url,
         "GENESIS_SHA256": seed.genesis_sha256,
         "NODE_CONFIG": "./node-config-none.json",
+        "HF_HOME": str(certificates),  # any folder that is there: the tiny model is in the image
         "CALLBACK_ADDRESS": ADDRESS,
         "DAPI_API__POC_CALLBACK_URL": f"http://{ADDRESS}:9100",
         "DAPI_API__ALLOW_PRIVATE_URLS": "true",
@@ -101,16 +117,16 @@ def config_env(seed: GenesisHost, certificates: Path) -> dict[str, str]:
     }
 
 
-def registration() -> str:
+def registration(node: Mapping[str, Any]) -> str:
     """The guide's own curl line, filled in."""
     [command] = re.findall(
         r"```bash\n(curl -X POST http://localhost:9200/admin/v1/nodes \\.*?)```", GUIDE.read_text(), re.DOTALL
     )
     filled = {
-        "<unique_id>": "node1",
-        "<your_inference_node_static_ip>": ADDRESS,
-        "<inference_port>": str(ML_INFERENCE_PORT),
-        "<poc_port>": str(ML_MANAGEMENT_PORT),
+        "<unique_id>": node["id"],
+        "<your_inference_node_static_ip>": node["host"],
+        "<inference_port>": str(node["inference_port"]),
+        "<poc_port>": str(node["poc_port"]),
         "<max_concurrent>": "4",
         "<model_name>": MODEL,
         "<model_args>": "",
@@ -133,9 +149,14 @@ async def test_a_host_of_containers_joins_earns_weight_and_answers(tmp_path: Pat
         for file in certificate.parent.iterdir():
             os.chown(file, ACCOUNT, ACCOUNT)
         variables = config_env(seed, certificate.parent)
-        async with up(JOIN, NETWORK_NODE, "tmkms", "node", "api", "proxy", **variables):
+        without_gpu = tmp_path / "without-gpu.yml"
+        without_gpu.write_text(WITHOUT_GPU)
+        files = [*NETWORK_NODE, str(without_gpu)]
+        async with up(JOIN, files, "tmkms", "node", "api", "proxy", **variables) as named:
             try:
                 await joins(http, seed)
+                compose(JOIN, *named, "up", "-d", "inference", **variables)
+                await registers(BESIDE_THE_API_NODE)
                 await earns_weight_and_answers(http, seed, Proxy(TLS_PORT, certificate))
                 tells_what_it_does(variables)
             except BaseException:
@@ -164,6 +185,17 @@ async def joins(http: aiohttp.ClientSession, seed: GenesisHost) -> None:
         assert podman("exec", f"pivot_{name}_1", "touch", "/opt/pivot/x", check=False).returncode != 0
 
 
+async def registers(node: Mapping[str, Any]) -> None:
+    """The API node takes an ML node, once it has started."""
+
+    async def taken() -> bool:
+        command = ["bash", "-c", registration(node)]
+        told = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+        return node.items() <= json.loads(told.stdout or "{}").items()
+
+    await until(taken, JOIN_SECONDS)
+
+
 async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHost, proxy: Proxy) -> None:
     """An ML node that is registered by the guide's curl line earns weight; the host signs blocks and answers."""
     ml = {
@@ -172,16 +204,7 @@ async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHos
         "INFERENCE_PORT": str(ML_INFERENCE_PORT),
     }
     async with up(INFERENCE, ["docker-compose.cpu.yml"], **ml):
-
-        async def taken() -> Any:
-            told = await asyncio.to_thread(
-                subprocess.run, ["bash", "-c", registration()], capture_output=True, text=True, env=dict(os.environ)
-            )
-            answer = json.loads(told.stdout or "{}")
-            return answer if answer.get("id") == "node1" else None
-
-        node = await until(taken, JOIN_SECONDS)
-        assert node["host"] == ADDRESS
+        await registers(ON_ANOTHER_SERVER)
         own = (await get(http, f"{API_URL}/v1/identity"))["data"]["address"]
 
         async def weight() -> bool:
@@ -195,8 +218,10 @@ async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHos
         await until(weight, WEIGHT_SECONDS)
         validator = (await get(http, f"{RPC_URL}/status"))["result"]["validator_info"]["address"]
         await until(lambda: has_signed(http, seed.rpc_url, validator), WEIGHT_SECONDS)
-        for container in ("pivot_tmkms_1", "pivot_node_1", "pivot_api_1", "pivot-inference_inference_1"):
-            podman("healthcheck", "run", container)
+        for name in ("pivot_tmkms", "pivot_node", "pivot_api", "pivot_inference", "pivot-inference_inference"):
+            podman("healthcheck", "run", f"{name}_1")
+        working = {each["node"]["id"]: each["state"]["failure_reason"] for each in await listed(http)}
+        assert working == {"node1": "", "node2": ""}
         network = Network(
             seed.logs.parent,
             {
@@ -214,6 +239,13 @@ async def earns_weight_and_answers(http: aiohttp.ClientSession, seed: GenesisHos
         await answers_over_tls(
             replace(network, contract=network.contract | {"hosts": [{"public_url": proxy.url}]}), proxy, own
         )
+
+
+async def listed(http: aiohttp.ClientSession) -> list[dict[str, Any]]:
+    """The ML nodes of the host, as the Admin API lists them."""
+    async with http.get(f"{ADMIN_URL}/admin/v1/nodes") as told:
+        nodes: list[dict[str, Any]] = await told.json()
+        return nodes
 
 
 async def answers_over_tls(network: Network, proxy: Proxy, own: str) -> None:
