@@ -20,6 +20,8 @@ CADDYFILE = DEPLOY / "join" / "Caddyfile"
 COMPOSE_FILE = DEPLOY / "join" / "docker-compose.proxy.yml"
 [VERSION] = re.findall(r"image: docker.io/library/caddy:([\d.]+)-", COMPOSE_FILE.read_text())
 MODULE = f"github.com/caddyserver/caddy/v2/cmd/caddy@v{VERSION}"
+UNKNOWN_VERSION = "unknown"
+"""What a Caddy says that was built by `go install`."""
 SERVER_NAME = "localhost"
 START_SECONDS = 30
 
@@ -31,8 +33,12 @@ def find_caddy() -> str | None:
 
 def why_not() -> str:
     """What keeps the proxy from running here; empty if nothing does."""
-    if find_caddy() is None:
-        return f"caddy is not on this machine: `go install {MODULE}`, or Debian's package caddy"
+    caddy = find_caddy()
+    if caddy is None:
+        return f"caddy is not on this machine: `go install {MODULE}`"
+    told = subprocess.run([caddy, "version"], capture_output=True, text=True, check=False).stdout.strip()
+    if told != UNKNOWN_VERSION and not told.removeprefix("v").startswith(VERSION):
+        return f"{caddy} is of version {told}, not {VERSION}: `go install {MODULE}`"
     if shutil.which("openssl") is None:
         return "openssl is not on this machine"
     return ""

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests.deploy.caddy import Proxy, proxy_before, why_not
-from tests.e2e.network import Network, get
+from tests.e2e.network import Network, free_port, get
 
 REASON = why_not()
 pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
@@ -85,6 +85,8 @@ async def test_a_body_goes_through_up_to_the_limit_and_no_further(proxy: Proxy, 
         assert await answer.json() == {"bytes": LARGEST_BODY_BYTES}
     async with client.post(url, data=io.BytesIO(bytes(LARGEST_BODY_BYTES + 1))) as answer:
         assert answer.status == 413
+        assert (await answer.json())["error"]["message"] == "Request Entity Too Large"
+        assert "Server" not in answer.headers
 
     async def without_a_length() -> AsyncIterator[bytes]:
         for _ in range(LARGEST_BODY_BYTES // 10**6 + 1):
@@ -101,9 +103,25 @@ async def test_the_node_is_told_who_asks_and_the_asker_not_what_runs(
         passed_on = await answer.json()
         assert passed_on["X-Forwarded-For"] == "127.0.0.1", "what a stranger claims does not count"
         assert passed_on["X-Forwarded-Proto"] == "https"
+        assert "Alt-Svc" not in answer.headers, "nothing is published for HTTP/3"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert "Server" not in answer.headers
+
+
+async def test_an_api_node_that_is_away_is_told_as_an_error_of_the_api(tmp_path: Path) -> None:
+    async with (
+        proxy_before(f"http://127.0.0.1:{free_port()}", tmp_path) as proxy,
+        proxy.session() as http,
+        http.get(f"{proxy.url}/v1/models") as answer,
+    ):
+        assert (answer.status, answer.content_type) == (502, "application/json")
+        assert (await answer.json())["error"] == {
+            "message": "Bad Gateway",
+            "type": "server_error",
+            "param": None,
+            "code": None,
+        }
 
 
 async def test_only_the_name_of_the_certificate_is_answered_and_only_over_tls(proxy: Proxy) -> None:
