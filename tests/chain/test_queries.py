@@ -67,7 +67,7 @@ def test_a_row_comes_without_a_proof_if_none_is_asked_for(chain: Chain) -> None:
 @pytest.mark.parametrize(
     ("path", "data", "code"),
     [
-        ("/store/gov/key", b"x", SdkCode.UNKNOWN_REQUEST),
+        ("/store/moon/key", b"x", SdkCode.UNKNOWN_REQUEST),
         ("/store/bank/key", b"", SdkCode.INVALID_REQUEST),
         ("/store/bank/subspace", b"x", SdkCode.UNKNOWN_REQUEST),
         ("/cosmos.bank.v1beta1.Query/Nothing", b"", SdkCode.UNKNOWN_REQUEST),

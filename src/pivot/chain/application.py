@@ -99,11 +99,14 @@ class Application:
     def finalize_block(self, request: abci.RequestFinalizeBlock) -> abci.ResponseFinalizeBlock:
         """Make a block. Nothing is durable yet; the same height may come again."""
         block = self._begin(request)
+        limits = params.consensus_params(block.state)
         results = process_block(block, [_decoded(raw) for raw in request.txs], self._signatures)
+        changed = params.consensus_params(block.state)
         return abci.ResponseFinalizeBlock(
             events=abci_events(block.events),
             tx_results=results,
             validator_updates=_validator_updates(block.validator_updates),
+            consensus_param_updates=changed if changed != limits else None,
             app_hash=self._store.stage(request.height, block.state.changes()),
         )
 

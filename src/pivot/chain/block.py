@@ -14,10 +14,12 @@ from pivot.chain.modules.disputes import voting
 from pivot.chain.modules.epochs import pruning as epoch_records
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.feegrant import state as feegrant
+from pivot.chain.modules.gov import proposals
 from pivot.chain.modules.inferences import lifetime as inferences
 from pivot.chain.modules.members import formation as members
 from pivot.chain.modules.members import state as groups
 from pivot.chain.modules.params import state as params
+from pivot.chain.modules.partial_upgrades import state as partial_upgrades
 from pivot.chain.modules.participants import consensus_keys
 from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
@@ -28,8 +30,10 @@ from pivot.chain.modules.rewards import settlement
 from pivot.chain.modules.status import state as status
 from pivot.chain.modules.statistics import state as statistics
 from pivot.chain.modules.streamvesting import release as vested_pay
+from pivot.chain.modules.upgrade import state as upgrade
 from pivot.chain.modules.validation import state as validation
 from pivot.chain.modules.validators import state as validators
+from pivot.chain.registry import GOVERNED
 from pivot.chain.results import accepted, rejected
 from pivot.chain.signatures import Signatures
 from pivot.chain.transaction import Transaction
@@ -52,6 +56,7 @@ def process_block(
 
 def begin_block(block: Block) -> None:
     """What happens before the first transaction."""
+    upgrade.begin(block)
     params.note_block_time(block.state, block.time)
     auth.forget_expired_nonces(block.state, block.time)
     authz.forget_expired(block.state, block.time)
@@ -63,6 +68,7 @@ def begin_block(block: Block) -> None:
 
 def end_block(block: Block) -> None:
     """What happens after the last transaction."""
+    proposals.process_ended(block, GOVERNED)
     inferences.expire_due(block)
     voting.close_due(block)
 
@@ -96,6 +102,7 @@ def prune(block: Block) -> None:
     randomness.prune(block)
     groups.prune(block)
     consensus_keys.prune(block)
+    partial_upgrades.prune(block)
     epoch_records.prune(block)
 
 

@@ -18,15 +18,18 @@ from tendermint.types.params_pb2 import ConsensusParams
 from pivot.chain.modules.auth import genesis as auth
 from pivot.chain.modules.bank import genesis as bank
 from pivot.chain.modules.epochs import genesis as epochs
+from pivot.chain.modules.gov import genesis as gov
 from pivot.chain.modules.members import genesis as members
 from pivot.chain.modules.models import genesis as models
 from pivot.chain.modules.params import genesis as params
 from pivot.chain.modules.params.state import name_chain, note_block_time, set_consensus_params
+from pivot.chain.modules.partial_upgrades import genesis as partial_upgrades
 from pivot.chain.modules.participants import genesis as participants
 from pivot.chain.modules.pricing import genesis as pricing
 from pivot.chain.modules.restrictions import genesis as restrictions
 from pivot.chain.modules.statistics import genesis as statistics
 from pivot.chain.modules.streamvesting import genesis as streamvesting
+from pivot.chain.modules.upgrade import genesis as upgrade
 from pivot.chain.modules.validators import genesis as validators
 from pivot.chain.types import Block
 from pivot.primitives.canonical_json import dumps
@@ -44,12 +47,17 @@ class Section(Protocol):
 
 
 SECTIONS: dict[str, Section] = {
+    "params": params,
+    "models": models,
     "auth": auth,
     "bank": bank,
+    "gov": gov,
     "pricing": pricing,
     "restrictions": restrictions,
     "statistics": statistics,
     "streamvesting": streamvesting,
+    "partial_upgrades": partial_upgrades,
+    "upgrade": upgrade,
 }
 """By name, in the order in which they are loaded: a module comes after those that its `load` calls."""
 

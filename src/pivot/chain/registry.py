@@ -13,11 +13,18 @@ from pivot.chain.modules.disputes import queries as disputes_queries
 from pivot.chain.modules.epochs import queries as epochs_queries
 from pivot.chain.modules.feegrant import messages as feegrant
 from pivot.chain.modules.feegrant import queries as feegrant_queries
+from pivot.chain.modules.gov import governed
+from pivot.chain.modules.gov import messages as gov
+from pivot.chain.modules.gov import queries as gov_queries
 from pivot.chain.modules.inferences import messages as inferences
 from pivot.chain.modules.inferences import queries as inferences_queries
 from pivot.chain.modules.members import queries as members_queries
+from pivot.chain.modules.models import messages as models
 from pivot.chain.modules.models import queries as models_queries
+from pivot.chain.modules.params import messages as params
 from pivot.chain.modules.params import queries as params_queries
+from pivot.chain.modules.partial_upgrades import messages as partial_upgrades
+from pivot.chain.modules.partial_upgrades import queries as partial_upgrades_queries
 from pivot.chain.modules.participants import messages as participants
 from pivot.chain.modules.participants import queries as participants_queries
 from pivot.chain.modules.poc import messages as poc
@@ -31,6 +38,8 @@ from pivot.chain.modules.rewards import queries as rewards_queries
 from pivot.chain.modules.status import queries as status_queries
 from pivot.chain.modules.statistics import queries as statistics_queries
 from pivot.chain.modules.streamvesting import queries as streamvesting_queries
+from pivot.chain.modules.upgrade import messages as upgrade
+from pivot.chain.modules.upgrade import queries as upgrade_queries
 from pivot.chain.modules.validation import messages as validation
 from pivot.chain.modules.validation import queries as validation_queries
 from pivot.chain.modules.vesting import messages as vesting
@@ -39,7 +48,12 @@ from pivot.chain.modules.vesting.state import locked
 _OF_MODULES = [
     *bank.MESSAGES,
     *feegrant.MESSAGES,
+    *governed.MESSAGES,
+    *models.MESSAGES,
+    *params.MESSAGES,
+    *partial_upgrades.MESSAGES,
     *participants.MESSAGES,
+    *upgrade.MESSAGES,
     *validation.MESSAGES,
     *disputes.MESSAGES,
     *poc.MESSAGES,
@@ -49,7 +63,10 @@ _OF_MODULES = [
     *vesting.MESSAGES,
 ]
 
-MESSAGES = MessageTable([*_OF_MODULES, *authz.messages(_OF_MODULES)])
+GOVERNED = governed.governed(_OF_MODULES)
+"""What a proposal may carry."""
+_WITH_PROPOSALS = [*_OF_MODULES, *gov.messages(GOVERNED)]
+MESSAGES = MessageTable([*_WITH_PROPOSALS, *authz.messages(_WITH_PROPOSALS)])
 
 QUERIES = QueryTable(
     [
@@ -59,10 +76,12 @@ QUERIES = QueryTable(
         *disputes_queries.QUERIES,
         *epochs_queries.QUERIES,
         *feegrant_queries.QUERIES,
+        *gov_queries.QUERIES,
         *inferences_queries.QUERIES,
         *members_queries.QUERIES,
         *models_queries.QUERIES,
         *params_queries.QUERIES,
+        *partial_upgrades_queries.QUERIES,
         *participants_queries.QUERIES,
         *poc_queries.QUERIES,
         *pricing_queries.QUERIES,
@@ -73,6 +92,7 @@ QUERIES = QueryTable(
         *rewards_queries.QUERIES,
         *statistics_queries.QUERIES,
         *streamvesting_queries.QUERIES,
+        *upgrade_queries.QUERIES,
     ]
 )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import signal
 import sys
@@ -11,6 +12,7 @@ import structlog
 import uvloop
 
 from pivot.chain.application import Application
+from pivot.chain.modules.upgrade.plans import UpgradeHalt, UpgradeNeeded
 from pivot.chain.server.connections import Server
 from pivot.chain.server.state_sync import StateSync
 from pivot.chain.store.database import Database
@@ -20,6 +22,10 @@ from pivot.chain.types import STORES
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+EXIT_UPGRADE = 3
+"""Another version must go on."""
+UPGRADE_INFO = Path("data") / "upgrade-info.json"
+"""In the home: what the chain waits for, as cosmovisor reads it (its DAEMON_HOME is then this home)."""
 
 _log = structlog.get_logger("chain")
 
@@ -40,9 +46,24 @@ def run(home: Path, socket: Path, snapshot_interval: int = 0, snapshot_keep_rece
     except DiskFull as error:
         _log.error("the disk is full", error=str(error))
         return EXIT_FAILED
+    except UpgradeHalt as error:
+        if isinstance(error, UpgradeNeeded):
+            tell_upgrade(home, error)
+        _log.error("the chain waits for another version", error=str(error))
+        return EXIT_UPGRADE
     except StoreError as error:
         _log.error("the state cannot be opened", home=str(home), error=str(error))
         return EXIT_FAILED
+
+
+def tell_upgrade(home: Path, needed: UpgradeNeeded) -> None:
+    """Write down which upgrade the chain waits for, whole or not at all."""
+    path = home / UPGRADE_INFO
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plan = {"name": needed.name, "time": "0001-01-01T00:00:00Z", "height": needed.height, "info": needed.info}
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(plan))
+    new.replace(path)
 
 
 def log_json_lines() -> None:

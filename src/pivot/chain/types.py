@@ -18,7 +18,19 @@ class Reader(Protocol):
     ) -> Iterator[tuple[bytes, bytes]]: ...
 
 
-STORES = ("acc", "authz", "bank", "evidence", "feegrant", "inference", "params", "slashing", "staking")
+STORES = (
+    "acc",
+    "authz",
+    "bank",
+    "evidence",
+    "feegrant",
+    "gov",
+    "inference",
+    "params",
+    "slashing",
+    "staking",
+    "upgrade",
+)
 """Names of the authenticated trees. `inference` holds all of Pivot's own modules, each under its own key prefix."""
 
 

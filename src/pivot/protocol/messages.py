@@ -33,6 +33,11 @@ def signers(message: Message) -> list[str]:
     return found
 
 
+def signer_fields(kind: type[Message]) -> tuple[str, ...]:
+    """Names of the fields that hold the signers of such a message; a dot leads into a message's own."""
+    return tuple(".".join(path) for path in _signer_paths(kind.DESCRIPTOR))
+
+
 @cache
 def _signer_paths(descriptor: Descriptor) -> tuple[tuple[str, ...], ...]:
     """Field paths to the signers, through messages that say themselves who signs them."""

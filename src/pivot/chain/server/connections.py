@@ -15,6 +15,7 @@ import structlog
 from tendermint.abci import types_pb2 as abci
 
 from pivot.chain.application import Application
+from pivot.chain.modules.upgrade.plans import UpgradeHalt
 from pivot.chain.server.dispatch import answers, exception, wrap
 from pivot.chain.server.frames import FrameReader, encode_frame
 from pivot.chain.server.state_sync import StateSync
@@ -42,7 +43,8 @@ class Server:
     async def serve(self, path: Path, stop: asyncio.Event) -> bool:
         """Serve on this socket until `stop` is set. False when a failure ended it before; it stands in the log.
 
-        Raises DiskFull, which is no bug: the block was not committed, and will be when there is room again.
+        Raises DiskFull and UpgradeHalt, which are no bugs: the block was not committed, and will be when there is room again,
+        or by the version that the halt names.
         """
         _remove_socket(path)
         self._failed = asyncio.get_running_loop().create_future()
@@ -73,7 +75,7 @@ class Server:
             await self._converse(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass
-        except DiskFull as error:
+        except (DiskFull, UpgradeHalt) as error:
             writer.write(encode_frame(exception(str(error))))
             if self._failed is not None and not self._failed.done():
                 self._failed.set_exception(error)

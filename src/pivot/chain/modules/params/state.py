@@ -1,6 +1,7 @@
 """Rows of the store `params`.
 
 params         Params of the network
+genesis_only   GenesisOnlyParams: what no vote changes
 consensus      ConsensusParams of the engine
 chain_id       text
 genesis_hash   32 bytes: SHA-256 of the genesis state as canonical JSON
@@ -15,10 +16,11 @@ from pivot.chain.store.interface import Snapshot
 from pivot.chain.store.journal import State
 from pivot.chain.types import Reader, View
 from pivot.primitives.fixed_point import ONE
-from pivot.protocol.generated.inference.inference.params_pb2 import FeeParams, Params
+from pivot.protocol.generated.inference.inference.params_pb2 import FeeParams, GenesisOnlyParams, Params
 
 STORE = "params"
 NETWORK_KEY = b"params"
+GENESIS_ONLY_KEY = b"genesis_only"
 CONSENSUS_KEY = b"consensus"
 CHAIN_ID_KEY = b"chain_id"
 GENESIS_HASH_KEY = b"genesis_hash"
@@ -35,6 +37,17 @@ def params(state: Reader) -> Params:
 def set_params(state: State, changed: Params) -> None:
     """Replace the parameters. Whoever calls this has checked them (`protocol/parameters.py`)."""
     state.set(STORE, NETWORK_KEY, changed.SerializeToString(deterministic=True))
+
+
+def genesis_only_params(state: Reader) -> GenesisOnlyParams:
+    """What the genesis has set for good."""
+    return GenesisOnlyParams.FromString(state.get(STORE, GENESIS_ONLY_KEY) or b"")
+
+
+def put_genesis_only_params(state: State, record: GenesisOnlyParams) -> None:
+    """Write down, once, what no vote changes; no row if it is nothing. Whoever calls this has checked it (`protocol/parameters.py`)."""
+    if row := record.SerializeToString(deterministic=True):
+        state.set(STORE, GENESIS_ONLY_KEY, row)
 
 
 def consensus_params(state: Reader) -> ConsensusParams:

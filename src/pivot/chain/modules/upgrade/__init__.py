@@ -1,0 +1,1 @@
+"""Software upgrades: at an agreed height nodes stop, and go on with a version that knows what has changed."""
