@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
 
@@ -30,6 +31,12 @@ class FakeChainNode:
     """0: the genesis fits into one answer."""
     hashes: dict[int, str] = field(default_factory=dict)
     clock_ahead_s: float = 0.0
+    block_age_s: float = 0.0
+    catching_up: bool = False
+    asked: int = 0
+    """How often its status was."""
+    growth: int = 0
+    """By how many blocks it grows whenever it is asked."""
     url: str = ""
 
     def app(self) -> web.Application:
@@ -42,10 +49,17 @@ class FakeChainNode:
         return app
 
     async def _status(self, _: web.Request) -> web.Response:
+        self.height += self.growth
+        self.asked += 1
         answer = await _answer(
             {
                 "node_info": {"network": self.chain_id, "id": self.node_id, "moniker": "seed"},
-                "sync_info": {"latest_block_height": str(self.height), "latest_app_hash": "AA", "catching_up": False},
+                "sync_info": {
+                    "latest_block_height": str(self.height),
+                    "latest_app_hash": "AA",
+                    "latest_block_time": _rfc3339(time.time() - self.block_age_s),
+                    "catching_up": self.catching_up,
+                },
                 "validator_info": {"pub_key": {"value": base64.b64encode(b"\1" * 32).decode()}, "voting_power": "10"},
             }
         )
@@ -70,6 +84,10 @@ class FakeChainNode:
     async def _commit(self, request: web.Request) -> web.Response:
         told = self.hashes.get(int(request.query["height"]), "CC" * 32)
         return await _answer({"signed_header": {"commit": {"block_id": {"hash": told}}}})
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _answer(result: Any) -> web.Response:

@@ -8,10 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import aiohttp
 import typer
 
 from pivot.cli.output import EXIT_USAGE, CommandFailed, Json, print_json, say
 from pivot.node.addresses import LARGEST_PORT, HostPort, parse_address
+from pivot.node.chain_node import ChainNode
+from pivot.node.clock import watch_clock
 from pivot.node.disk import require_room, watch_room
 from pivot.node.engine import find_engine
 from pivot.node.errors import HomeUnusable, NodeError
@@ -163,7 +166,7 @@ def run_node(
         with holding(lock_file(home)):
             require_free_ports(settings)
             require_room(home)
-            asyncio.run(_run(groups, home))
+            asyncio.run(_run(groups, home, settings.rpc_url))
     except NodeError as error:
         raise CommandFailed(str(error)) from error
 
@@ -244,7 +247,7 @@ def import_key(
     say(f"`pivot node signer --home {signer.path} --node {signer_host}:{signer_port}` runs the signer")
 
 
-async def _run(groups: list[list[ProcessSpec]], home: Path) -> None:
+async def _run(groups: list[list[ProcessSpec]], home: Path, rpc_url: str) -> None:
     """Raises DiskNearlyFull, after everything has ended."""
     supervisor = Supervisor(groups)
     stop = asyncio.Event()
@@ -253,8 +256,12 @@ async def _run(groups: list[list[ProcessSpec]], home: Path) -> None:
         loop.add_signal_handler(number, stop.set)
     supervisor.start()
     say("engine, application and gateway run")
-    stopped, full = asyncio.create_task(stop.wait()), asyncio.create_task(watch_room(home))
-    await asyncio.wait((stopped, full), return_when=asyncio.FIRST_COMPLETED)
+    async with aiohttp.ClientSession() as http:
+        clock = asyncio.create_task(watch_clock(ChainNode(http, rpc_url, "clock"), say))
+        stopped, full = asyncio.create_task(stop.wait()), asyncio.create_task(watch_room(home))
+        await asyncio.wait((stopped, full), return_when=asyncio.FIRST_COMPLETED)
+        clock.cancel()
+        await asyncio.wait((clock,))
     await supervisor.stop()
     if full.done():
         full.result()

@@ -13,12 +13,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from pivot.node.errors import SeedRefused, SeedUnreachable
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 MAX_ANSWER_BYTES = 64 * 2**20
 MAX_GENESIS_CHUNKS = 64
+NANOSECONDS = 10**9
 _NODE_ID = re.compile(r"[0-9a-f]{40}")
 
 
@@ -35,6 +37,8 @@ class Identity:
     consensus_key: str
     """base64, 32 bytes."""
     voting_power: int
+    block_age_s: float
+    """How long ago its latest block was, by this machine's clock; negative: the block is of the future."""
     clock_ahead_s: float
     """How far this machine's clock is ahead of that node's at least (negative: behind); 0 where it does not tell."""
 
@@ -65,6 +69,7 @@ class ChainNode:
                 catching_up=sync["catching_up"],
                 consensus_key=validator["pub_key"]["value"],
                 voting_power=int(validator["voting_power"]),
+                block_age_s=self._now() - _seconds(sync["latest_block_time"]),
                 clock_ahead_s=self._clock_ahead_s,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -149,6 +154,13 @@ class ChainNode:
 
     def _no_chain_node(self) -> SeedUnreachable:
         return SeedUnreachable(f"{self.name}: what answers at {self.url} is no chain node")
+
+
+def _seconds(time: str) -> float:
+    """Unix seconds of a time in RFC 3339. Raises ValueError."""
+    stamp = Timestamp()
+    stamp.FromJsonString(time)
+    return float(stamp.ToNanoseconds()) / NANOSECONDS
 
 
 def _clock_ahead_s(told: str, asked: float, answered: float) -> float:

@@ -19,6 +19,7 @@ import aiohttp
 
 from pivot.node.addresses import is_loopback, require_free
 from pivot.node.chain_node import ChainNode, Identity
+from pivot.node.clock import complaint
 from pivot.node.disk import require_room
 from pivot.node.engine_home import Config, EngineHome, engine_config, two_consensus_keys
 from pivot.node.errors import ClockOff, HomeUnusable, SeedUnreachable
@@ -30,8 +31,6 @@ from pivot.node.state_sync import state_sync_section
 PRIVATE_FOLDER_MODE = 0o700
 CHECK_TIMEOUT_SECONDS = 20
 MAX_SHOWN_WORDS_CHARACTERS = 300
-LARGEST_CLOCK_DIFFERENCE_S = 10.0
-"""Other hosts refuse requests, and developers' clients answers, whose time is off by more."""
 OWN_ADDRESSES = ("CONFIG_p2p__laddr", "CONFIG_rpc__laddr")
 """These variables are settings of the joining itself (`p2p`, `rpc`), in which an option wins over them."""
 
@@ -149,16 +148,11 @@ def _check_clock(seed: ChainNode, told: Identity, say: Callable[[str], None], *,
     """Compare this machine's clock with the seed's. A node that has joined before is warned only: the seed may be the one
     that is off. Raises ClockOff.
     """
-    if abs(told.clock_ahead_s) <= LARGEST_CLOCK_DIFFERENCE_S:
-        return
-    side = "ahead of" if told.clock_ahead_s > 0 else "behind"
-    sentence = (
-        f"{seed.name}: this machine's clock is {abs(told.clock_ahead_s):.0f} s {side} that of {seed.url}: "
-        "set it by NTP (timedatectl set-ntp true)"
-    )
-    if new:
-        raise ClockOff(sentence)
-    say(sentence)
+    found = complaint(seed.name, told.clock_ahead_s, f"that of {seed.url}")
+    if found and new:
+        raise ClockOff(found)
+    if found:
+        say(found)
 
 
 def _known_genesis(home: EngineHome) -> dict[str, Any] | None:
