@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, str] = {
     "keys": "Account keys: make, keep, show and move them.",
     "tx": "Transactions: sign, send, and one group per module.",
     "query": "Queries: transactions, blocks, and one group per module.",
+    "participants": "Become known to a network through one of its hosts.",
+    "signature": "A developer's signature over a request.",
     "genesis": "The ceremony in which the first hosts agree on a network's first state.",
     "doctor": "Look at this host: machine, ports, chain, ML nodes.",
 }

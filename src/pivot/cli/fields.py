@@ -29,6 +29,7 @@ from google.protobuf.message import Message
 from pivot.cli.names import kebab
 
 ADDRESS = "cosmos.AddressString"
+ANY = "google.protobuf.Any"
 _COIN = re.compile(r"([0-9][0-9_]*)([a-zA-Z][a-zA-Z0-9/:._-]*)")
 _DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 _SECONDS = re.compile(r"[0-9]+")
@@ -87,7 +88,7 @@ class Field:
             told = f"One of {', '.join(_enum_words(self.descriptor))}."
         elif reader is _text and _is_address(self.descriptor):
             told = "Account: address, or name of a key."
-        if self.is_list and reader not in {_json, _coin}:
+        if self.is_list and reader not in {_json, _messages, _coin}:
             told += " Several are separated by commas."
         return told
 
@@ -95,8 +96,8 @@ class Field:
         """Read a value into the message. Raises typer.BadParameter."""
         reader = _reader(self.descriptor)
         try:
-            if reader is _json:
-                value: Any = _json(self.descriptor, text)
+            if reader in {_json, _messages}:
+                value: Any = reader(self.descriptor, text)
             elif self.is_list:
                 value = [self._one(reader, part.strip(), resolve) for part in text.split(",") if part.strip()]
             else:
@@ -138,6 +139,9 @@ def read_json(text: str) -> Any:
 
 def _reader(field: FieldDescriptor) -> Callable[..., Any]:
     if field.message_type is not None:
+        is_list = field.label == FieldDescriptor.LABEL_REPEATED
+        if is_list and field.message_type.full_name == ANY:
+            return _messages
         return _MESSAGES.get(field.message_type.full_name, _json)
     if field.type == FieldDescriptor.TYPE_ENUM:
         return _enum
@@ -216,6 +220,19 @@ def _json(_: FieldDescriptor, text: str) -> Any:
     return read_json(text)
 
 
+def _messages(_: FieldDescriptor, text: str) -> list[Any]:
+    """The messages of a transaction, of a list, or one alone."""
+    inline = text.lstrip().startswith(("[", "{"))
+    found = read_json(text if inline else f"@{text.removeprefix('@')}")
+    if isinstance(found, dict):
+        if "@type" in found:
+            return [found]
+        found = found.get("body", found).get("messages")
+    if not isinstance(found, list) or not found:
+        raise ValueError(f"{text[:40]!r} holds no messages")
+    return found
+
+
 _MESSAGES: dict[str, Callable[..., Any]] = {
     "cosmos.base.v1beta1.Coin": _coin,
     "inference.inference.Decimal": _decimal,
@@ -233,4 +250,5 @@ _WRITTEN: dict[Callable[..., Any], str] = {
     _time: "Time in RFC 3339, or in Unix seconds.",
     _duration: "Duration, such as 3600s.",
     _json: "JSON, or @FILE with it.",
+    _messages: "FILE with messages, or their JSON.",
 }

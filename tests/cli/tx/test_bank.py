@@ -108,7 +108,7 @@ async def test_a_node_of_another_chain_is_refused(ask: Pivot) -> None:
     assert f"the node is on the chain {CHAIN_ID}, not on other-1" in told.err
 
 
-@pytest.mark.parametrize("mode", ["direct"])
+@pytest.mark.parametrize("mode", ["direct", "amino-json"])
 async def test_a_transaction_may_be_made_signed_and_sent_in_three_steps(
     mode: str, ask: Pivot, engine: FakeEngine, tmp_path: Path
 ) -> None:

@@ -64,7 +64,7 @@ def add_key(
             record = KeyRecord(name, made) if dry_run else ring.add_public(name, made)
             print_key(record, as_json=as_json)
             return
-        told = _recovered() if recover else _fresh(words)
+        told = _recovered() if recover else fresh(words)
         key = _derived(told, hd_path or f"m/44'/{COIN_TYPE}'/{account}'/0/{index}")
         record = KeyRecord(name, single(key.public_key), "-") if dry_run else ring.add(name, key)
     _print_new(record, "" if recover or no_backup else told, as_json=as_json)
@@ -72,14 +72,15 @@ def add_key(
 
 def make_mnemonic(words: Words = DEFAULT_WORDS, as_json: Json = False) -> None:
     """Make a mnemonic and keep nothing. `pivot keys add --recover` takes it."""
-    made = _fresh(words)
+    made = fresh(words)
     if as_json:
         print_json({"mnemonic": made})
     else:
         typer.echo(made)
 
 
-def _fresh(words: int) -> str:
+def fresh(words: int) -> str:
+    """A new mnemonic."""
     if words not in ENTROPY_BYTES_OF_WORDS:
         raise wrong_usage(f"--words: a mnemonic has 12, 15, 18, 21 or 24 words, not {words}")
     return phrase(secrets.token_bytes(ENTROPY_BYTES_OF_WORDS[words]))

@@ -13,6 +13,7 @@ from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, Fee, Tx, TxBody, TxRaw
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
+from pivot.chain.gateway.refusals import Refusal
 from pivot.chain.gateway.rest import to_json
 from pivot.chain.registry import MESSAGES
 from pivot.cli.fields import parse_coins
@@ -128,8 +129,11 @@ def decoded(raw: bytes) -> Tx:
 
 
 def document(message: Message) -> Any:
-    """The JSON of a message, as the REST gateway prints it."""
-    return json.loads(to_json(message))
+    """The JSON of a message, as the REST gateway prints it. Raises CommandFailed when it holds what this chain does not know."""
+    try:
+        return json.loads(to_json(message))
+    except Refusal as refusal:
+        raise CommandFailed(refusal.message) from refusal
 
 
 def read_transaction(file: str) -> Tx:

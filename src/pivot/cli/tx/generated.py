@@ -19,6 +19,7 @@ from pivot.cli.fields import Field, Resolve, fields_of
 from pivot.cli.flags import KeyFlags, NodeFlags, options, packed, with_parameters, wrong_usage
 from pivot.cli.keyrings import keyring
 from pivot.cli.names import by_module, of_message
+from pivot.cli.tx import warm_key
 from pivot.cli.tx.draft import DraftFlags
 from pivot.cli.tx.sending import SendFlags, SignerFlags, TxFlags, carry_out
 from pivot.cli.tx.shapes import SHAPES, Shape
@@ -112,6 +113,8 @@ def module_app(name: str, verbs: Mapping[str, MessageHandler]) -> typer.Typer:
     for (module, alias), verb in ALIASES.items():
         if module == name and verb in verbs and alias not in verbs:
             app.command(alias, help=_help(verbs[verb]))(command(verbs[verb]))
+    if name == warm_key.MODULE:
+        warm_key.register(app)
     return app
 
 
