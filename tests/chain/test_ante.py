@@ -132,6 +132,13 @@ def test_an_unordered_transaction_counts_once_and_uses_no_sequence(chain: Chain)
     assert chain.account(ALICE.address).public_key == ALICE.public_key
 
 
+def test_unordered_transactions_with_other_timeouts_leave_the_account_as_it_is(chain: Chain) -> None:
+    chain.block(chain.sign_unordered(ALICE, send(ALICE, BOB)))
+    before = chain.account(ALICE.address)
+    assert chain.block(chain.sign_unordered(ALICE, send(ALICE, BOB), seconds=61))[0].code == 0
+    assert chain.account(ALICE.address) == before
+
+
 def test_an_unordered_transaction_is_remembered_until_its_timeout_and_refused_after_it(chain: Chain) -> None:
     raw = chain.sign_unordered(ALICE, send(ALICE, BOB), seconds=2)
     chain.block(raw)

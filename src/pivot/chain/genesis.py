@@ -16,8 +16,10 @@ from google.protobuf import json_format
 from tendermint.types.params_pb2 import ConsensusParams
 
 from pivot.chain.modules.auth import genesis as auth
+from pivot.chain.modules.authz import genesis as authz
 from pivot.chain.modules.bank import genesis as bank
 from pivot.chain.modules.epochs import genesis as epochs
+from pivot.chain.modules.feegrant import genesis as feegrant
 from pivot.chain.modules.gov import genesis as gov
 from pivot.chain.modules.members import genesis as members
 from pivot.chain.modules.models import genesis as models
@@ -51,6 +53,8 @@ SECTIONS: dict[str, Section] = {
     "models": models,
     "auth": auth,
     "bank": bank,
+    "authz": authz,
+    "feegrant": feegrant,
     "gov": gov,
     "pricing": pricing,
     "restrictions": restrictions,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pivot.chain.modules.bank.invariants import check_supply
 from pivot.chain.modules.disputes.invariants import check_disputes
 from pivot.chain.modules.gov.invariants import check_deposits, check_proposals
+from pivot.chain.modules.feegrant.invariants import check_allowances
 from pivot.chain.modules.inferences.invariants import check_escrow, check_records
 from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
@@ -17,6 +18,7 @@ from pivot.chain.types import Reader
 
 INVARIANTS: tuple[Callable[[Reader], None], ...] = (
     check_supply,
+    check_allowances,
     check_deposits,
     check_proposals,
     check_escrow,

@@ -4,6 +4,7 @@ from pivot.chain.handlers import MessageTable, QueryTable
 from pivot.chain.modules.auth import queries as auth_queries
 from pivot.chain.modules.authz import messages as authz
 from pivot.chain.modules.authz import queries as authz_queries
+from pivot.chain.modules.bank import community_pool
 from pivot.chain.modules.bank import messages as bank
 from pivot.chain.modules.bank import queries as bank_queries
 from pivot.chain.modules.bank import quota
@@ -73,6 +74,7 @@ QUERIES = QueryTable(
         *auth_queries.QUERIES,
         *authz_queries.QUERIES,
         *bank_queries.QUERIES,
+        *community_pool.QUERIES,
         *disputes_queries.QUERIES,
         *epochs_queries.QUERIES,
         *feegrant_queries.QUERIES,

@@ -1,6 +1,7 @@
 """Accounts: numbers, keys, and what clients are told of them."""
 
 import base64
+import json
 
 import cosmpy.protos  # noqa: F401
 import pytest
@@ -25,7 +26,8 @@ from pivot.chain.modules.auth.state import (
     set_public_key,
 )
 from pivot.chain.modules.bank.state import MODULE_ACCOUNTS
-from pivot.primitives.addresses import InvalidAddress, of_module
+from pivot.primitives.addresses import InvalidAddress, of_module, to_bytes
+from pivot.protocol.multisig import address_of_multisig, threshold_key
 from tests.chain.chain import Chain, key, plain_block
 
 ALICE, BOB = key("alice"), key("bob")
@@ -160,3 +162,63 @@ def test_limits_and_the_prefix_are_told() -> None:
 def test_an_account_that_does_not_exist_is_refused(address: str) -> None:
     with pytest.raises(AssertionError, match=r"not found|address"):
         Chain().query(f"{SERVICE}/Account", q.QueryAccountRequest(address=address))
+
+
+def test_an_account_is_found_by_its_number() -> None:
+    chain = Chain({ALICE.address: 10})
+    number = chain.account(ALICE.address).number
+    answer = chain.query(f"{SERVICE}/AccountAddressByID", q.QueryAccountAddressByIDRequest(account_id=number))
+    older = chain.query(f"{SERVICE}/AccountAddressByID", q.QueryAccountAddressByIDRequest(id=number))
+    assert answer.account_address == older.account_address == ALICE.address
+    with pytest.raises(AssertionError, match="account number 99"):
+        chain.query(f"{SERVICE}/AccountAddressByID", q.QueryAccountAddressByIDRequest(account_id=99))
+
+
+def test_addresses_are_translated() -> None:
+    chain = Chain()
+    raw = to_bytes(ALICE.address)
+    text = chain.query(f"{SERVICE}/AddressBytesToString", q.AddressBytesToStringRequest(address_bytes=raw))
+    assert text.address_string == ALICE.address
+    back = chain.query(f"{SERVICE}/AddressStringToBytes", q.AddressStringToBytesRequest(address_string=ALICE.address))
+    assert back.address_bytes == raw
+    with pytest.raises(AssertionError, match="3 bytes are no address"):
+        chain.query(f"{SERVICE}/AddressBytesToString", q.AddressBytesToStringRequest(address_bytes=b"abc"))
+    with pytest.raises(AssertionError, match="address_string"):
+        chain.query(f"{SERVICE}/AddressStringToBytes", q.AddressStringToBytesRequest(address_string="gonka1x"))
+
+
+def test_an_export_gives_the_same_rows() -> None:
+    shared = threshold_key([ALICE.public_key, BOB.public_key], 2)
+    several = address_of_multisig(shared)
+    block = plain_block()
+    for address in (BOB.address, of_module("distribution"), several, ALICE.address):
+        ensure_account(block.state, address)
+    put(block.state, Account(ALICE.address, 3, 7, ALICE.public_key))
+    put(block.state, Account(several, 2, 1, multisig=shared.SerializeToString(deterministic=True)))
+    note_nonce(block.state, ALICE.address, 5_000_000_001)
+    exported = genesis.export(block.state)
+    other = plain_block()
+    genesis.load(other, json.loads(json.dumps(exported)))
+    assert list(other.state.iterate("acc")) == list(block.state.iterate("acc"))
+    assert [entry["@type"].rpartition(".")[2] for entry in exported["accounts"]] == [
+        "BaseAccount",
+        "ModuleAccount",
+        "BaseAccount",
+        "BaseAccount",
+    ]
+
+
+def test_a_key_of_another_type_or_of_another_account_is_refused() -> None:
+    foreign = BaseAccount(address=ALICE.address, pub_key=AnyMessage(type_url="/cosmos.crypto.ed25519.PubKey"))
+    with pytest.raises(SdkError, match="ed25519"):
+        auth.account_of(foreign)
+    wrong = threshold_key([ALICE.public_key], 1).SerializeToString()
+    with pytest.raises(SdkError, match="does not hash to the address"):
+        auth.check_multisig(BOB.address, wrong)
+    with pytest.raises(SdkError, match="not 0 of 0"):
+        auth.check_multisig(BOB.address, b"")
+
+
+def test_a_genesis_account_of_another_type_is_refused() -> None:
+    with pytest.raises(ValueError, match="of the type '/x"):
+        genesis.load(plain_block(), {"accounts": [{"@type": "/x.Account", "address": ALICE.address}]})

@@ -15,9 +15,23 @@ from cosmos.base.v1beta1.coin_pb2 import Coin
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pivot.chain.errors import SdkCode
+from pivot.chain.errors import AuthzCode, AuthzError, BankCode, SdkCode
+from pivot.chain.handlers import MessageHandler
+from pivot.chain.modules.authz import genesis
+from pivot.chain.modules.authz import messages as authz_messages
 from pivot.chain.modules.authz import state as authz
-from pivot.chain.modules.authz.state import STORE, Permission, forget_expired, grant, grantees, may_act, revoke
+from pivot.chain.modules.authz.queries import QUERIES
+from pivot.chain.modules.authz.state import (
+    STORE,
+    Permission,
+    forget_expired,
+    grant,
+    grantees,
+    may_act,
+    permission,
+    revoke,
+)
+from pivot.chain.types import View
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards, MsgRevealElement
 from pivot.protocol.messages import pack
 from pivot.protocol.transactions import NANOSECONDS, timestamp
@@ -35,6 +49,12 @@ def msg_grant(*, message_type: str = SEND, until: int | None = None, **changes: 
     if until is not None:
         granted.expiration.CopyFrom(timestamp(until))
     return MsgGrant(**{"granter": ALICE.address, "grantee": BOB.address, "grant": granted, **changes})
+
+
+def limited(amount: int, *receivers: str, denom: str = "ngonka", until: int = 0) -> Grant:
+    """Sends of so many coins in all, to these or to anybody."""
+    limit = SendAuthorization(spend_limit=[Coin(denom=denom, amount=str(amount))], allow_list=receivers)
+    return Grant(authorization=pack(limit), expiration=timestamp(until) if until else None)
 
 
 def msg_exec(*messages: Message, grantee: str = BOB.address) -> MsgExec:
@@ -63,7 +83,7 @@ def test_a_grantee_acts_for_the_granter(chain: Chain) -> None:
 
 def test_without_permission_nobody_acts_for_another(chain: Chain) -> None:
     result = chain.deliver(BOB, msg_exec(send()))
-    assert result.code == SdkCode.UNAUTHORIZED
+    assert result.code == AuthzCode.NO_AUTHORIZATION
     assert "has not permitted /cosmos.bank.v1beta1.MsgSend" in result.log
     assert chain.balance(ALICE.address) == 10
 
@@ -73,8 +93,8 @@ def test_a_permission_is_for_one_type_one_granter_and_one_grantee(chain: Chain) 
     other = MsgMultiSend(
         inputs=[Input(address=ALICE.address, coins=[COIN])], outputs=[Output(address=BOB.address, coins=[COIN])]
     )
-    assert chain.deliver(BOB, msg_exec(other)).code == SdkCode.UNAUTHORIZED
-    assert chain.deliver(ALICE, msg_exec(send(BOB.address), grantee=ALICE.address)).code == SdkCode.UNAUTHORIZED
+    assert chain.deliver(BOB, msg_exec(other)).code == AuthzCode.NO_AUTHORIZATION
+    assert chain.deliver(ALICE, msg_exec(send(BOB.address), grantee=ALICE.address)).code == AuthzCode.NO_AUTHORIZATION
 
 
 def test_everybody_acts_for_himself(chain: Chain) -> None:
@@ -89,18 +109,56 @@ def test_one_refused_message_undoes_all(chain: Chain) -> None:
     assert chain.balance(ALICE.address) == 10
 
 
+def test_sends_may_be_permitted_up_to_a_sum(chain: Chain) -> None:
+    chain.deliver(ALICE, msg_grant(grant=limited(3, until=chain.time + 100 * NANOSECONDS)))
+    assert chain.deliver(BOB, msg_exec(send(), send())).code == 0
+    found = permission(chain.state, ALICE.address, BOB.address, SEND)
+    assert found is not None
+    assert (found.spend_limit, found.expiration_ns > 0) == (1, True)
+    beyond = chain.deliver(BOB, msg_exec(send(), send()))
+    assert (beyond.codespace, beyond.code) == ("authz", AuthzCode.NO_AUTHORIZATION)
+    assert chain.deliver(BOB, msg_exec(send())).code == 0
+    assert list(chain.state.iterate(STORE)) == []
+    assert chain.balance(CAROL.address) == 3
+
+
+def test_a_send_above_what_is_left_is_refused(chain: Chain) -> None:
+    chain.deliver(ALICE, msg_grant(grant=limited(3)))
+    large = send()
+    large.amount[0].amount = "4"
+    result = chain.deliver(BOB, msg_exec(large))
+    assert (result.code, "more than spend limit" in result.log) == (SdkCode.INSUFFICIENT_FUNDS, True)
+
+
+def test_sends_may_be_permitted_to_some_receivers_only(chain: Chain) -> None:
+    chain.deliver(ALICE, msg_grant(grant=limited(3, CAROL.address)))
+    assert chain.deliver(BOB, msg_exec(send())).code == 0
+    result = chain.deliver(BOB, msg_exec(send(target=BOB.address)))
+    assert (result.code, f"cannot send to {BOB.address}" in result.log) == (SdkCode.UNAUTHORIZED, True)
+
+
+def test_an_export_gives_the_same_rows() -> None:
+    state = plain_block().state
+    grant(state, Permission(ALICE.address, BOB.address, SEND, 10, 7, (CAROL.address,)))
+    grant(state, Permission(ALICE.address, CAROL.address, SEND, 0, 7))
+    grant(state, Permission(BOB.address, CAROL.address, "/other", 5 * NANOSECONDS + 1))
+    other = plain_block()
+    genesis.load(other, genesis.export(state))
+    assert list(other.state.iterate(STORE)) == list(state.iterate(STORE))
+
+
 def test_a_permission_ends_at_its_expiration(chain: Chain) -> None:
     until = chain.time + 2 * NANOSECONDS
     chain.deliver(ALICE, msg_grant(until=until))
     assert chain.deliver(BOB, msg_exec(send())).code == 0
     chain.time = until
-    assert chain.deliver(BOB, msg_exec(send())).code == SdkCode.UNAUTHORIZED
+    assert chain.deliver(BOB, msg_exec(send())).code == AuthzCode.NO_AUTHORIZATION
     assert list(chain.state.iterate(STORE)) == []
 
 
 def test_an_expiration_in_the_past_is_refused(chain: Chain) -> None:
     result = chain.deliver(ALICE, msg_grant(until=chain.time))
-    assert result.code == SdkCode.INVALID_REQUEST
+    assert result.code == AuthzCode.INVALID_EXPIRATION
     assert "expiration" in result.log
 
 
@@ -108,8 +166,8 @@ def test_a_revoked_permission_is_gone(chain: Chain) -> None:
     chain.deliver(ALICE, msg_grant(until=chain.time + 100 * NANOSECONDS))
     revocation = MsgRevoke(granter=ALICE.address, grantee=BOB.address, msg_type_url=SEND)
     assert chain.deliver(ALICE, revocation).code == 0
-    assert chain.deliver(BOB, msg_exec(send())).code == SdkCode.UNAUTHORIZED
-    assert chain.deliver(ALICE, revocation).code == SdkCode.NOT_FOUND
+    assert chain.deliver(BOB, msg_exec(send())).code == AuthzCode.NO_AUTHORIZATION
+    assert chain.deliver(ALICE, revocation).code == AuthzCode.NO_AUTHORIZATION
     assert list(chain.state.iterate(STORE)) == []
 
 
@@ -189,12 +247,21 @@ def test_one_block_deletes_some_expired_permissions_and_the_next_one_more(monkey
         msg_grant(message_type="MsgSend"),
         msg_grant(message_type="/" + "x" * 128),
         msg_grant(grant=Grant(authorization=pack(GenericAuthorization(msg=SEND)), expiration=Timestamp(seconds=2**40))),
+        msg_grant(grant=limited(0)),
+        msg_grant(grant=limited(1, denom="uatom")),
+        msg_grant(grant=limited(1, BOB.address, BOB.address)),
+        msg_grant(grant=limited(1, *[BOB.address] * 65)),
+        msg_grant(grant=limited(1, "gonka1x")),
         MsgRevoke(granter=ALICE.address, grantee=BOB.address),
         MsgRevoke(granter=ALICE.address, grantee=ALICE.address, msg_type_url=SEND),
     ],
 )
 def test_what_is_wrong_is_refused(chain: Chain, message: Message) -> None:
-    assert chain.deliver(ALICE, message).code in {SdkCode.INVALID_REQUEST, SdkCode.INVALID_ADDRESS}
+    result = chain.deliver(ALICE, message)
+    if result.codespace == "authz":
+        assert result.code in {AuthzCode.GRANTEE_IS_GRANTER, AuthzCode.UNKNOWN_AUTHORIZATION}
+    else:
+        assert result.code in {SdkCode.INVALID_REQUEST, SdkCode.INVALID_ADDRESS, SdkCode.INVALID_COINS}
 
 
 def test_a_granter_that_is_no_address_is_refused(chain: Chain) -> None:
@@ -208,7 +275,8 @@ def test_a_granter_that_is_no_address_is_refused(chain: Chain) -> None:
 
 def test_a_message_without_a_signer_cannot_be_carried(chain: Chain) -> None:
     nobody = MsgMultiSend(outputs=[Output(address=BOB.address, coins=[COIN])])
-    assert chain.deliver(BOB, msg_exec(nobody)).code == SdkCode.INVALID_REQUEST
+    result = chain.deliver(BOB, msg_exec(nobody))
+    assert (result.codespace, result.code) == ("bank", BankCode.NO_INPUTS)
 
 
 def test_grants_are_told_by_pair_granter_and_grantee(chain: Chain) -> None:
@@ -236,3 +304,23 @@ def test_a_grant_that_does_not_exist_is_told_so(chain: Chain) -> None:
     one.msg_type_url = "/" + "x" * 1_000
     with pytest.raises(AssertionError, match="not the type"):
         chain.query(f"{SERVICE}/Grants", one)
+
+
+def test_a_message_of_two_signers_cannot_be_carried() -> None:
+    two = MsgMultiSend(inputs=[Input(address=each.address, coins=[COIN]) for each in (ALICE, CAROL)])
+    carried = MessageHandler(MsgMultiSend, lambda _, __: two, gas=lambda _: 0, check=lambda _: None)
+    handler = authz_messages.messages([carried])[-1]
+    with pytest.raises(AuthzError, match="exactly one signer"):
+        handler.check(msg_exec(two))
+
+
+def test_expired_permissions_are_not_told() -> None:
+    state = plain_block().state
+    grant(state, Permission(ALICE.address, BOB.address, SEND, 10))
+    view = View(state, "", 1, time=20)
+    handlers = {handler.method.name: handler for handler in QUERIES}
+    by_granter = q.QueryGranterGrantsRequest(granter=ALICE.address)
+    by_grantee = q.QueryGranteeGrantsRequest(grantee=BOB.address)
+    pair = q.QueryGrantsRequest(granter=ALICE.address, grantee=BOB.address)
+    for name, request in (("GranterGrants", by_granter), ("GranteeGrants", by_grantee), ("Grants", pair)):
+        assert not handlers[name].answer(view, request).grants

@@ -1,5 +1,7 @@
 """Coins: how they move, what is refused, what clients are told."""
 
+import itertools
+from enum import IntEnum
 from typing import Any
 
 import cosmpy.protos  # noqa: F401
@@ -9,12 +11,14 @@ from cosmos.bank.v1beta1.bank_pb2 import Input, Output
 from cosmos.bank.v1beta1.tx_pb2 import MsgMultiSend, MsgSend
 from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 from cosmos.base.v1beta1.coin_pb2 import Coin
+from cosmos.distribution.v1beta1 import query_pb2 as d
 
-from pivot.chain.errors import SdkCode, SdkError
+from pivot.chain.errors import BankCode, SdkCode, SdkError
 from pivot.chain.modules.auth.state import account
-from pivot.chain.modules.bank import genesis
+from pivot.chain.modules.bank import genesis, quota
 from pivot.chain.modules.bank.invariants import check_supply
 from pivot.chain.modules.bank.state import COMMUNITY_POOL, MODULE_ACCOUNTS, balance, balances, move, send, supply
+from pivot.chain.types import Block
 from pivot.primitives.addresses import InvalidAddress
 from tests.chain.chain import Chain, events_of, key, plain_block
 
@@ -125,16 +129,16 @@ def test_one_sender_may_send_to_many() -> None:
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        (multi([(ALICE, 5)], []), SdkCode.INVALID_REQUEST),
+        (multi([(ALICE, 5)], []), BankCode.NO_OUTPUTS),
         (multi([(ALICE, 5)], [(BOB, 1)] * 501), SdkCode.INVALID_REQUEST),
-        (multi([(ALICE, 5)], [(BOB, 4)]), SdkCode.INVALID_COINS),
+        (multi([(ALICE, 5)], [(BOB, 4)]), BankCode.INPUT_OUTPUT_MISMATCH),
         (multi([(ALICE, 11)], [(BOB, 5), (CAROL, 6)]), SdkCode.INSUFFICIENT_FUNDS),
         (multi([(ALICE, 5)], [("gonka1x", 5)]), SdkCode.INVALID_ADDRESS),
         (multi([(ALICE, 5)], [(MODULE_ACCOUNTS["rewards"], 5)]), SdkCode.UNAUTHORIZED),
-        (multi([(ALICE, 2), (ALICE, 3)], [(BOB, 5)]), SdkCode.INVALID_REQUEST),
+        (multi([(ALICE, 2), (ALICE, 3)], [(BOB, 5)]), BankCode.MULTIPLE_SENDERS),
     ],
 )
-def test_a_send_to_many_that_is_wrong_is_refused_as_a_whole(message: MsgMultiSend, code: SdkCode) -> None:
+def test_a_send_to_many_that_is_wrong_is_refused_as_a_whole(message: MsgMultiSend, code: IntEnum) -> None:
     chain = Chain({ALICE: 10})
     assert chain.deliver(key("alice"), message).code == code
     assert chain.balance(ALICE) == 10
@@ -202,3 +206,66 @@ def held(address: str, amount: int) -> dict[str, Any]:
 def test_a_genesis_that_is_wrong_is_refused(document: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         genesis.load(plain_block(), document)
+
+
+def test_owners_of_the_coin_are_told_in_pages() -> None:
+    chain = Chain({ALICE: 10, BOB: 5})
+    for method, request in (
+        ("DenomOwners", q.QueryDenomOwnersRequest),
+        ("DenomOwnersByQuery", q.QueryDenomOwnersByQueryRequest),
+    ):
+        answer = chain.query(f"{SERVICE}/{method}", request(denom="ngonka"))
+        assert {each.address: each.balance.amount for each in answer.denom_owners} == {ALICE: "10", BOB: "5"}
+        first = chain.query(f"{SERVICE}/{method}", request(denom="ngonka", pagination=PageRequest(limit=1)))
+        assert (len(first.denom_owners), bool(first.pagination.next_key)) == (1, True)
+        assert not chain.query(f"{SERVICE}/{method}", request(denom="uatom")).denom_owners
+
+
+def test_the_coin_may_be_sent() -> None:
+    chain = Chain()
+    (one,) = chain.query(f"{SERVICE}/SendEnabled", q.QuerySendEnabledRequest(denoms=["ngonka", "x"])).send_enabled
+    assert (one.denom, one.enabled) == ("ngonka", True)
+    assert not chain.query(f"{SERVICE}/SendEnabled", q.QuerySendEnabledRequest()).send_enabled
+
+
+def test_the_coin_is_described_by_a_query_string_too() -> None:
+    method = f"{SERVICE}/DenomMetadataByQueryString"
+    assert Chain().query(method, q.QueryDenomMetadataByQueryStringRequest(denom="ngonka")).metadata.symbol == "GNK"
+    with pytest.raises(AssertionError, match="uatom"):
+        Chain().query(method, q.QueryDenomMetadataByQueryStringRequest(denom="uatom"))
+
+
+def test_the_community_pool_is_told_as_decimals() -> None:
+    chain = Chain({ALICE: 10, COMMUNITY_POOL: 7})
+    (pool,) = chain.query("cosmos.distribution.v1beta1.Query/CommunityPool", d.QueryCommunityPoolRequest()).pool
+    assert (pool.denom, pool.amount) == ("ngonka", "7" + "0" * 18)
+    assert not Chain().query("cosmos.distribution.v1beta1.Query/CommunityPool", d.QueryCommunityPoolRequest()).pool
+    told = chain.query("cosmos.distribution.v1beta1.Query/Params", d.QueryParamsRequest()).params
+    assert (told.community_tax, told.withdraw_addr_enabled) == ("0", False)
+
+
+def test_an_export_gives_the_same_rows() -> None:
+    block = plain_block(balances={ALICE: 10, BOB: 5})
+    quota.use(block.state, ALICE, 4)
+    quota.note_maker(block.state, CAROL, ALICE)
+    other = plain_block()
+    genesis.load(other, genesis.export(block.state))
+    assert list(other.state.iterate("bank")) == list(block.state.iterate("bank"))
+    empty = plain_block()
+    genesis.load(empty, genesis.export(plain_block().state))
+    assert balances_of(empty) == []
+
+
+def balances_of(block: Block) -> list[tuple[str, int]]:
+    return list(balances(block.state))
+
+
+def test_makers_are_asked_up_to_a_bound() -> None:
+    block = plain_block(balances={ALICE: 100})
+    chain = [ALICE, *(key(f"made{i}").address for i in range(5))]
+    for made_by, made in itertools.pairwise(chain):
+        quota.put_maker(block.state, made, made_by)
+    quota.use(block.state, chain[3], 10)
+    assert quota.held(block.state, ALICE) == 10
+    with pytest.raises(SdkError, match="must hold 10ngonka"):
+        quota.use(block.state, chain[4], 10)

@@ -6,6 +6,7 @@ from pivot.api.ledger.rpc import MEMPOOL_CODESPACE, MEMPOOL_TOO_LARGE, Verdict
 
 SDK = "sdk"
 NETWORK = "inference"
+AUTHZ = "authz"
 
 
 class Meaning(Enum):
@@ -30,6 +31,7 @@ PASSES = {
     (SDK, 19),  # the mempool has it
     (SDK, 30),  # timed out before it came into a block
     (SDK, 32),  # sequence
+    (AUTHZ, 2),  # the host has not permitted it to this key, or not yet
     (NETWORK, 1108),  # outside its window: too early passes, too late ends with the entry's deadline
 }
 USED_TIMEOUT = "already used timeout"

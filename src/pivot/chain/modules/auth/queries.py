@@ -6,17 +6,18 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.handlers import QueryHandler, query
+from pivot.chain.modules.auth.published import shown
 from pivot.chain.modules.auth.state import (
     ACCOUNT_PREFIX,
     STORE,
     Account,
     account,
+    account_numbered,
     check_address,
     decode_account,
     published_account,
 )
 from pivot.chain.modules.bank.state import MODULE_ACCOUNTS
-from pivot.chain.modules.vesting.state import published_vesting
 from pivot.chain.pagination import list_page
 from pivot.chain.signers import MAX_SIGNERS
 from pivot.chain.transaction import (
@@ -25,8 +26,8 @@ from pivot.chain.transaction import (
     MAX_MEMO_CHARACTERS,
 )
 from pivot.chain.types import View
+from pivot.primitives.addresses import ACCOUNT_ADDRESS_LENGTHS, from_bytes, of_module, to_bytes
 from pivot.primitives.addresses import ACCOUNT_PREFIX as BECH32_PREFIX
-from pivot.primitives.addresses import of_module
 from pivot.protocol.messages import pack
 
 SERVICE = query_pb2.DESCRIPTOR.services_by_name["Query"]
@@ -35,7 +36,7 @@ MODULES = tuple(sorted(MODULE_ACCOUNTS))
 
 
 def _account(view: View, request: query_pb2.QueryAccountRequest) -> query_pb2.QueryAccountResponse:
-    return query_pb2.QueryAccountResponse(account=_shown(view, _require(view, request.address)))
+    return query_pb2.QueryAccountResponse(account=shown(view.state, _require(view, request.address)))
 
 
 def _account_info(view: View, request: query_pb2.QueryAccountInfoRequest) -> query_pb2.QueryAccountInfoResponse:
@@ -44,7 +45,7 @@ def _account_info(view: View, request: query_pb2.QueryAccountInfoRequest) -> que
 
 def _accounts(view: View, request: query_pb2.QueryAccountsRequest) -> query_pb2.QueryAccountsResponse:
     def item(_: bytes, row: bytes) -> AnyMessage:
-        return _shown(view, decode_account(row))
+        return shown(view.state, decode_account(row))
 
     found, page = list_page(view.state, STORE, ACCOUNT_PREFIX, request.pagination, item)
     return query_pb2.QueryAccountsResponse(accounts=found, pagination=page)
@@ -77,21 +78,33 @@ def _bech32_prefix(_: View, __: query_pb2.Bech32PrefixRequest) -> query_pb2.Bech
     return query_pb2.Bech32PrefixResponse(bech32_prefix=BECH32_PREFIX)
 
 
+def _address_by_id(
+    view: View, request: query_pb2.QueryAccountAddressByIDRequest
+) -> query_pb2.QueryAccountAddressByIDResponse:
+    number = request.account_id or max(0, request.id)  # the older field, which had a sign
+    found = account_numbered(view.state, number)
+    if found is None:
+        raise SdkError(SdkCode.NOT_FOUND, f"account address not found with account number {number}")
+    return query_pb2.QueryAccountAddressByIDResponse(account_address=found.address)
+
+
+def _to_string(_: View, request: query_pb2.AddressBytesToStringRequest) -> query_pb2.AddressBytesToStringResponse:
+    if len(request.address_bytes) not in ACCOUNT_ADDRESS_LENGTHS:
+        raise SdkError(SdkCode.INVALID_ADDRESS, f"address_bytes: {len(request.address_bytes)} bytes are no address")
+    return query_pb2.AddressBytesToStringResponse(address_string=from_bytes(request.address_bytes))
+
+
+def _to_bytes(_: View, request: query_pb2.AddressStringToBytesRequest) -> query_pb2.AddressStringToBytesResponse:
+    check_address("address_string", request.address_string)
+    return query_pb2.AddressStringToBytesResponse(address_bytes=to_bytes(request.address_string))
+
+
 def _require(view: View, address: str) -> Account:
     check_address("address", address)
     found = account(view.state, address)
     if found is None:
         raise SdkError(SdkCode.UNKNOWN_ADDRESS, f"account {address} not found")
     return found
-
-
-def _shown(view: View, found: Account) -> AnyMessage:
-    """An account as clients decode it: a module's says so, and so does one in which coins are locked."""
-    name = _NAMES.get(found.address)
-    published = published_account(found)
-    if name is not None:
-        return pack(ModuleAccount(base_account=published, name=name))
-    return pack(published_vesting(view.state, published) or published)
 
 
 def _module(view: View, name: str) -> AnyMessage:
@@ -101,14 +114,15 @@ def _module(view: View, name: str) -> AnyMessage:
     return pack(ModuleAccount(base_account=base, name=name))
 
 
-_NAMES: dict[str, str] = {of_module(name): name for name in MODULES}
-
 QUERIES: list[QueryHandler] = [
     query(SERVICE, "Account", _account),
+    query(SERVICE, "AccountAddressByID", _address_by_id),
     query(SERVICE, "AccountInfo", _account_info),
     query(SERVICE, "Accounts", _accounts),
     query(SERVICE, "ModuleAccounts", _module_accounts),
     query(SERVICE, "ModuleAccountByName", _module_account_by_name),
     query(SERVICE, "Params", _params),
+    query(SERVICE, "AddressBytesToString", _to_string),
+    query(SERVICE, "AddressStringToBytes", _to_bytes),
     query(SERVICE, "Bech32Prefix", _bech32_prefix),
 ]

@@ -2,9 +2,11 @@
 
 0x01 ‖ address                          BaseAccount, as published
 0x02 ‖ time-out (8 bytes, ns) ‖ address  an unordered transaction that may not come again before its time-out
+0x03 ‖ number (8 bytes)                 the address of the account with this number
 globalAccountNumber                     8 bytes, big-endian: the next account's number
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -13,9 +15,10 @@ from cosmos.crypto.multisig.keys_pb2 import LegacyAminoPubKey
 from cosmos.crypto.secp256k1.keys_pb2 import PubKey
 
 from pivot.chain.errors import SdkCode, SdkError
+from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Reader
-from pivot.primitives.addresses import InvalidAddress, from_public_key, to_bytes
+from pivot.primitives.addresses import InvalidAddress, from_bytes, from_public_key, to_bytes
 from pivot.primitives.keys import is_public_key
 from pivot.protocol.messages import pack, type_url
 from pivot.protocol.multisig import InvalidMultisig, address_of_multisig, member_keys, threshold_key
@@ -23,6 +26,7 @@ from pivot.protocol.multisig import InvalidMultisig, address_of_multisig, member
 STORE = "acc"
 ACCOUNT_PREFIX = b"\x01"
 NONCE_PREFIX = b"\x02"
+NUMBER_PREFIX = b"\x03"
 NEXT_NUMBER_KEY = b"globalAccountNumber"
 NUMBER_BYTES = 8
 PUBLIC_KEY_TYPE = type_url(PubKey)
@@ -57,9 +61,23 @@ def ensure_account(state: State, address: str) -> Account:
     if found is None:
         number = int.from_bytes(state.get(STORE, NEXT_NUMBER_KEY) or b"")
         state.set(STORE, NEXT_NUMBER_KEY, (number + 1).to_bytes(NUMBER_BYTES))
+        state.set(STORE, _number_key(number), to_bytes(address))
         found = Account(address, number)
         put(state, found)
     return found
+
+
+def account_numbered(state: Reader, number: int) -> Account | None:
+    """The account with this number, or None."""
+    row = state.get(STORE, _number_key(number))
+    return None if row is None else account(state, from_bytes(row))
+
+
+def accounts(state: Reader) -> Iterator[Account]:
+    """All accounts, in the order in which they were made."""
+    for _, row in state.iterate(STORE, NUMBER_PREFIX, prefix_end(NUMBER_PREFIX)):
+        found = state.get(STORE, ACCOUNT_PREFIX + row)
+        yield decode_account(found or b"")
 
 
 def put(state: State, changed: Account) -> None:
@@ -126,6 +144,12 @@ def forget_expired_nonces(state: State, time_ns: int) -> None:
         state.delete(STORE, key)
 
 
+def nonces(state: Reader) -> Iterator[tuple[str, int]]:
+    """(address, time-out) of all unordered transactions that are remembered, by time-out."""
+    for key, _ in state.iterate(STORE, NONCE_PREFIX, prefix_end(NONCE_PREFIX)):
+        yield from_bytes(key[1 + NUMBER_BYTES :]), int.from_bytes(key[1 : 1 + NUMBER_BYTES])
+
+
 def decode_account(row: bytes) -> Account:
     """An account of its row."""
     return account_of(BaseAccount.FromString(row))
@@ -165,3 +189,7 @@ def _key(address: str) -> bytes:
 
 def _nonce_key(address: str, timeout_ns: int) -> bytes:
     return NONCE_PREFIX + timeout_ns.to_bytes(NUMBER_BYTES) + to_bytes(address)
+
+
+def _number_key(number: int) -> bytes:
+    return NUMBER_PREFIX + number.to_bytes(NUMBER_BYTES)

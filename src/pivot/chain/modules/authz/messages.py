@@ -1,13 +1,11 @@
 """MsgGrant, MsgRevoke and MsgExec.
 
-Only generic permissions exist: a message type, and a time until which they hold. MsgExec runs others' messages, each of
-which has exactly one signer who has permitted its type; it cannot carry another MsgExec.
+MsgExec runs others' messages, each of which has exactly one signer who has permitted its type; it cannot carry another MsgExec.
 """
 
 from collections.abc import Sequence
 from functools import partial
 
-from cosmos.authz.v1beta1.authz_pb2 import GenericAuthorization, Grant
 from cosmos.authz.v1beta1.tx_pb2 import (
     MsgExec,
     MsgExecResponse,
@@ -16,25 +14,22 @@ from cosmos.authz.v1beta1.tx_pb2 import (
     MsgRevoke,
     MsgRevokeResponse,
 )
+from cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from google.protobuf.message import Message
 
-from pivot.chain.errors import SdkCode, SdkError
-from pivot.chain.handlers import MessageHandler, MessageTable, decode
+from pivot.chain.errors import AuthzCode, AuthzError, SdkCode, SdkError
+from pivot.chain.handlers import MessageHandler, MessageTable
 from pivot.chain.modules.auth.state import check_address, ensure_account
-from pivot.chain.modules.authz.state import Permission, check_message_type, grant, may_act, revoke
+from pivot.chain.modules.authz.authorizations import check_grant, permission_in, spend
+from pivot.chain.modules.authz.state import check_message_type, grant, permission, revoke
 from pivot.chain.modules.bank.quota import note_maker
 from pivot.chain.types import Block, Event
 from pivot.protocol.messages import signers, type_url
-from pivot.protocol.transactions import NANOSECONDS, nanoseconds
 
 GAS_OF_A_GRANT = 10_000
 GAS_OF_AN_EXEC = 5_000
 """Beside the gas of what it carries."""
 MAX_INNER_MESSAGES = 256
-MAX_SECONDS = 2**33
-"""Of an expiration: the year 2242. Unix nanoseconds then still fit 64 bits."""
-
-GENERIC = type_url(GenericAuthorization)
 
 
 def messages(others: Sequence[MessageHandler]) -> list[MessageHandler]:
@@ -60,41 +55,26 @@ def _check_pair(granter: str, grantee: str) -> None:
     check_address("granter", granter)
     check_address("grantee", grantee)
     if granter == grantee:
-        raise SdkError(SdkCode.INVALID_REQUEST, "grantee and granter should be different")
-
-
-def _message_type(published: Grant) -> str:
-    """The type that a grant is for. Raises SdkError for another kind of permission."""
-    packed = published.authorization
-    if packed.type_url != GENERIC:
-        raise SdkError(
-            SdkCode.INVALID_REQUEST,
-            f"grant.authorization: this chain takes {GENERIC}, not {packed.type_url[:200]!r}",
-        )
-    message_type = decode(GenericAuthorization, packed.value).msg
-    check_message_type(message_type)
-    return message_type
+        raise AuthzError(AuthzCode.GRANTEE_IS_GRANTER, "grantee and granter should be different")
 
 
 def _check_grant(message: MsgGrant) -> None:
     _check_pair(message.granter, message.grantee)
-    _message_type(message.grant)
-    expiration = message.grant.expiration
-    if not (0 <= expiration.seconds < MAX_SECONDS and 0 <= expiration.nanos < NANOSECONDS):
-        raise SdkError(SdkCode.INVALID_REQUEST, "grant.expiration: not a time between 1970 and 2242")
+    check_grant(message.grant)
 
 
 def _grant(block: Block, message: MsgGrant) -> MsgGrantResponse:
-    expiration = nanoseconds(message.grant.expiration)
-    if message.grant.HasField("expiration") and expiration <= block.time:
-        raise SdkError(SdkCode.INVALID_REQUEST, "grant.expiration: must be after the current block time")
-    message_type = _message_type(message.grant)
+    permitted = permission_in(message.granter, message.grantee, message.grant)
+    if message.grant.HasField("expiration") and permitted.expiration_ns <= block.time:
+        raise AuthzError(
+            AuthzCode.INVALID_EXPIRATION, "grant.expiration: expiration must be after the current block time"
+        )
     note_maker(block.state, message.grantee, message.granter)
     ensure_account(block.state, message.grantee)
-    grant(block.state, Permission(message.granter, message.grantee, message_type, expiration))
+    grant(block.state, permitted)
     block.emit(
         "cosmos.authz.v1beta1.EventGrant",
-        msg_type_url=_quoted(message_type),
+        msg_type_url=_quoted(permitted.message_type),
         granter=_quoted(message.granter),
         grantee=_quoted(message.grantee),
     )
@@ -108,7 +88,9 @@ def _check_revoke(message: MsgRevoke) -> None:
 
 def _revoke(block: Block, message: MsgRevoke) -> MsgRevokeResponse:
     if not revoke(block.state, message.granter, message.grantee, message.msg_type_url):
-        raise SdkError(SdkCode.NOT_FOUND, "authorization not found")
+        raise AuthzError(
+            AuthzCode.NO_AUTHORIZATION, f"authorization not found: {message.msg_type_url} for {message.grantee}"
+        )
     block.emit(
         "cosmos.authz.v1beta1.EventRevoke",
         msg_type_url=_quoted(message.msg_type_url),
@@ -137,7 +119,7 @@ def _check_exec(known: MessageTable, message: MsgExec) -> None:
         handler.check(inner)
         granters = signers(inner)
         if len(granters) != 1:
-            raise SdkError(SdkCode.INVALID_REQUEST, f"msgs: {packed.type_url} must have exactly one signer here")
+            raise AuthzError(AuthzCode.NUMBER_OF_SIGNERS, f"msgs: {packed.type_url} must have exactly one signer here")
         check_address(f"msgs: signer of {packed.type_url}", granters[0])
 
 
@@ -146,18 +128,30 @@ def _exec(known: MessageTable, block: Block, message: MsgExec) -> MsgExecRespons
     for position, packed in enumerate(message.msgs):
         handler, inner = known.unpack(packed)
         granter = signers(inner)[0]
-        if granter != message.grantee and not may_act(
-            block.state, granter, message.grantee, packed.type_url, block.time
-        ):
-            raise SdkError(
-                SdkCode.UNAUTHORIZED,
-                f"authorization not found: {granter} has not permitted {packed.type_url} to {message.grantee}",
-            )
+        if granter != message.grantee:
+            _use_permission(block, granter, message.grantee, inner)
         emitted = len(block.events)
         results.append(handler.handle(block, inner).SerializeToString(deterministic=True))
         index = (("authz_msg_index", str(position)),)
         block.events[emitted:] = [Event(each.type, each.attributes + index) for each in block.events[emitted:]]
     return MsgExecResponse(results=results)
+
+
+def _use_permission(block: Block, granter: str, grantee: str, message: Message) -> None:
+    """Take one message out of what has been permitted. Raises AuthzError (NO_AUTHORIZATION), SdkError."""
+    found = permission(block.state, granter, grantee, type_url(message))
+    if found is None or not found.holds(block.time):
+        raise AuthzError(
+            AuthzCode.NO_AUTHORIZATION,
+            f"authorization not found: {granter} has not permitted {type_url(message)} to {grantee}",
+        )
+    if not found.spend_limit or not isinstance(message, MsgSend):
+        return
+    left = spend(found, message)
+    if left.spend_limit:
+        grant(block.state, left)
+    else:
+        revoke(block.state, granter, grantee, left.message_type)
 
 
 def _quoted(text: str) -> str:

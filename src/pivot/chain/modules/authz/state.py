@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from itertools import islice
 
 from cosmos.authz.v1beta1.authz_pb2 import GenericAuthorization, Grant
+from cosmos.bank.v1beta1.authz_pb2 import SendAuthorization
+from cosmos.base.v1beta1.coin_pb2 import Coin
 
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Reader
 from pivot.primitives.addresses import from_bytes, to_bytes
-from pivot.protocol.messages import pack
+from pivot.primitives.coins import BASE_DENOM
+from pivot.protocol.messages import pack, type_url
 from pivot.protocol.transactions import nanoseconds, timestamp
 
 STORE = "authz"
@@ -27,6 +30,7 @@ BY_GRANTEE_PREFIX = b"\x02"
 EXPIRY_PREFIX = b"\x03"
 TIME_BYTES = 8
 PRESENT = b"\x01"
+SEND_AUTHORIZATION = type_url(SendAuthorization)
 MAX_TYPE_BYTES = 128
 """Of a message type, which is part of a row's key."""
 FORGOTTEN_PER_BLOCK = 5_000
@@ -41,6 +45,10 @@ class Permission:
     grantee: str
     message_type: str
     expiration_ns: int = 0
+    spend_limit: int = 0
+    """Of sends (SendAuthorization): ngonka that may still be sent; 0: any amount, to anybody (GenericAuthorization)."""
+    allow_list: tuple[str, ...] = ()
+    """Of sends with a limit: to whom; empty: to anybody."""
 
     def holds(self, time_ns: int) -> bool:
         """Whether it has not expired."""
@@ -56,7 +64,7 @@ def check_message_type(message_type: str) -> None:
 def permission(state: Reader, granter: str, grantee: str, message_type: str) -> Permission | None:
     """The permission as it was granted, expired or not."""
     row = state.get(STORE, _grant_key(granter, grantee, message_type))
-    return None if row is None else Permission(granter, grantee, message_type, _expiration(row))
+    return None if row is None else _permission(granter, grantee, message_type, row)
 
 
 def may_act(state: Reader, granter: str, grantee: str, message_type: str, time_ns: int) -> bool:
@@ -107,7 +115,7 @@ def forget_expired(state: State, time_ns: int) -> None:
 
 def published_grant(permitted: Permission) -> Grant:
     """A permission as clients read it."""
-    published = Grant(authorization=pack(GenericAuthorization(msg=permitted.message_type)))
+    published = Grant(authorization=pack(_authorization(permitted)))
     if permitted.expiration_ns:
         published.expiration.CopyFrom(timestamp(permitted.expiration_ns))
     return published
@@ -116,13 +124,19 @@ def published_grant(permitted: Permission) -> Grant:
 def permission_of(key: bytes, row: bytes) -> Permission:
     """The permission of a row of the first kind; `key` without its first byte."""
     granter, message_type, grantee = _parts(key)
-    return Permission(from_bytes(granter), from_bytes(grantee), message_type.decode(), _expiration(row))
+    return _permission(from_bytes(granter), from_bytes(grantee), message_type.decode(), row)
 
 
 def names_by_grantee(key: bytes) -> tuple[str, str, str]:
     """Granter, grantee and message type of a row of the second kind; `key` without its first byte."""
     grantee, granter, message_type = _parts(key)
     return from_bytes(granter), from_bytes(grantee), message_type.decode()
+
+
+def permissions(state: Reader) -> Iterator[Permission]:
+    """All permissions, expired or not, by granter, message type and grantee."""
+    for key, row in state.iterate(STORE, GRANT_PREFIX, prefix_end(GRANT_PREFIX)):
+        yield permission_of(key[1:], row)
 
 
 def granter_prefix(granter: str) -> bytes:
@@ -166,5 +180,19 @@ def _parts(key: bytes) -> list[bytes]:
     return parts
 
 
-def _expiration(row: bytes) -> int:
-    return nanoseconds(Grant.FromString(row).expiration)
+def _permission(granter: str, grantee: str, message_type: str, row: bytes) -> Permission:
+    published = Grant.FromString(row)
+    ends, packed = nanoseconds(published.expiration), published.authorization
+    if packed.type_url != SEND_AUTHORIZATION:
+        return Permission(granter, grantee, message_type, ends)
+    limited = SendAuthorization.FromString(packed.value)
+    return Permission(
+        granter, grantee, message_type, ends, int(limited.spend_limit[0].amount), tuple(limited.allow_list)
+    )
+
+
+def _authorization(permitted: Permission) -> GenericAuthorization | SendAuthorization:
+    if not permitted.spend_limit:
+        return GenericAuthorization(msg=permitted.message_type)
+    limit = Coin(denom=BASE_DENOM, amount=str(permitted.spend_limit))
+    return SendAuthorization(spend_limit=[limit], allow_list=permitted.allow_list)

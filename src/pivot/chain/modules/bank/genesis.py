@@ -1,9 +1,10 @@
-"""The first coins, which are all that there will ever be."""
+"""The first coins, which are all that there will ever be, and which of them stand behind transactions."""
 
 from typing import Any
 
-from pivot.chain.modules.bank.state import balance, put_genesis_balance, put_genesis_supply
-from pivot.chain.types import Block
+from pivot.chain.modules.bank import quota
+from pivot.chain.modules.bank.state import balance, balances, put_genesis_balance, put_genesis_supply, supply
+from pivot.chain.types import Block, Reader
 from pivot.primitives.coins import BASE_DENOM, MAX_AMOUNT, parse_amount
 
 
@@ -27,6 +28,27 @@ def load(block: Block, document: dict[str, Any]) -> None:
         if parse_amount(coin["amount"]) != total:
             raise ValueError(f"the genesis tells a supply of {coin['amount']}, but its balances add up to {total}")
     put_genesis_supply(block.state, total)
+    for entry in document.get("quotas", []):
+        quota.put_quota(block.state, entry["address"], int(entry["window"]), int(entry["amount"]))
+    for entry in document.get("makers", []):
+        quota.put_maker(block.state, entry["address"], entry["maker"])
+
+
+def export(state: Reader) -> dict[str, Any]:
+    """All balances, as `load` takes them."""
+    return {
+        "balances": [{"address": address, "coins": [_coin(amount)]} for address, amount in balances(state)],
+        "supply": [_coin(supply(state))] if supply(state) else [],
+        "quotas": [
+            {"address": address, "window": str(window), "amount": str(amount)}
+            for address, window, amount in quota.quotas(state)
+        ],
+        "makers": [{"address": address, "maker": maker} for address, maker in quota.makers(state)],
+    }
+
+
+def _coin(amount: int) -> dict[str, str]:
+    return {"denom": BASE_DENOM, "amount": str(amount)}
 
 
 def _require_denom(coin: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from cosmos.bank.v1beta1.tx_pb2 import MsgMultiSend, MsgMultiSendResponse, MsgSend, MsgSendResponse
 from cosmos.base.v1beta1.coin_pb2 import Coin
 
-from pivot.chain.errors import SdkCode, SdkError
+from pivot.chain.errors import BankCode, BankError, SdkCode, SdkError
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.auth.state import check_address
 from pivot.chain.modules.restrictions.transfers import transfer
@@ -41,15 +41,22 @@ def _send(block: Block, message: MsgSend) -> MsgSendResponse:
 
 
 def _check_multi_send(message: MsgMultiSend) -> None:
-    if len(message.inputs) != 1:
-        raise SdkError(SdkCode.INVALID_REQUEST, f"inputs: one sender is needed, there are {len(message.inputs)}")
-    if not 0 < len(message.outputs) <= MAX_OUTPUTS:
-        raise SdkError(SdkCode.INVALID_REQUEST, f"outputs: 1 to {MAX_OUTPUTS} receivers, not {len(message.outputs)}")
+    if not message.inputs:
+        raise BankError(BankCode.NO_INPUTS, "inputs: no inputs to send transaction")
+    if len(message.inputs) > 1:
+        raise BankError(BankCode.MULTIPLE_SENDERS, "inputs: multiple senders not allowed")
+    if not message.outputs:
+        raise BankError(BankCode.NO_OUTPUTS, "outputs: no outputs to send transaction")
+    if len(message.outputs) > MAX_OUTPUTS:
+        raise SdkError(SdkCode.INVALID_REQUEST, f"outputs: {MAX_OUTPUTS} receivers at most, not {len(message.outputs)}")
     check_address("inputs.address", message.inputs[0].address)
     for output in message.outputs:
         check_address("outputs.address", output.address)
     if coin_amount(message.inputs[0].coins) != _total(output.coins for output in message.outputs):
-        raise SdkError(SdkCode.INVALID_COINS, "the coins of the outputs do not add up to those of the input")
+        raise BankError(
+            BankCode.INPUT_OUTPUT_MISMATCH,
+            "outputs: sum inputs != sum outputs, coins of one are not those of the other",
+        )
 
 
 def _total(each: Iterable[Sequence[Coin]]) -> int:

@@ -1,16 +1,25 @@
 """`cosmos.bank.v1beta1.Query`."""
 
 from cosmos.bank.v1beta1 import query_pb2
-from cosmos.bank.v1beta1.bank_pb2 import DenomUnit, Metadata, Params
+from cosmos.bank.v1beta1.bank_pb2 import DenomUnit, Metadata, Params, SendEnabled
 from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest, PageResponse
 from cosmos.base.v1beta1.coin_pb2 import Coin
 
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.handlers import QueryHandler, query
 from pivot.chain.modules.auth.state import check_address
-from pivot.chain.modules.bank.state import STORE, SUPPLY_PREFIX, balance, balance_prefix, spendable, supply
+from pivot.chain.modules.bank.state import (
+    BALANCE_PREFIX,
+    STORE,
+    SUPPLY_PREFIX,
+    balance,
+    balance_prefix,
+    spendable,
+    supply,
+)
 from pivot.chain.pagination import list_page
 from pivot.chain.types import View
+from pivot.primitives.addresses import from_bytes
 from pivot.primitives.coins import BASE_DENOM
 
 SERVICE = query_pb2.DESCRIPTOR.services_by_name["Query"]
@@ -79,6 +88,45 @@ def _denoms_metadata(_: View, __: query_pb2.QueryDenomsMetadataRequest) -> query
     return query_pb2.QueryDenomsMetadataResponse(metadatas=[METADATA], pagination=PageResponse(total=1))
 
 
+def _metadata_by_query_string(
+    view: View, request: query_pb2.QueryDenomMetadataByQueryStringRequest
+) -> query_pb2.QueryDenomMetadataByQueryStringResponse:
+    found = _denom_metadata(view, query_pb2.QueryDenomMetadataRequest(denom=request.denom))
+    return query_pb2.QueryDenomMetadataByQueryStringResponse(metadata=found.metadata)
+
+
+def _denom_owners(view: View, request: query_pb2.QueryDenomOwnersRequest) -> query_pb2.QueryDenomOwnersResponse:
+    found, page = _owners(view, request.denom, request.pagination)
+    return query_pb2.QueryDenomOwnersResponse(denom_owners=found, pagination=page)
+
+
+def _denom_owners_by_query(
+    view: View, request: query_pb2.QueryDenomOwnersByQueryRequest
+) -> query_pb2.QueryDenomOwnersByQueryResponse:
+    found, page = _owners(view, request.denom, request.pagination)
+    return query_pb2.QueryDenomOwnersByQueryResponse(denom_owners=found, pagination=page)
+
+
+def _owners(view: View, denom: str, page: PageRequest) -> tuple[list[query_pb2.DenomOwner], PageResponse]:
+    if denom != BASE_DENOM:
+        return [], PageResponse()
+
+    def item(key: bytes, amount: bytes) -> query_pb2.DenomOwner:
+        owner = from_bytes(key[1 : 1 + key[0]])
+        return query_pb2.DenomOwner(address=owner, balance=Coin(denom=BASE_DENOM, amount=amount.decode()))
+
+    return list_page(view.state, STORE, BALANCE_PREFIX, page, item)
+
+
+def _send_enabled(_: View, request: query_pb2.QuerySendEnabledRequest) -> query_pb2.QuerySendEnabledResponse:
+    """The one coin can be sent. As in the Cosmos SDK, a coin that follows the default is listed only if it is asked for."""
+    asked = BASE_DENOM in request.denoms
+    return query_pb2.QuerySendEnabledResponse(
+        send_enabled=[SendEnabled(denom=BASE_DENOM, enabled=True)] if asked else [],
+        pagination=None if request.denoms else PageResponse(),
+    )
+
+
 def _held(view: View, address: str, denom: str) -> Coin:
     check_address("address", address)
     amount = balance(view.state, address) if denom == BASE_DENOM else 0
@@ -103,5 +151,9 @@ QUERIES: list[QueryHandler] = [
     query(SERVICE, "SupplyOf", _supply_of),
     query(SERVICE, "Params", _params),
     query(SERVICE, "DenomMetadata", _denom_metadata),
+    query(SERVICE, "DenomMetadataByQueryString", _metadata_by_query_string),
     query(SERVICE, "DenomsMetadata", _denoms_metadata),
+    query(SERVICE, "DenomOwners", _denom_owners),
+    query(SERVICE, "DenomOwnersByQuery", _denom_owners_by_query),
+    query(SERVICE, "SendEnabled", _send_enabled),
 ]
