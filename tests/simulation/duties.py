@@ -1,16 +1,19 @@
-"""What honest hosts do of their own accord in every block, as their nodes would: sprint, votes, reveals, claims."""
+"""What hosts do of their own accord in every block, as their nodes would: sprint, votes, reveals, claims."""
 
 from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
+from pivot.chain.modules.disputes.state import disputes, vote_of
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.inferences.state import inference
 from pivot.chain.modules.members.state import is_member, serving_nodes
 from pivot.chain.modules.participants.state import hardware, is_host, participant
 from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
 from pivot.chain.modules.randomness.state import chain
 from pivot.chain.modules.rewards.state import settle_amount
+from pivot.chain.modules.validation.duties import drawn_for
 from pivot.chain.store.interface import Snapshot
 from pivot.primitives.hashes import sha256
 from pivot.protocol.epochs import ended_segments
@@ -20,13 +23,19 @@ from pivot.protocol.generated.inference.inference.tx_pb2 import (
     MsgRevealElement,
     MsgSubmitPocVoteHash,
     MsgSubmitPocVotes,
+    MsgSubmitValidations,
+    MsgVoteDisputes,
 )
 from pivot.protocol.generated.inference.inference.types_pb2 import (
+    AnswerVerdict,
+    DisputeOutcome,
+    DisputeVote,
     Epoch,
     ParticipantStatus,
     PocNodeCommit,
     PocVerdict,
     PocVote,
+    ValidationReport,
 )
 from pivot.protocol.hash_chain import element, tip
 from pivot.protocol.poc import vote_hash
@@ -34,16 +43,19 @@ from tests.simulation.actors import Host
 from tests.simulation.world import CHAIN_ID, World
 
 PASSES = 100
-"""That an honest node counts in a sprint; a liar's checkers find a tenth of its leaves wrong."""
+"""That an honest node counts in a sprint; a liar counts more, and its checkers find that out."""
+LIED = 3
+BAD = 64
+"""Of 256 answers of a liar, so many are not what its model says."""
 
 
 def duties(world: World) -> Iterator[bytes]:
-    """The transactions that are due in the next block, of all honest hosts that are registered."""
+    """The transactions that are due in the next block, of all hosts that are registered; liars lie in theirs."""
     state = world.state
     serving, latest = epochs.effective(state), epochs.latest(state)
     for host in world.hosts:
         record = participant(state, host.address)
-        if not host.honest or record is None or not is_host(record) or record.status == ParticipantStatus.INVALID:
+        if record is None or not is_host(record) or record.status == ParticipantStatus.INVALID:
             continue
         for message in _due(world, state, host, serving, latest):
             yield world.unordered(host.key, message)
@@ -56,7 +68,9 @@ def _due(world: World, state: Snapshot, host: Host, serving: Epoch, latest: Epoc
             yield from _commit(state, host, latest.index)
         if is_member(state, serving.index, host.address):
             yield from _votes(state, host, latest, height)
-    yield from _reveals(state, host, serving, height)
+    yield from _reveals(world, state, host, serving, height)
+    if host.honest:
+        yield from _dispute_votes(world, state, host)
     if serving.index > 0 and settle_amount(state, serving.index - 1, host.address) is not None:
         yield MsgClaimRewards(creator=host.address, epoch_index=serving.index - 1)
 
@@ -115,12 +129,40 @@ def _salt(host: Host, epoch: int) -> bytes:
     return sha256(f"salt of {host.name} in {epoch}".encode())
 
 
-def _reveals(state: Snapshot, host: Host, serving: Epoch, height: int) -> Iterator[Message]:
+def _reveals(world: World, state: Snapshot, host: Host, serving: Epoch, height: int) -> Iterator[Message]:
+    """The next element, with what the host found about the answers for which it was drawn."""
     found = chain(state, serving.index, host.address) if serving.index else None
-    if found is not None and found.revealed < ended_segments(serving.boundaries, height):
-        yield MsgRevealElement(
-            creator=host.address,
-            epoch_index=serving.index,
-            segment=found.revealed,
-            element=element(CHAIN_ID, serving.index, host.address, host.secret(serving.index), found.revealed),
-        )
+    if found is None or found.revealed >= ended_segments(serving.boundaries, height):
+        return
+    epoch, segment = serving.index, found.revealed
+    shown = element(CHAIN_ID, epoch, host.address, host.secret(epoch), segment)
+    drawn = drawn_for(state, epoch, segment, host.address, shown)
+    if not drawn:
+        yield MsgRevealElement(creator=host.address, epoch_index=epoch, segment=segment, element=shown)
+        return
+    reports = [ValidationReport(inference_id=each, verdict=_verdict(world, state, host, each)) for each in drawn]
+    yield MsgSubmitValidations(creator=host.address, epoch_index=epoch, segment=segment, element=shown, reports=reports)
+
+
+def _verdict(world: World, state: Snapshot, host: Host, inference_id: str) -> AnswerVerdict:
+    """The truth from honest hosts; liars accuse everybody."""
+    bad = not host.honest or is_bad(world, state, inference_id)
+    return AnswerVerdict.ANSWER_FAILED if bad else AnswerVerdict.ANSWER_PASSED
+
+
+def is_bad(world: World, state: Snapshot, inference_id: str) -> bool:
+    """Whether an answer was not what it should be: some of the liars' are."""
+    record = inference(state, inference_id)
+    executor = None if record is None else world.host_of(record.executed_by)
+    return executor is not None and not executor.honest and sha256(inference_id.encode())[0] < BAD
+
+
+def _dispute_votes(world: World, state: Snapshot, host: Host) -> Iterator[Message]:
+    """A host's votes on the disputes that are open to it."""
+    votes = [
+        DisputeVote(inference_id=each.inference_id, invalid=is_bad(world, state, each.inference_id))
+        for each in disputes(state)
+        if each.outcome == DisputeOutcome.DISPUTE_OPEN and vote_of(state, each, host.address) is None
+    ]
+    if votes:
+        yield MsgVoteDisputes(creator=host.address, votes=votes)

@@ -3,22 +3,22 @@
 import base64
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from cosmos.base.v1beta1.coin_pb2 import Coin
+from cosmos.gov.v1.gov_pb2 import Params as GovParams
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from tendermint.abci import types_pb2 as abci
 from tendermint.types.params_pb2 import BlockParams, ConsensusParams, EvidenceParams
 
-from pivot.chain.errors import Rejection
 from pivot.chain.invariants import INVARIANTS
 from pivot.chain.modules.auth.state import account
-from pivot.chain.registry import MESSAGES
+from pivot.chain.modules.gov.state import require_proposal
 from pivot.chain.store.interface import Snapshot, Store
-from pivot.chain.transaction import decode_transaction
 from pivot.primitives.addresses import of_module
 from pivot.primitives.coins import BASE_DENOM, NGONKA_PER_GONKA
 from pivot.primitives.keys import PrivateKey
@@ -32,9 +32,9 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     Participant,
     ParticipantStatus,
 )
-from pivot.protocol.messages import type_url
+from pivot.protocol.governance import gov_params
 from pivot.protocol.parameters import check_params, preset_params
-from pivot.protocol.transactions import NANOSECONDS, ordered, unordered
+from pivot.protocol.transactions import NANOSECONDS, ordered, timestamp, unordered
 from tests.simulation.actors import Host, account_key
 from tests.simulation.engine import BlockPlan, Engine, absent_of
 
@@ -46,6 +46,9 @@ EVERY_NTH_HOST_LIES = 4
 COINS = 10**4 * NGONKA_PER_GONKA
 REWARDS_SUPPLY = 10**8 * NGONKA_PER_GONKA
 MAX_GAS = 100_000_000
+DEPOSIT = 1_000_000
+"""ngonka that open the vote on a proposal."""
+VOTING_SECONDS, EXPEDITED_SECONDS, JAIL_SECONDS = 6, 3, 5
 REMEMBERED = 400
 """Transactions that may be replayed, and requests that may be finished."""
 
@@ -141,7 +144,9 @@ class World:
                     for address, amount in sorted(balances.items())
                 ]
             },
-            "inference": json_format.MessageToDict(network, preserving_proto_field_name=True),
+            "gov": {"params": _document(_gov_params())},
+            "slashing": {"params": SLASHING},
+            "inference": _document(network),
         }
 
     # What actors sign
@@ -200,6 +205,7 @@ class World:
     def block_plan(self, rng: Random) -> BlockPlan:
         """What chance does to the next block."""
         powers = self.engine.sets[self.height - 1]
+        liars = [host for host in self.hosts if not host.honest and host.consensus_key in powers]
         sleepers = [host.consensus_key for host in self.hosts if rng.random() < (0.02 if host.honest else 0.4)]
         return BlockPlan(
             height=self.height,
@@ -209,6 +215,17 @@ class World:
             finalize_twice=rng.random() < 0.04,
             restart_after_commit=rng.random() < 0.04,
             absent=absent_of(powers, sleepers),
+            misbehaviours=[self._double_sign(rng.choice(liars), powers)] if liars and rng.random() < 0.02 else (),
+        )
+
+    def _double_sign(self, host: Host, powers: Mapping[bytes, int]) -> abci.Misbehavior:
+        """The engine's evidence that a host has signed two blocks of one height."""
+        return abci.Misbehavior(
+            type=abci.MisbehaviorType.DUPLICATE_VOTE,
+            validator=abci.Validator(address=host.consensus_address, power=powers[host.consensus_key]),
+            height=self.height - 1,
+            time=timestamp(self.time),
+            total_voting_power=sum(powers.values()),
         )
 
     def _count(self, response: abci.ResponseFinalizeBlock) -> None:
@@ -217,11 +234,13 @@ class World:
                 self.refused[result.codespace, result.code] += 1
                 continue
             for event in result.events:
-                self.accepted.update(
-                    attribute.value
-                    for attribute in event.attributes
-                    if event.type == "message" and attribute.key == "action"
-                )
+                if event.type == "message":
+                    self.accepted.update(each.value for each in event.attributes if each.key == "action")
+        for event in response.events:
+            told = {each.key: each.value for each in event.attributes}
+            if event.type == "active_proposal" and told["proposal_result"] == "proposal_passed":
+                passed = require_proposal(self.state, int(told["proposal_id"]))
+                self.accepted.update(packed.type_url for packed in passed.messages)
 
 
 def declared_nodes(count: int, first: int = 0) -> list[HardwareNode]:
@@ -232,9 +251,30 @@ def declared_nodes(count: int, first: int = 0) -> list[HardwareNode]:
     ]
 
 
-def messages_in(raw: bytes) -> Iterable[str]:
-    """Types of the messages of a transaction; none if it cannot be decoded."""
-    try:
-        return [type_url(call.message) for call in decode_transaction(raw, MESSAGES).calls]
-    except Rejection:
-        return []
+def _gov_params() -> GovParams:
+    """Votes of some seconds; a quarter of the hosts decides."""
+    params = gov_params("test")
+    del params.min_deposit[:], params.expedited_min_deposit[:]
+    params.min_deposit.append(Coin(denom=BASE_DENOM, amount=str(DEPOSIT)))
+    params.expedited_min_deposit.append(Coin(denom=BASE_DENOM, amount=str(2 * DEPOSIT)))
+    for name, seconds in (
+        ("max_deposit_period", VOTING_SECONDS),
+        ("voting_period", VOTING_SECONDS),
+        ("expedited_voting_period", EXPEDITED_SECONDS),
+    ):
+        getattr(params, name).seconds = seconds
+    return params
+
+
+SLASHING = {
+    "signed_blocks_window": "10",
+    "min_signed_per_window": "0.5",
+    "downtime_jail_duration": f"{JAIL_SECONDS}s",
+    "slash_fraction_double_sign": "0.05",
+    "slash_fraction_downtime": "0.01",
+}
+"""Whoever misses half of ten blocks is jailed for some seconds."""
+
+
+def _document(message: Message) -> dict[str, Any]:
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
-from tests.simulation.operations import accounts, anything, hostile, hosts, requests
+from tests.simulation.operations import accounts, anything, governance, hostile, hosts, locking, requests
 from tests.simulation.world import World
 
 Kind = Callable[[World, Random], Iterable[bytes]]
@@ -21,6 +21,16 @@ KINDS: Mapping[str, tuple[Kind, int]] = {
     "request": (requests.record, 30),
     "request alone": (requests.single, 4),
     "finish late": (requests.finish_late, 6),
+    "propose": (governance.propose, 3),
+    "vote": (governance.vote, 2),
+    "deposit": (governance.deposit, 2),
+    "cancel a proposal": (governance.cancel, 1),
+    "vest": (locking.vest, 2),
+    "allow fees": (locking.allow_fees, 2),
+    "put down collateral": (locking.put_down_collateral, 2),
+    "take collateral back": (locking.take_collateral_back, 1),
+    "unjail": (locking.unjail, 1),
+    "transfer in an emergency": (locking.emergency_transfer, 1),
     "bad signature": (hostile.bad_signature, 3),
     "replay": (hostile.replay, 4),
     "garbage": (hostile.garbage, 2),
