@@ -29,6 +29,7 @@ from pivot.chain.modules.partial_upgrades import genesis as partial_upgrades
 from pivot.chain.modules.participants import genesis as participants
 from pivot.chain.modules.pricing import genesis as pricing
 from pivot.chain.modules.restrictions import genesis as restrictions
+from pivot.chain.modules.rewards import genesis as rewards
 from pivot.chain.modules.statistics import genesis as statistics
 from pivot.chain.modules.streamvesting import genesis as streamvesting
 from pivot.chain.modules.upgrade import genesis as upgrade
@@ -56,8 +57,10 @@ SECTIONS: dict[str, Section] = {
     "authz": authz,
     "feegrant": feegrant,
     "gov": gov,
+    "epochs": epochs,
     "pricing": pricing,
     "restrictions": restrictions,
+    "rewards": rewards,
     "statistics": statistics,
     "streamvesting": streamvesting,
     "partial_upgrades": partial_upgrades,

@@ -10,6 +10,7 @@ from pivot.chain.modules.inferences.invariants import check_escrow, check_record
 from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
 from pivot.chain.modules.pricing.invariants import check_prices
+from pivot.chain.modules.rewards.invariants import check_rewards
 from pivot.chain.modules.status.invariants import check_standings
 from pivot.chain.modules.streamvesting.invariants import check_schedules
 from pivot.chain.modules.validation.invariants import check_duties, check_segments
@@ -33,5 +34,6 @@ INVARIANTS: tuple[Callable[[Reader], None], ...] = (
     check_powers,
     check_schedules,
     check_prices,
+    check_rewards,
 )
 """Each raises AssertionError with the rows that contradict each other. Costs grow with the whole state."""

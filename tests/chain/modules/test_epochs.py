@@ -3,6 +3,7 @@
 import pytest
 
 from pivot.chain.errors import NetworkCode, Rejection
+from pivot.chain.modules.epochs import genesis
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.epochs.pruning import PRUNED_PER_BLOCK, prune_rows
 from pivot.chain.modules.params.state import set_params
@@ -137,3 +138,21 @@ def test_queries_answer_where_the_calendar_stands() -> None:
     assert (info.block_height, info.next_poc_start) == (135, 250)
     assert (info.latest_epoch.index, info.effective_epoch.index) == (2, 1)
     assert info.params == network.params
+
+
+def test_an_export_loads_into_the_same_rows() -> None:
+    network = Network()
+    network.sprint({})
+    restored = plain_block()
+    genesis.load(restored, genesis.export(network.state))
+    for prefix in (b"Epoch/", b"EffectiveEpochIndex/"):
+        rows = [list(state.iterate("inference", prefix, prefix + b"\xff")) for state in (network.state, restored.state)]
+        assert rows[0] == rows[1] != []
+
+
+def test_an_export_of_the_first_epoch_loads_into_the_same_rows() -> None:
+    network = Network()
+    restored = plain_block()
+    genesis.load(restored, genesis.export(network.state))
+    assert genesis.export(restored.state) == genesis.export(network.state)
+    assert epochs.effective_index(restored.state) == 0

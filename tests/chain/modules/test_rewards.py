@@ -11,17 +11,28 @@ from hypothesis import strategies as st
 from pivot.chain.errors import NetworkCode, Rejection, SdkCode
 from pivot.chain.modules.auth.state import set_public_key
 from pivot.chain.modules.bank.invariants import check_supply
-from pivot.chain.modules.bank.state import COMMUNITY_POOL, ESCROW, REWARDS, balance, move, put_genesis_balance
+from pivot.chain.modules.bank.state import (
+    COMMUNITY_POOL,
+    ESCROW,
+    REWARDS,
+    STREAMVESTING,
+    balance,
+    balances,
+    move,
+    put_genesis_balance,
+)
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.inferences.invariants import check_escrow
 from pivot.chain.modules.participants.state import require_participant
-from pivot.chain.modules.rewards import settlement
+from pivot.chain.modules.rewards import genesis, settlement
+from pivot.chain.modules.rewards.invariants import check_rewards
 from pivot.chain.modules.rewards.messages import MESSAGES
 from pivot.chain.modules.rewards.queries import QUERIES
 from pivot.chain.modules.rewards.state import (
     note_finished,
     note_missed,
     owed,
+    put_settlement,
     settle_amount,
     settle_amounts,
     stats,
@@ -29,12 +40,16 @@ from pivot.chain.modules.rewards.state import (
     summary,
 )
 from pivot.chain.modules.rewards.state import settlement as under_way
+from pivot.chain.modules.rewards.totals import note_spent
+from pivot.chain.modules.streamvesting.invariants import check_schedules
+from pivot.chain.modules.streamvesting.state import schedule
 from pivot.chain.types import Block, View
 from pivot.protocol.generated.inference.inference import query_pb2
 from pivot.protocol.generated.inference.inference.params_pb2 import RewardParams
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards, MsgClaimRewardsResponse
-from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
-from tests.chain.chain import key, next_block
+from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus, Settlement
+from pivot.protocol.parameters import preset_params
+from tests.chain.chain import key, next_block, plain_block
 from tests.chain.requests import DEVELOPER, HOSTS, add_epoch, gateway, network, register
 
 INITIAL = 323_000_000_000_000
@@ -113,6 +128,8 @@ def view(block: Block) -> View:
         (101, 308_016_182_821_838),
         (366, 271_585_585_901_851),
         (1461, 161_443_029_711_134),
+        (10_000, 2_795_825_252_248),
+        (83_000, 0),
     ],
 )
 def test_the_reward_follows_the_published_curve(epoch: int, expected: int) -> None:
@@ -121,6 +138,17 @@ def test_the_reward_follows_the_published_curve(epoch: int, expected: int) -> No
         exact = INITIAL * (Decimal(-475 * 10**12) / 10**18 * (epoch - 1)).exp() if epoch else Decimal(0)
     assert abs(exact - expected) < 1
     assert settlement.epoch_reward(PUBLISHED, epoch) == expected
+
+
+@pytest.mark.parametrize("initial", [285 * 10**12, INITIAL])
+@pytest.mark.parametrize("epoch", [1, 2, 10, 366, 3_653, 36_525])
+def test_the_reward_is_the_exact_value_rounded_down(initial: int, epoch: int) -> None:
+    """For the published default and for the mainnet's initial reward."""
+    curve = RewardParams(initial_epoch_reward=initial, decay_rate_e18=-475 * 10**12, genesis_epoch=1)
+    with localcontext() as context:
+        context.prec = 50
+        exact = initial * (Decimal("-0.000475") * (epoch - 1)).exp()
+    assert settlement.epoch_reward(curve, epoch) == int(exact)
 
 
 @given(st.integers(1, 200_000))
@@ -323,6 +351,38 @@ def test_summaries_are_kept_for_thirty_epochs() -> None:
     assert kept == list(range(3, 33))
 
 
+def test_d7_settlement_begins_at_the_switch_and_claims_are_open_until_the_next_one() -> None:
+    block = rewarding()
+    earn(block, "bob", 7)
+    assert refused_claim(block, "bob", 1).code == NetworkCode.NOTHING_TO_CLAIM
+    later = switch(block)
+    assert claim(later, "bob", 1) == INITIAL * HOSTS["bob"] // sum(HOSTS.values()) + 7
+    unclaimed = owed(later.state)
+    pool = balance(later.state, COMMUNITY_POOL)
+    after = switch(later)
+    assert refused_claim(after, "alice", 1).code == NetworkCode.NOTHING_TO_CLAIM
+    rounding = sum(HOSTS.values()) - 1
+    assert pool + unclaimed <= balance(after.state, COMMUNITY_POOL) <= pool + unclaimed + rounding
+
+
+def test_d17_rewards_leave_their_account_and_no_coin_is_made() -> None:
+    block = rewarding()
+    everything = sum(held for _, held in balances(block.state))
+    later = switch(switch(block))
+    assert balance(later.state, REWARDS) == SUPPLY_OF_REWARDS - INITIAL - settlement.epoch_reward(PUBLISHED, 2)
+    assert sum(held for _, held in balances(later.state)) == everything
+
+
+def test_d19_members_beyond_any_page_are_settled_and_what_is_old_goes() -> None:
+    hosts = {f"host {number}": 1 for number in range(1_100)}
+    block = switch(rewarding(hosts), hosts)
+    while under_way(block.state) is not None:
+        block = next_block(block)
+        settlement.settle_some(block)
+    assert len(list(settle_amounts(block.state))) == len(hosts)
+    check_books(block)
+
+
 # ---- Claims ----
 
 
@@ -343,12 +403,55 @@ def test_a_claim_pays_work_and_reward_once() -> None:
     assert "paid" in refused.log
 
 
+def vesting(work: int, reward: int) -> Block:
+    """The network in epoch 1, in which pay vests over so many epochs."""
+    params = preset_params("test")
+    params.tokenomics_params.work_vesting_period = work
+    params.tokenomics_params.reward_vesting_period = reward
+    block = rewarding()
+    current = epochs.effective(block.state)
+    current.params.CopyFrom(params)
+    epochs.put(block.state, current)
+    return block
+
+
+def test_a_claim_vests_where_a_period_is_set() -> None:
+    block = vesting(0, 180)
+    periods = epochs.effective(block.state).params
+    earn(block, "bob", 500)
+    later = switch(block, params=periods)
+    share = INITIAL * HOSTS["bob"] // sum(HOSTS.values())
+    assert claim(later, "bob", 1) == share + 500
+    bob = key("bob").address
+    assert balance(later.state, bob) == 500
+    found = schedule(later.state, bob)
+    assert found is not None
+    assert (found.first, len(found.amounts), found.total) == (3, 180, share)
+    assert balance(later.state, STREAMVESTING) == share
+    check_schedules(later.state)
+
+
+def test_work_and_reward_vest_together_over_their_own_periods() -> None:
+    block = vesting(2, 4)
+    periods = epochs.effective(block.state).params
+    earn(block, "bob", 500)
+    later = switch(block, params=periods)
+    claim(later, "bob", 1)
+    bob, share = key("bob").address, INITIAL * HOSTS["bob"] // sum(HOSTS.values())
+    found = schedule(later.state, bob)
+    assert found is not None
+    assert [amount - share // 4 for amount in found.amounts[:2]] == [250 + share % 4, 250]
+    assert balance(later.state, bob) == 0
+    check_books(later)
+
+
 @pytest.mark.parametrize("epoch", [0, 2, 3, 2**63])
 def test_only_the_epoch_that_ended_last_can_be_claimed(epoch: int) -> None:
     later = switch(rewarding())
     refused = refused_claim(later, "bob", epoch)
     assert refused.code == NetworkCode.NOTHING_TO_CLAIM
     assert "epoch 1" in refused.log
+    assert refused.log.startswith("No rewards for this block height")
 
 
 def test_before_the_first_switch_there_is_nothing_to_claim() -> None:
@@ -452,6 +555,33 @@ def test_what_may_be_claimed_and_what_was_done_are_told() -> None:
     assert done.epochPerformanceSummary.rewarded_coins == INITIAL // 2  # type: ignore[attr-defined]
 
 
+def test_all_amounts_and_summaries_are_listed_page_by_page() -> None:
+    later = switch(rewarding())
+    claim(later, "alice", 1)
+    page = PageRequest(limit=2)
+    amounts = _ANSWERS["SettleAmountAll"](view(later), query_pb2.QueryAllSettleAmountRequest(pagination=page))
+    assert len(amounts.settle_amount) == 2  # type: ignore[attr-defined]
+    request = query_pb2.QueryAllEpochPerformanceSummaryRequest(pagination=PageRequest(limit=2))
+    first = _ANSWERS["EpochPerformanceSummaryAll"](view(later), request)
+    request.pagination.key = first.pagination.next_key  # type: ignore[attr-defined]
+    second = _ANSWERS["EpochPerformanceSummaryAll"](view(later), request)
+    found = [*first.epochPerformanceSummary, *second.epochPerformanceSummary]  # type: ignore[attr-defined]
+    assert [each.claimed for each in found].count(True) == 1
+    assert {each.participant_id for each in found} == {key(name).address for name in HOSTS}
+
+
+def test_the_networks_totals_are_kept_as_coins_move() -> None:
+    block = rewarding()
+    note_spent(block.state, fee=30, refund=70)
+    note_spent(block.state, fee=-30, refund=30)
+    note_spent(block.state, fee=5, refund=2**64 - 1)
+    later = switch(block)
+    answer = _ANSWERS["TokenomicsData"](view(later), query_pb2.QueryGetTokenomicsDataRequest())
+    told = answer.tokenomics_data  # type: ignore[attr-defined]
+    assert (told.total_fees, told.total_refunded, told.total_burned) == (5, 2**64 - 1, 0)
+    assert told.total_subsidies == INITIAL - balance(later.state, COMMUNITY_POOL)
+
+
 def test_queries_for_what_is_not_there_are_refused() -> None:
     stranger = key("stranger").address
     for name, request, code in (
@@ -476,3 +606,47 @@ def test_in_epoch_0_there_is_nothing_to_claim() -> None:
     with pytest.raises(Rejection) as refused:
         _ANSWERS["SettleAmount"](view(block), query_pb2.QueryGetSettleAmountRequest(participant=key("bob").address))
     assert refused.value.code == SdkCode.NOT_FOUND
+
+
+# ---- Invariant, genesis ----
+
+
+def test_the_invariant_sees_a_settlement_that_gives_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_rewards(rewarding().state)
+    monkeypatch.setattr(settlement, "ROWS_PER_BLOCK", 1)
+    block = switch(rewarding())
+    check_rewards(block.state)
+    record = under_way(block.state)
+    assert record is not None
+    record.shared = record.reward + 1
+    put_settlement(block.state, record)
+    with pytest.raises(AssertionError, match="of the reward of epoch 1 is left"):
+        check_rewards(block.state)
+
+
+def test_an_epoch_whose_record_is_gone_is_not_settled_in_silence() -> None:
+    block = rewarding()
+    put_settlement(block.state, Settlement(epoch_index=7))
+    with pytest.raises(LookupError, match="epoch 7"):
+        settlement.settle_some(block)
+
+
+def test_an_export_loads_into_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = rewarding()
+    earn(block, "bob", 500)
+    note_spent(block.state, fee=500, refund=3)
+    block = switch(block)
+    earn(block, "carol", 9)
+    monkeypatch.setattr(settlement, "ROWS_PER_BLOCK", 1)
+    block = switch(block)
+    restored = plain_block()
+    genesis.load(restored, genesis.export(block.state))
+    for prefix in (b"EpochStats/", b"SettleAmount/", b"EpochPerformanceSummary/", b"Settlement/", b"TokenomicsData/"):
+        rows = [list(each.state.iterate("inference", prefix, prefix + b"\xff")) for each in (block, restored)]
+        assert rows[0] == rows[1] != []
+
+
+def test_a_section_without_rows_makes_none() -> None:
+    block = plain_block()
+    genesis.load(block, genesis.export(block.state))
+    assert genesis.export(block.state) == genesis.export(plain_block().state)

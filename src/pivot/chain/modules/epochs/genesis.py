@@ -1,8 +1,12 @@
-"""Epoch 0: the time before the first sprint, served and checked by the genesis' participants."""
+"""Epoch 0, the time before the first sprint, served and checked by the genesis' participants; epochs in an export."""
 
-from pivot.chain.modules.epochs.state import put
+from typing import Any
+
+from google.protobuf import json_format
+
+from pivot.chain.modules.epochs.state import effective_index, put, put_effective_index, records
 from pivot.chain.modules.params.state import genesis_hash
-from pivot.chain.types import Block
+from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, EpochBoundaries
 
@@ -18,3 +22,19 @@ def begin(block: Block, document: GenesisState) -> None:
             created_time=block.time,
         ),
     )
+
+
+def load(block: Block, document: dict[str, Any]) -> None:
+    """Take the records of epochs, with their heights and parameters, and which of them is in force."""
+    for entry in document["epochs"]:
+        put(block.state, json_format.ParseDict(entry, Epoch()))
+    if index := int(document["effective_epoch_index"]):
+        put_effective_index(block.state, index)
+
+
+def export(state: Reader) -> dict[str, Any]:
+    """The section that `load` turns into the same rows."""
+    return {
+        "epochs": [json_format.MessageToDict(each, preserving_proto_field_name=True) for each in records(state)],
+        "effective_epoch_index": str(effective_index(state)),
+    }

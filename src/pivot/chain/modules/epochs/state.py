@@ -4,9 +4,12 @@ Epoch/value/<index, 8 bytes>/       Epoch
 EffectiveEpochIndex/value/          8 bytes, big-endian
 """
 
+from collections.abc import Iterator
+
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.params.state import params
 from pivot.chain.modules.participants.consensus_keys import apply_rotations
+from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
 from pivot.protocol.epochs import boundaries
@@ -73,9 +76,20 @@ def begin(block: Block, randomness: bytes) -> Epoch:
 
 def switch(block: Block, index: int) -> None:
     """Let the members of epoch `index` serve from now on, with the consensus keys that they have asked for."""
-    block.state.set(STORE, _EFFECTIVE, index.to_bytes(8, "big"))
+    put_effective_index(block.state, index)
     apply_rotations(block)
     block.emit("epoch_switched", epoch_index=index)
+
+
+def records(reader: Reader) -> Iterator[Epoch]:
+    """The records of all epochs that are kept, oldest first."""
+    for _, row in reader.iterate(STORE, EPOCHS, prefix_end(EPOCHS)):
+        yield Epoch.FromString(row)
+
+
+def put_effective_index(state: State, index: int) -> None:
+    """Write which epoch's members serve."""
+    state.set(STORE, _EFFECTIVE, index.to_bytes(8, "big"))
 
 
 def put(state: State, record: Epoch) -> None:

@@ -5,8 +5,9 @@ pass the request on (design, decision 10). Whatever is not used goes back the ot
 """
 
 from pivot.chain.errors import NetworkCode, NetworkError
-from pivot.chain.modules.bank.state import ESCROW, balance, move
+from pivot.chain.modules.bank.state import ESCROW, move, spendable
 from pivot.chain.modules.participants.state import require_participant
+from pivot.chain.modules.rewards.totals import note_spent
 from pivot.chain.store.journal import State
 from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol import pricing
@@ -15,13 +16,13 @@ from pivot.protocol.generated.inference.inference.types_pb2 import Inference
 
 def hold(state: State, record: Inference) -> None:
     """Set the escrow aside, and write into the record who paid it. Raises NetworkError (REQUESTER_CANNOT_PAY)."""
-    developer_pays = min(balance(state, record.requested_by), record.escrow_amount)
+    developer_pays = min(spendable(state, record.requested_by), record.escrow_amount)
     move(state, record.requested_by, ESCROW, developer_pays)
     record.gateway_paid = record.escrow_amount - developer_pays
     if not record.gateway_paid:
         return
     record.gateway_address = require_participant(state, record.transferred_by).gateway_address
-    held = balance(state, record.gateway_address) if record.gateway_address else 0
+    held = spendable(state, record.gateway_address) if record.gateway_address else 0
     if held < record.gateway_paid:
         payer = record.gateway_address or f"{record.transferred_by}, who has named no gateway account,"
         raise NetworkError(
@@ -40,3 +41,4 @@ def release(state: State, record: Inference, cost: int) -> None:
         move(state, ESCROW, record.gateway_address, gateway_gets)
     record.actual_cost = cost
     record.escrow_returned = developer_gets + gateway_gets
+    note_spent(state, cost, record.escrow_returned)

@@ -11,6 +11,7 @@ from pivot.chain.modules.bank.state import ESCROW, move
 from pivot.chain.modules.epochs.pruning import prune_rows
 from pivot.chain.modules.epochs.state import epoch_key
 from pivot.chain.modules.rewards import earnings
+from pivot.chain.modules.rewards.totals import note_spent
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
 from pivot.protocol import pricing
@@ -57,6 +58,7 @@ def refund(state: State, record: Inference) -> int:
         move(state, ESCROW, record.gateway_address, taken - to_developer)
     record.actual_cost -= taken
     record.escrow_returned += taken
+    note_spent(state, fee=-taken, refund=taken)
     return taken
 
 

@@ -8,7 +8,8 @@ from pivot.chain.modules.auth.state import check_address, public_key
 from pivot.chain.modules.bank.state import balance
 from pivot.chain.modules.epochs.state import effective_index
 from pivot.chain.modules.participants.state import PARTICIPANTS, STORE, require_participant
-from pivot.chain.modules.rewards.state import require_summary, settle_amount, stats
+from pivot.chain.modules.rewards.state import SETTLE_AMOUNTS, SUMMARIES, require_summary, settle_amount, stats
+from pivot.chain.modules.rewards.totals import tokenomics
 from pivot.chain.pagination import list_page
 from pivot.chain.types import Reader, View
 from pivot.protocol.generated.inference.inference import query_pb2
@@ -24,7 +25,7 @@ from pivot.protocol.generated.inference.inference.query_pb2 import (
     QueryInferenceParticipantRequest,
     QueryInferenceParticipantResponse,
 )
-from pivot.protocol.generated.inference.inference.types_pb2 import Participant
+from pivot.protocol.generated.inference.inference.types_pb2 import EpochPerformanceSummary, Participant, SettleAmount
 
 
 def _participant(view: View, request: QueryGetParticipantRequest) -> QueryGetParticipantResponse:
@@ -74,11 +75,38 @@ def _summary(view: View, request: QueryGetEpochPerformanceSummaryRequest) -> Que
     return QueryGetEpochPerformanceSummaryResponse(epochPerformanceSummary=found)
 
 
+def _all_settle_amounts(
+    view: View, request: query_pb2.QueryAllSettleAmountRequest
+) -> query_pb2.QueryAllSettleAmountResponse:
+    """What hosts may claim, and what is about to be collected because it is too late."""
+    found, page = list_page(
+        view.state, STORE, SETTLE_AMOUNTS, request.pagination, lambda _, row: SettleAmount.FromString(row)
+    )
+    return query_pb2.QueryAllSettleAmountResponse(settle_amount=found, pagination=page)
+
+
+def _all_summaries(
+    view: View, request: query_pb2.QueryAllEpochPerformanceSummaryRequest
+) -> query_pb2.QueryAllEpochPerformanceSummaryResponse:
+    """By epoch and host."""
+    found, page = list_page(
+        view.state, STORE, SUMMARIES, request.pagination, lambda _, row: EpochPerformanceSummary.FromString(row)
+    )
+    return query_pb2.QueryAllEpochPerformanceSummaryResponse(epochPerformanceSummary=found, pagination=page)
+
+
+def _tokenomics(view: View, _: query_pb2.QueryGetTokenomicsDataRequest) -> query_pb2.QueryGetTokenomicsDataResponse:
+    return query_pb2.QueryGetTokenomicsDataResponse(tokenomics_data=tokenomics(view.state))
+
+
 _SERVICE = query_pb2.DESCRIPTOR.services_by_name["Query"]
 QUERIES: list[QueryHandler] = [
     query(_SERVICE, "Participant", _participant),
     query(_SERVICE, "ParticipantAll", _all_participants),
     query(_SERVICE, "InferenceParticipant", _inference_participant),
     query(_SERVICE, "SettleAmount", _settle_amount),
+    query(_SERVICE, "SettleAmountAll", _all_settle_amounts),
     query(_SERVICE, "EpochPerformanceSummary", _summary),
+    query(_SERVICE, "EpochPerformanceSummaryAll", _all_summaries),
+    query(_SERVICE, "TokenomicsData", _tokenomics),
 ]

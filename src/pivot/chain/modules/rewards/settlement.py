@@ -10,6 +10,7 @@ from heapq import merge
 from itertools import islice
 
 from pivot.chain.modules.bank.state import COMMUNITY_POOL, ESCROW, REWARDS, balance, move
+from pivot.chain.modules.epochs.state import epoch as epoch_record
 from pivot.chain.modules.epochs.state import epoch_key
 from pivot.chain.modules.members.state import weights
 from pivot.chain.modules.participants.state import put, require_participant
@@ -27,6 +28,7 @@ from pivot.chain.modules.rewards.state import (
     settlement,
     stats_of,
 )
+from pivot.chain.modules.rewards.totals import note_rewards
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
 from pivot.primitives import fixed_point
@@ -85,7 +87,7 @@ def settle_some(block: Block) -> None:
     left = ROWS_PER_BLOCK
     left -= _close_claims(block.state, under_way.epoch_index, left)
     left -= _forget_summaries(block.state, under_way.epoch_index, left)
-    left -= _settle_hosts(block.state, under_way, left)
+    left -= _settle_hosts(block, under_way, left)
     if left:
         _finish(block, under_way)
     else:
@@ -112,17 +114,19 @@ def _forget_summaries(state: State, epoch: int, most: int) -> int:
     return forgotten
 
 
-def _settle_hosts(state: State, under_way: Settlement, most: int) -> int:
+def _settle_hosts(block: Block, under_way: Settlement, most: int) -> int:
     """Settle the next hosts, and move their shares of the reward. Returns their number."""
+    state, ended = block.state, _record(block.state, under_way.epoch_index)
     weight_of = dict(weights(state, under_way.epoch_index))
     total = sum(weight_of.values())
     settled = given = 0
     for host in islice(_hosts(state, under_way.epoch_index, weight_of, under_way.last), most):
         share = weight_of.get(host, 0) * under_way.reward // total if total else 0
-        given += _settle_host(state, under_way.epoch_index, host, share, is_member=host in weight_of)
+        given += _settle_host(block, ended, host, share, is_member=host in weight_of)
         under_way.last = host
         settled += 1
     move(state, REWARDS, ESCROW, given)
+    note_rewards(state, given)
     under_way.shared += given
     return settled
 
@@ -137,8 +141,9 @@ def _hosts(state: Reader, epoch: int, weight_of: dict[str, int], after: str) -> 
         last = host
 
 
-def _settle_host(state: State, epoch: int, host: str, share: int, *, is_member: bool) -> int:
+def _settle_host(block: Block, ended: Epoch, host: str, share: int, *, is_member: bool) -> int:
     """Write down what a host may claim. Returns the part of its share that it gets: INVALID hosts get nothing."""
+    state, epoch = block.state, ended.index
     done = stats_of(state, epoch, host)
     record = require_participant(state, host)
     reward, work = share, done.earned_coins
@@ -167,6 +172,14 @@ def _settle_host(state: State, epoch: int, host: str, share: int, *, is_member: 
     )
     forget_stats(state, epoch, host)
     return reward
+
+
+def _record(state: Reader, index: int) -> Epoch:
+    """The epoch that is being settled; epochs are kept longer than a settlement can last."""
+    found = epoch_record(state, index)
+    if found is None:
+        raise LookupError(f"epoch {index} is being settled, but has no record")
+    return found
 
 
 def _finish(block: Block, done: Settlement) -> None:

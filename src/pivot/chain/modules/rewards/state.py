@@ -24,6 +24,7 @@ STORE = "inference"
 STATS = b"EpochStats/value/"
 SETTLE_AMOUNTS = b"SettleAmount/value/"
 SUMMARIES = b"EpochPerformanceSummary/value/"
+EPOCH_BYTES = 8
 _SETTLEMENT = b"Settlement/value/"
 
 
@@ -99,6 +100,19 @@ def settle_amounts(reader: Reader, before_epoch: int | None = None) -> Iterator[
         yield SettleAmount.FromString(row)
 
 
+def all_stats(reader: Reader) -> Iterator[tuple[int, str, CurrentEpochStats]]:
+    """(epoch, host, what it has done) of all epochs that are not settled yet."""
+    for key, row in reader.iterate(STORE, STATS, prefix_end(STATS)):
+        epoch, host = key[len(STATS) : len(STATS) + EPOCH_BYTES], key[len(STATS) + EPOCH_BYTES + 1 : -1]
+        yield int.from_bytes(epoch), host.decode(), CurrentEpochStats.FromString(row)
+
+
+def summaries(reader: Reader) -> Iterator[EpochPerformanceSummary]:
+    """What hosts did in the settled epochs that are kept, oldest first."""
+    for _, row in reader.iterate(STORE, SUMMARIES, prefix_end(SUMMARIES)):
+        yield EpochPerformanceSummary.FromString(row)
+
+
 def summary(reader: Reader, epoch: int, host: str) -> EpochPerformanceSummary | None:
     """What a host did in a settled epoch."""
     row = reader.get(STORE, epoch_key(SUMMARIES, epoch, host))
@@ -137,7 +151,5 @@ def forget_settlement(state: State) -> None:
 
 def owed(reader: Reader) -> int:
     """ngonka that the module's account holds for hosts: earned and not settled, or settled and not claimed."""
-    earned = sum(
-        CurrentEpochStats.FromString(row).earned_coins for _, row in reader.iterate(STORE, STATS, prefix_end(STATS))
-    )
+    earned = sum(done.earned_coins for _, _, done in all_stats(reader))
     return earned + sum(row.reward_coins + row.work_coins for row in settle_amounts(reader))
