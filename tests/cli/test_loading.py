@@ -31,3 +31,15 @@ def test_help_loads_no_command() -> None:
 def test_a_typing_error_gets_a_suggestion() -> None:
     told = subprocess.run([sys.executable, "-m", "pivot.cli", "devnt"], capture_output=True, text=True, check=False)
     assert (told.returncode, "Did you mean 'devnet'?" in told.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "spared"), {"keys": HEAVY, "genesis": (), "tx": (), "query": (), "signature": HEAVY}.items()
+)
+def test_a_command_is_loaded_alone_and_loads_no_more_than_it_needs(name: str, spared: tuple[str, ...]) -> None:
+    script = (
+        f"import sys\nfrom pivot.cli import load\nload({name!r})\n"
+        f"print([name for name in {spared!r} if name in sys.modules and name != 'pivot.api'])\n"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "[]"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
-import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on the path)
+import cosmpy.protos  # noqa: F401  puts the standard Cosmos types (`cosmos.…`) on the path
 from cosmos.auth.v1beta1 import query_pb2 as auth_query
 from cosmos.base.abci.v1beta1.abci_pb2 import TxResponse
 from cosmos.tx.v1beta1.service_pb2 import GetTxRequest, GetTxResponse, SimulateRequest, SimulateResponse

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on the path)
+import cosmpy.protos  # noqa: F401  puts the standard Cosmos types (`cosmos.…`) on the path
 import typer
 from cosmos_proto import cosmos_pb2
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from pivot.cli.names import kebab
@@ -52,7 +52,8 @@ Resolve = Callable[[str], str]
 class Field:
     """One field of a message."""
 
-    descriptor: FieldDescriptor
+    descriptor: Any
+    """Its FieldDescriptor."""
 
     @property
     def name(self) -> str:
@@ -112,7 +113,7 @@ class Field:
         return reader(self.descriptor, text)
 
 
-def fields_of(descriptor: Descriptor) -> list[Field]:
+def fields_of(descriptor: Any) -> list[Field]:
     """The fields of a message in the order of their numbers."""
     return [Field(field) for field in sorted(descriptor.fields, key=lambda field: field.number)]
 

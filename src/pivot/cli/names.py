@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor
 
 _VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
@@ -32,8 +32,8 @@ class Name:
         return last if _VERSION.fullmatch(last) else ""
 
 
-def of_message(descriptor: Descriptor) -> Name:
-    """The name of a transaction's message."""
+def of_message(descriptor: Any) -> Name:
+    """The name of a transaction's message, by its Descriptor."""
     package = str(descriptor.file.package)
     return Name(_module(package), kebab(descriptor.name.removeprefix("Msg")), package)
 

@@ -1,5 +1,6 @@
 """`pivot keys …`: account keys of this person, by name."""
 
+import cosmpy.protos  # noqa: F401  puts the standard Cosmos types (`cosmos.…`) on the path
 import typer
 
 from pivot.cli.keys import adding, carrying, showing

@@ -8,6 +8,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from cosmos.crypto.secp256k1.keys_pb2 import PubKey
 
 from pivot.cli.flags import KeyFlags, spread, wrong_usage
 from pivot.cli.keyrings import ask_password, keyring, next_line
@@ -18,7 +19,7 @@ from pivot.node.keyring.record import KeyRecord, PublicKey, parse_public_key, si
 from pivot.primitives.addresses import to_bytes
 from pivot.primitives.keys import COIN_TYPE, PrivateKey
 from pivot.primitives.mnemonics import DEFAULT_WORDS, ENTROPY_BYTES_OF_WORDS, InvalidMnemonic, check_phrase, phrase
-from pivot.protocol.multisig import InvalidMultisig, member_keys, threshold_key
+from pivot.protocol.multisig import InvalidMultisig, threshold_key
 
 Words = Annotated[int, typer.Option(help="Words of the mnemonic: 12, 15, 18, 21 or 24.")]
 
@@ -120,18 +121,15 @@ def _given(text: str) -> PublicKey:
 def _together(ring: Keyring, names: str, threshold: int, *, sort: bool) -> PublicKey:
     """The key of several, sorted by address as other tools do, so that all make the same account."""
     members = [ring.find(name.strip()) for name in names.split(",")]
-    for member in members:
-        if member.kind == "multi":
-            raise CommandFailed(f"{member.name} is itself held by several keys")
     if sort:
         members.sort(key=lambda member: to_bytes(member.address))
-    keys = [bytes(member.public_key.key) for member in members if member.kind != "multi"]
+    keys = [member.public_key.key for member in members if isinstance(member.public_key, PubKey)]
+    if len(keys) < len(members):
+        raise CommandFailed(f"{names}: one of them is itself held by several keys")
     try:
-        made = threshold_key(keys, threshold)
-        member_keys(made)
+        return threshold_key(keys, threshold)
     except InvalidMultisig as error:
         raise CommandFailed(str(error)) from error
-    return made
 
 
 def _print_new(record: KeyRecord, mnemonic: str, *, as_json: bool) -> None:

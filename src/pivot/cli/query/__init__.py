@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 
-import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on the path)
+import cosmpy.protos  # noqa: F401  puts the standard Cosmos types (`cosmos.…`) on the path
 import typer
 
 from pivot.cli.modules import ModuleGroup

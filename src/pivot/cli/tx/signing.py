@@ -1,5 +1,7 @@
 """Signatures under transactions: of one key, or of several that hold an account together."""
 
+from typing import Any
+
 from cosmos.crypto.multisig.keys_pb2 import LegacyAminoPubKey
 from cosmos.tx.signing.v1beta1.signing_pb2 import SignatureDescriptor, SignMode
 from cosmos.tx.v1beta1.tx_pb2 import ModeInfo, SignerInfo, Tx
@@ -21,7 +23,7 @@ MODES = {"direct": DIRECT, "amino-json": AMINO_JSON}
 DEFAULT_MODE = "direct"
 
 
-def mode_of(name: str) -> int:
+def mode_of(name: str) -> Any:
     """The signing mode of its name on the command line."""
     if name not in MODES:
         raise wrong_usage(f"--sign-mode: {' or '.join(MODES)}, not {name!r}")
@@ -46,7 +48,7 @@ def set_unsigned(transaction: Tx, public_keys: list[PublicKey | None], sequences
 
 
 def sign(
-    transaction: Tx, key: PrivateKey, public_key: PublicKey, state: AccountState, chain_id: str, mode: int
+    transaction: Tx, key: PrivateKey, public_key: PublicKey, state: AccountState, chain_id: str, mode: Any
 ) -> None:
     """Put the signature of one key into its place. Signatures of others in amino JSON stay, and may come later."""
     needed = needed_signers(transaction)
@@ -60,7 +62,7 @@ def sign(
     sequence = 0 if transaction.body.unordered else state.sequence
     info = SignerInfo(
         public_key=pack(public_key),
-        mode_info=ModeInfo(single=ModeInfo.Single(mode=SignMode.ValueType(mode))),
+        mode_info=ModeInfo(single=ModeInfo.Single(mode=mode)),
         sequence=sequence,
     )
     place = needed.index(key.address)
@@ -69,7 +71,7 @@ def sign(
     _put(transaction, place, len(needed), info, signature)
 
 
-def bytes_to_sign(transaction: Tx, chain_id: str, state: AccountState, mode: int) -> bytes:
+def bytes_to_sign(transaction: Tx, chain_id: str, state: AccountState, mode: Any) -> bytes:
     """What a signer signs. Raises CommandFailed where the mode cannot say it."""
     body, auth = body_bytes(transaction), auth_bytes(transaction)
     if mode == DIRECT:

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on the path)
 from cosmos.crypto.multisig.keys_pb2 import LegacyAminoPubKey
 from cosmos.crypto.secp256k1.keys_pb2 import PubKey
 from google.protobuf import json_format
