@@ -9,10 +9,12 @@ from pivot.chain.ante import process_ante
 from pivot.chain.errors import Rejection
 from pivot.chain.modules.auth import state as auth
 from pivot.chain.modules.authz import state as authz
+from pivot.chain.modules.collateral import release as collateral
 from pivot.chain.modules.disputes import state as disputes
 from pivot.chain.modules.disputes import voting
 from pivot.chain.modules.epochs import pruning as epoch_records
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.evidence import misbehaviour
 from pivot.chain.modules.feegrant import state as feegrant
 from pivot.chain.modules.gov import proposals
 from pivot.chain.modules.inferences import lifetime as inferences
@@ -27,8 +29,10 @@ from pivot.chain.modules.pricing.movement import move_prices
 from pivot.chain.modules.randomness import state as randomness
 from pivot.chain.modules.restrictions import state as restrictions
 from pivot.chain.modules.rewards import settlement
-from pivot.chain.modules.status import state as status
+from pivot.chain.modules.rewards import state as rewards
+from pivot.chain.modules.slashing import liveness
 from pivot.chain.modules.statistics import state as statistics
+from pivot.chain.modules.status import state as status
 from pivot.chain.modules.streamvesting import release as vested_pay
 from pivot.chain.modules.upgrade import state as upgrade
 from pivot.chain.modules.validation import state as validation
@@ -62,6 +66,8 @@ def begin_block(block: Block) -> None:
     authz.forget_expired(block.state, block.time)
     feegrant.forget_expired(block.state, block.time)
     validators.note_signatures(block)
+    liveness.note_votes(block)
+    misbehaviour.note_misbehaviours(block)
     if epochs.sprint_begins(block.state, block.height):
         epochs.begin(block, randomness.frozen(block.state))
 
@@ -86,6 +92,8 @@ def end_block(block: Block) -> None:
     settlement.settle_some(block)
     status.release_due(block)
     vested_pay.release_some(block)
+    if rewards.settlement(block.state) is None:
+        collateral.release_some(block)
     restrictions.lift(block)
     move_prices(block)
     prune(block)

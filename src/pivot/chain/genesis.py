@@ -18,7 +18,9 @@ from tendermint.types.params_pb2 import ConsensusParams
 from pivot.chain.modules.auth import genesis as auth
 from pivot.chain.modules.authz import genesis as authz
 from pivot.chain.modules.bank import genesis as bank
+from pivot.chain.modules.collateral import genesis as collateral
 from pivot.chain.modules.epochs import genesis as epochs
+from pivot.chain.modules.evidence import genesis as evidence
 from pivot.chain.modules.feegrant import genesis as feegrant
 from pivot.chain.modules.gov import genesis as gov
 from pivot.chain.modules.members import genesis as members
@@ -27,9 +29,12 @@ from pivot.chain.modules.params import genesis as params
 from pivot.chain.modules.params.state import name_chain, note_block_time, set_consensus_params
 from pivot.chain.modules.partial_upgrades import genesis as partial_upgrades
 from pivot.chain.modules.participants import genesis as participants
+from pivot.chain.modules.poc import genesis as poc
 from pivot.chain.modules.pricing import genesis as pricing
 from pivot.chain.modules.restrictions import genesis as restrictions
 from pivot.chain.modules.rewards import genesis as rewards
+from pivot.chain.modules.slashing import genesis as slashing
+from pivot.chain.modules.staking import genesis as staking
 from pivot.chain.modules.statistics import genesis as statistics
 from pivot.chain.modules.streamvesting import genesis as streamvesting
 from pivot.chain.modules.upgrade import genesis as upgrade
@@ -65,6 +70,12 @@ SECTIONS: dict[str, Section] = {
     "streamvesting": streamvesting,
     "partial_upgrades": partial_upgrades,
     "upgrade": upgrade,
+    "members": members,
+    "poc": poc,
+    "slashing": slashing,
+    "evidence": evidence,
+    "collateral": collateral,
+    "staking": staking,
 }
 """By name, in the order in which they are loaded: a module comes after those that its `load` calls."""
 

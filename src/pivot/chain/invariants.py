@@ -3,14 +3,16 @@
 from collections.abc import Callable
 
 from pivot.chain.modules.bank.invariants import check_supply
+from pivot.chain.modules.collateral.invariants import check_collateral
 from pivot.chain.modules.disputes.invariants import check_disputes
-from pivot.chain.modules.gov.invariants import check_deposits, check_proposals
 from pivot.chain.modules.feegrant.invariants import check_allowances
+from pivot.chain.modules.gov.invariants import check_deposits, check_proposals
 from pivot.chain.modules.inferences.invariants import check_escrow, check_records
 from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
 from pivot.chain.modules.pricing.invariants import check_prices
 from pivot.chain.modules.rewards.invariants import check_rewards
+from pivot.chain.modules.slashing.invariants import check_signing
 from pivot.chain.modules.status.invariants import check_standings
 from pivot.chain.modules.streamvesting.invariants import check_schedules
 from pivot.chain.modules.validation.invariants import check_duties, check_segments
@@ -32,6 +34,8 @@ INVARIANTS: tuple[Callable[[Reader], None], ...] = (
     check_consensus_keys,
     check_node_numbers,
     check_powers,
+    check_signing,
+    check_collateral,
     check_schedules,
     check_prices,
     check_rewards,

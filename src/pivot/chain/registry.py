@@ -4,14 +4,16 @@ from pivot.chain.handlers import MessageTable, QueryTable
 from pivot.chain.modules.auth import queries as auth_queries
 from pivot.chain.modules.authz import messages as authz
 from pivot.chain.modules.authz import queries as authz_queries
-from pivot.chain.modules.bank import community_pool
+from pivot.chain.modules.bank import community_pool, quota
 from pivot.chain.modules.bank import messages as bank
 from pivot.chain.modules.bank import queries as bank_queries
-from pivot.chain.modules.bank import quota
 from pivot.chain.modules.bank.state import lock_by
+from pivot.chain.modules.collateral import messages as collateral
+from pivot.chain.modules.collateral import queries as collateral_queries
 from pivot.chain.modules.disputes import messages as disputes
 from pivot.chain.modules.disputes import queries as disputes_queries
 from pivot.chain.modules.epochs import queries as epochs_queries
+from pivot.chain.modules.evidence import queries as evidence_queries
 from pivot.chain.modules.feegrant import messages as feegrant
 from pivot.chain.modules.feegrant import queries as feegrant_queries
 from pivot.chain.modules.gov import governed
@@ -36,8 +38,11 @@ from pivot.chain.modules.restrictions import messages as restrictions
 from pivot.chain.modules.restrictions import queries as restrictions_queries
 from pivot.chain.modules.rewards import messages as rewards
 from pivot.chain.modules.rewards import queries as rewards_queries
-from pivot.chain.modules.status import queries as status_queries
+from pivot.chain.modules.slashing import messages as slashing
+from pivot.chain.modules.slashing import queries as slashing_queries
+from pivot.chain.modules.staking import queries as staking_queries
 from pivot.chain.modules.statistics import queries as statistics_queries
+from pivot.chain.modules.status import queries as status_queries
 from pivot.chain.modules.streamvesting import queries as streamvesting_queries
 from pivot.chain.modules.upgrade import messages as upgrade
 from pivot.chain.modules.upgrade import queries as upgrade_queries
@@ -48,6 +53,7 @@ from pivot.chain.modules.vesting.state import locked
 
 _OF_MODULES = [
     *bank.MESSAGES,
+    *collateral.MESSAGES,
     *feegrant.MESSAGES,
     *governed.MESSAGES,
     *models.MESSAGES,
@@ -61,6 +67,7 @@ _OF_MODULES = [
     *inferences.MESSAGES,
     *rewards.MESSAGES,
     *restrictions.MESSAGES,
+    *slashing.MESSAGES,
     *vesting.MESSAGES,
 ]
 
@@ -75,8 +82,10 @@ QUERIES = QueryTable(
         *authz_queries.QUERIES,
         *bank_queries.QUERIES,
         *community_pool.QUERIES,
+        *collateral_queries.QUERIES,
         *disputes_queries.QUERIES,
         *epochs_queries.QUERIES,
+        *evidence_queries.QUERIES,
         *feegrant_queries.QUERIES,
         *gov_queries.QUERIES,
         *inferences_queries.QUERIES,
@@ -92,6 +101,8 @@ QUERIES = QueryTable(
         *validation_queries.QUERIES,
         *restrictions_queries.QUERIES,
         *rewards_queries.QUERIES,
+        *slashing_queries.QUERIES,
+        *staking_queries.QUERIES,
         *statistics_queries.QUERIES,
         *streamvesting_queries.QUERIES,
         *upgrade_queries.QUERIES,

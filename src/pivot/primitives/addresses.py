@@ -14,6 +14,7 @@ OPERATOR_PREFIX = "gonkavaloper"
 CONSENSUS_PREFIX = "gonkavalcons"
 ACCOUNT_ADDRESS_LENGTHS = (20, 32)
 CONSENSUS_KEY_LENGTH = 32
+CONSENSUS_ADDRESS_LENGTH = 20
 CACHED_ADDRESSES = 65_536
 
 
@@ -53,6 +54,35 @@ def require(text: str) -> Address:
 def of_module(name: str) -> Address:
     """Address of a module's account: the first 20 bytes of SHA-256 of its name. Nobody holds a key to it."""
     return from_bytes(sha256(name.encode())[:20])
+
+
+def operator(address: str) -> str:
+    """The account as the operator of a validator (`gonkavaloper…`). Raises InvalidAddress."""
+    return bech32.encode(OPERATOR_PREFIX, to_bytes(address))
+
+
+def of_operator(text: str) -> Address:
+    """The account behind an operator's address (`gonkavaloper…`). Raises InvalidAddress."""
+    try:
+        return require(bech32.encode(ACCOUNT_PREFIX, bech32.decode(text, OPERATOR_PREFIX)))
+    except bech32.InvalidBech32 as error:
+        raise InvalidAddress(str(error)) from None
+
+
+def consensus_text(address20: bytes) -> str:
+    """A consensus address (20 bytes) as clients write it (`gonkavalcons…`)."""
+    return bech32.encode(CONSENSUS_PREFIX, address20)
+
+
+def of_consensus_text(text: str) -> bytes:
+    """The 20 bytes of a consensus address that clients have written. Raises InvalidAddress."""
+    try:
+        raw = bech32.decode(text, CONSENSUS_PREFIX)
+    except bech32.InvalidBech32 as error:
+        raise InvalidAddress(str(error)) from None
+    if len(raw) != CONSENSUS_ADDRESS_LENGTH:
+        raise InvalidAddress(f"{text!r} holds {len(raw)} bytes, a consensus address has {CONSENSUS_ADDRESS_LENGTH}")
+    return raw
 
 
 def consensus_address(consensus_key: bytes) -> bytes:

@@ -12,6 +12,8 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
+from pivot.primitives.addresses import OPERATOR_PREFIX, InvalidAddress, of_operator
+
 
 def type_url(message: Message | type[Message]) -> str:
     """`/package.Name` of a message or a message type."""
@@ -27,10 +29,20 @@ def signers(message: Message) -> list[str]:
     """Addresses whose signatures the message needs, in order, without repetition."""
     found: list[str] = []
     for path in _signer_paths(message.DESCRIPTOR):
-        for address in _addresses(message, path):
+        for address in map(_account, _addresses(message, path)):
             if address not in found:
                 found.append(address)
     return found
+
+
+def _account(text: str) -> str:
+    """The account that signs for the operator of a validator; any other text as it is."""
+    if not text.startswith(OPERATOR_PREFIX):
+        return text
+    try:
+        return of_operator(text)
+    except InvalidAddress:
+        return text
 
 
 def signer_fields(kind: type[Message]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The rules by which checkers' votes become weight (design, section 6)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 
@@ -11,7 +12,7 @@ SALT_LENGTH = 32
 MAX_NODES_PER_HOST = 512
 """All members' nodes stand in the published list, which clients load as a whole."""
 QUORUM_DIVISOR = 3
-"""Valid and invalid weight together must be at least a third of the checkers' weight."""
+"""Valid and invalid weight together must be at least a third of the checkers' weight, and of everyone's for a refusal."""
 
 
 def vote_hash(chain_id: str, epoch: int, checker: str, votes: Sequence[PocVote], salt: bytes) -> bytes:
@@ -20,22 +21,46 @@ def vote_hash(chain_id: str, epoch: int, checker: str, votes: Sequence[PocVote],
     return tagged_hash("pivot/votes/1", chain_id.encode(), epoch.to_bytes(8, "big"), checker.encode(), salt, *parts)
 
 
-def credit(count: int, previous_weight: int, total_weight: int, votes: Sequence[tuple[int, PocVote]]) -> int:
+@dataclass(frozen=True)
+class Electorate:
+    """Whose votes decide on one host. Weights of the epoch in force."""
+
+    checkers: int
+    """Of all that were drawn to check it, voters or not."""
+    others: int
+    """Of all that could have been drawn: everybody but the host itself, unless it is alone."""
+    everyone: int
+
+    def hears(self, voted: int) -> bool:
+        """Whether so much of the checkers' weight is enough for a commit to be accepted."""
+        return voted * QUORUM_DIVISOR >= self.checkers
+
+    def may_reject(self, voted: int) -> bool:
+        """Whether it is enough for a refusal, too: the voters stand for a third of everyone, the host among them.
+
+        A committee's voters stand for the same share of all that could have been drawn.
+        """
+        return voted * self.others * QUORUM_DIVISOR >= self.checkers * self.everyone
+
+
+def credit(count: int, previous_weight: int, electorate: Electorate, votes: Sequence[tuple[int, PocVote]]) -> int:
     """Weight that a commit of `count` passes earns from the (weight of checker, vote) pairs of its checkers.
 
-    `total_weight` is the weight of all its checkers, voters or not. Accepted if the valid weight exceeds the invalid one
-    and both together are at least a third: then the count less the weighted median of the mismatched shares. Without that
-    quorum: the weight that the host had, if the count covers it.
+    Accepted if the valid weight exceeds the invalid one and both together are at least a third of the checkers': then the
+    count less the weighted median of the mismatched shares. Refused, for nothing, if it does not and both together stand for
+    a third of everyone: a tiny member that is a big host's only checker cannot take its weight. Else the weight that the
+    host had, if the count covers it.
     """
     valid = [(weight, vote) for weight, vote in votes if vote.verdict == PocVerdict.POC_VALID]
     valid_weight = sum(weight for weight, _ in valid)
-    invalid_weight = sum(weight for weight, vote in votes if vote.verdict == PocVerdict.POC_INVALID)
-    if (valid_weight + invalid_weight) * QUORUM_DIVISOR < total_weight:
-        return min(previous_weight, count)
-    if valid_weight <= invalid_weight:
+    voted = valid_weight + sum(weight for weight, vote in votes if vote.verdict == PocVerdict.POC_INVALID)
+    accepted = valid_weight * 2 > voted
+    if accepted and electorate.hears(voted):
+        share = _weighted_median_share(valid, valid_weight)
+        return count - count * share.numerator // share.denominator
+    if not accepted and electorate.may_reject(voted):
         return 0
-    share = _weighted_median_share(valid, valid_weight)
-    return count - count * share.numerator // share.denominator
+    return min(previous_weight, count)
 
 
 def _weighted_median_share(votes: Sequence[tuple[int, PocVote]], total: int) -> Fraction:

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 
 from pivot.chain.block import begin_block, end_block
 from pivot.chain.handlers import MessageTable, QueryTable
+from pivot.chain.modules.collateral.invariants import check_collateral
 from pivot.chain.modules.epochs import genesis as epochs_genesis
 from pivot.chain.modules.epochs import queries as epochs_queries
 from pivot.chain.modules.epochs import state as epochs
@@ -26,6 +27,7 @@ from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
 from pivot.chain.modules.randomness import queries as randomness_queries
 from pivot.chain.modules.validation import messages as validation_messages
+from pivot.chain.modules.slashing.invariants import check_signing
 from pivot.chain.modules.validators import genesis as validators_genesis
 from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.types import CommitVote, ValidatorUpdate, View
@@ -166,7 +168,14 @@ class Network:
         end_block(block)
         self.set = self._changed(self.set, block.validator_updates)
         self.sets.append(self.set)
-        for check in (check_groups, check_consensus_keys, check_node_numbers, check_powers):
+        for check in (
+            check_groups,
+            check_consensus_keys,
+            check_node_numbers,
+            check_powers,
+            check_signing,
+            check_collateral,
+        ):
             check(block.state)
 
     @staticmethod

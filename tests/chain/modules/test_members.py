@@ -369,7 +369,7 @@ def test_whatever_work_comes_the_groups_are_in_order(
     brought = [
         Work(
             key(name).address,
-            tuple(MLNodeInfo(node_id=f"node{n}", node_number=n, poc_weight=weight) for n, weight in nodes),
+            tuple(MLNodeInfo(node_id=f"node{n}", node_number=n, proven_weight=weight) for n, weight in nodes),
             sum(weight for _, weight in nodes) if data.draw(st.booleans()) else 0,
             data.draw(st.sampled_from([b"", bytes(32)])),
         )

@@ -1,11 +1,21 @@
-"""The members of epoch 0: the genesis' participants with their weights."""
+"""The members of epoch 0, the genesis' participants with their weights; or the groups of an exported chain."""
+
+from typing import Any
+
+from google.protobuf import json_format
 
 from pivot.chain.modules.epochs.state import effective
 from pivot.chain.modules.members.groups import Member, write_groups
 from pivot.chain.modules.members.slots import with_models
-from pivot.chain.types import Block
+from pivot.chain.modules.members.state import (
+    all_active_participants,
+    groups,
+    put_active_participants,
+    put_group,
+)
+from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
-from pivot.protocol.generated.inference.inference.types_pb2 import MLNodeInfo
+from pivot.protocol.generated.inference.inference.types_pb2 import ActiveParticipants, EpochGroupData, MLNodeInfo
 from pivot.protocol.poc import split
 
 
@@ -24,15 +34,35 @@ def begin(block: Block, document: GenesisState) -> None:
     write_groups(block.state, effective(block.state), members)
 
 
+def load(block: Block, document: dict[str, Any]) -> None:
+    """Take the groups and the published lists of all epochs that are kept. Raises json_format.ParseError."""
+    for entry in document.get("groups", []):
+        put_group(block.state, json_format.ParseDict(entry, EpochGroupData()))
+    for entry in document.get("active_participants", []):
+        put_active_participants(block.state, json_format.ParseDict(entry, ActiveParticipants()))
+
+
+def export(state: Reader) -> dict[str, Any]:
+    """The section that `load` turns into the same rows."""
+    return {
+        name: [json_format.MessageToDict(each, preserving_proto_field_name=True) for each in listed]
+        for name, listed in (("groups", groups(state)), ("active_participants", all_active_participants(state)))
+    }
+
+
 def _member(entry: GenesisParticipant) -> Member:
     """The participant with its weight in equal parts on the nodes that the genesis declares for it."""
     declared = entry.hardware_nodes.hardware_nodes
     parts = split(entry.weight, [1] * len(declared)) if declared else []
     nodes = tuple(
         MLNodeInfo(
-            node_id=node.local_id, node_number=node.node_number, poc_weight=part, timeslot_allocation=[True, False]
+            node_id=node.local_id,
+            node_number=node.node_number,
+            poc_weight=part,
+            proven_weight=part,
+            timeslot_allocation=[True, False],
         )
         for node, part in zip(declared, parts, strict=True)
         if part
     )
-    return Member(entry.participant.address, entry.weight, nodes)
+    return Member(entry.participant.address, entry.weight, nodes, entry.weight)

@@ -29,6 +29,8 @@ class Member:
     weight: int
     """The sum of its nodes' weights; a genesis member may have weight without nodes."""
     nodes: tuple[MLNodeInfo, ...]
+    proven: int
+    """What its weight was before collateral and the cap."""
     tip: bytes = b""
     """Of its hash chain, 32 bytes; empty if it has none."""
     by_model: Mapping[str, tuple[MLNodeInfo, ...]] = field(default_factory=dict)
@@ -47,6 +49,7 @@ def write_groups(state: State, epoch: Epoch, members: Sequence[Member]) -> None:
             weight=member.weight,
             reputation=known[member.address],
             ml_nodes=member.nodes,
+            proven_weight=member.proven,
         )
         for member in members
     ]

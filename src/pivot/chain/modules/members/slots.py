@@ -62,5 +62,6 @@ def _slotted(node: MLNodeInfo, *, serves: bool) -> MLNodeInfo:
         node_id=node.node_id,
         node_number=node.node_number,
         poc_weight=node.poc_weight,
+        proven_weight=node.proven_weight,
         timeslot_allocation=[True, serves],
     )

@@ -5,12 +5,14 @@ EpochGroupHash/value/<epoch, 8 bytes>/<model id>/       SHA-256 of that row, und
 ActiveParticipants/value/<epoch, 8 bytes>/              ActiveParticipants, which clients read with its proof
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from pivot.chain.modules.epochs.pruning import prune_rows
 from pivot.chain.modules.epochs.state import epoch_key
 from pivot.chain.modules.participants.consensus_keys import consensus_key
 from pivot.chain.modules.participants.state import require_participant
+from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
 from pivot.primitives.hashes import sha256
@@ -81,6 +83,13 @@ def nodes(state: Reader, epoch: int, address: str) -> tuple[MLNodeInfo, ...]:
     return () if member is None else tuple(member.ml_nodes)
 
 
+def proven_weight(state: Reader, epoch: int, address: str) -> int:
+    """What proof of compute gave a member of an epoch, before collateral and the cap; 0 for others."""
+    found = _parsed(state, epoch)
+    member = None if found is None else found.members.get(address)
+    return 0 if member is None else member.proven_weight
+
+
 def serving_nodes(state: Reader, epoch: int, address: str) -> tuple[MLNodeInfo, ...]:
     """The member's nodes that go on answering during the sprint which takes place in this epoch (POC_SLOT)."""
     return tuple(node for node in nodes(state, epoch, address) if serves_in_sprint(node))
@@ -95,6 +104,18 @@ def active_participants(state: Reader, epoch: int) -> ActiveParticipants | None:
     """The published row of an epoch's members; epoch 0 has none."""
     row = state.get(STORE, epoch_key(ACTIVE_PARTICIPANTS, epoch))
     return None if row is None else ActiveParticipants.FromString(row)
+
+
+def groups(state: Reader) -> Iterator[EpochGroupData]:
+    """All groups that are kept, by epoch and model."""
+    for _, row in state.iterate(STORE, GROUPS, prefix_end(GROUPS)):
+        yield EpochGroupData.FromString(row)
+
+
+def all_active_participants(state: Reader) -> Iterator[ActiveParticipants]:
+    """The published rows of all epochs that are kept, by epoch."""
+    for _, row in state.iterate(STORE, ACTIVE_PARTICIPANTS, prefix_end(ACTIVE_PARTICIPANTS)):
+        yield ActiveParticipants.FromString(row)
 
 
 def electorate(state: Reader, epoch: int) -> list[tuple[str, bytes, int]]:

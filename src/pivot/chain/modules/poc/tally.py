@@ -5,13 +5,21 @@ from collections.abc import Mapping
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.epochs.state import epoch as epoch_record
 from pivot.chain.modules.members.formation import Work
-from pivot.chain.modules.members.state import serving_nodes, weights
+from pivot.chain.modules.members.state import proven_weight, serving_nodes, weights
 from pivot.chain.modules.participants.state import hardware
 from pivot.chain.modules.poc.state import all_votes, commits
 from pivot.chain.types import Reader
 from pivot.protocol import draw
-from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, MLNodeInfo, PocCommit, PocVote
-from pivot.protocol.poc import credit, split
+from pivot.protocol.generated.inference.inference.types_pb2 import (
+    Epoch,
+    HardwareNodeStatus,
+    MLNodeInfo,
+    PocCommit,
+    PocVote,
+)
+from pivot.protocol.poc import Electorate, credit, split
+
+_NOT_SERVING = (HardwareNodeStatus.STOPPED, HardwareNodeStatus.FAILED)
 
 
 def checkers(state: Reader, upcoming: Epoch, host: str) -> list[str]:
@@ -27,7 +35,7 @@ def earned(state: Reader, epoch: int) -> list[Work]:
     """What each host brings into `epoch`, by address, at the end of its validation window. Raises EPOCH_NOT_FOUND.
 
     A commit's credit is shared out over its nodes in proportion to their counts; nodes that served through the sprint keep
-    their last weight as long as they are declared.
+    what they had proven as long as they are declared and run.
     """
     upcoming = epoch_record(state, epoch)
     if upcoming is None:
@@ -43,9 +51,9 @@ def earned(state: Reader, epoch: int) -> list[Work]:
             if preserved:
                 work.append(Work(address, preserved))
             continue
-        drawn = checkers(state, upcoming, address)
-        previous = members.get(address, 0) - sum(node.poc_weight for node in serving_nodes(state, epoch - 1, address))
-        given = _credit(found, previous, {each: members[each] for each in drawn}, cast)
+        serving = sum(node.proven_weight for node in serving_nodes(state, epoch - 1, address))
+        previous = proven_weight(state, epoch - 1, address) - serving
+        given = _credit(found, previous, _drawn(state, upcoming, address, members), members, cast)
         work.append(Work(address, (*preserved, *_credited(found, given)), given, found.hash_chain_tip))
     return work
 
@@ -59,12 +67,23 @@ def _votes_by_host(state: Reader, epoch: int) -> dict[str, dict[str, PocVote]]:
     return cast
 
 
+def _drawn(state: Reader, upcoming: Epoch, host: str, members: Mapping[str, int]) -> dict[str, int]:
+    return {each: members[each] for each in checkers(state, upcoming, host)}
+
+
 def _credit(
-    found: PocCommit, previous: int, drawn: Mapping[str, int], cast: Mapping[str, Mapping[str, PocVote]]
+    found: PocCommit,
+    previous: int,
+    drawn: Mapping[str, int],
+    members: Mapping[str, int],
+    cast: Mapping[str, Mapping[str, PocVote]],
 ) -> int:
     votes = cast.get(found.participant, {})
     pairs = [(weight, votes[checker]) for checker, weight in drawn.items() if checker in votes]
-    return credit(sum(node.count for node in found.nodes), previous, sum(drawn.values()), pairs)
+    everyone = sum(members.values())
+    own = 0 if found.participant in drawn else members.get(found.participant, 0)
+    electorate = Electorate(sum(drawn.values()), everyone - own, everyone)
+    return credit(sum(node.count for node in found.nodes), previous, electorate, pairs)
 
 
 def _credited(found: PocCommit, given: int) -> tuple[MLNodeInfo, ...]:
@@ -72,16 +91,23 @@ def _credited(found: PocCommit, given: int) -> tuple[MLNodeInfo, ...]:
         return ()
     parts = split(given, [node.count for node in found.nodes])
     return tuple(
-        MLNodeInfo(node_id=node.node_id, node_number=node.node_number, poc_weight=part)
+        MLNodeInfo(node_id=node.node_id, node_number=node.node_number, proven_weight=part)
         for node, part in zip(found.nodes, parts, strict=True)
         if part
     )
 
 
 def _preserved(state: Reader, epoch: int, address: str) -> tuple[MLNodeInfo, ...]:
-    """The nodes that answered during the sprint, with the weight that they had. One that is gone weighs nothing."""
+    """The nodes that answered during the sprint, with the weight that they had proven.
+
+    One that is gone, or that its host has declared stopped or failed, weighs nothing: it will not serve.
+    """
     serving = serving_nodes(state, epoch, address)
     if not serving:
         return ()
-    declared = {(node.local_id, node.node_number) for node in hardware(state, address).hardware_nodes}
+    declared = {
+        (node.local_id, node.node_number)
+        for node in hardware(state, address).hardware_nodes
+        if node.status not in _NOT_SERVING
+    }
     return tuple(node for node in serving if (node.node_id, node.node_number) in declared)

@@ -2,10 +2,16 @@
 
 Keys that have never signed half of one window hold at most a share of the total together, so that hosts whose engine is not
 running cannot stop the chain. Proven keys keep their weight as power, unless the total is too much for the engine.
+
+While a network is young, guardians whom its genesis names hold a multiple of everybody else's power together. That comes
+after the unproven are limited: a newcomer's weight that is not yet believed must not lift the guardians over the proven,
+and a guardian whose engine does not run is held down like anybody else.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from pivot.primitives.fixed_point import multiply_floor
 
 MAX_TOTAL_POWER = 2**50
 """Of all validators; the engine stops at 2^60."""
@@ -19,9 +25,22 @@ class Candidate:
     weight: int
     """Above 0."""
     proven: bool
+    guardian: bool = False
 
 
-def powers(candidates: Sequence[Candidate], unproven_percent: int) -> dict[bytes, int]:
+@dataclass(frozen=True)
+class Guardianship:
+    """How much power guardians have."""
+
+    maturity: int
+    """Weight of all members from which on the network needs no guardians."""
+    multiplier: int
+    """What they hold together of everybody else's power, 18 decimals."""
+
+
+def powers(
+    candidates: Sequence[Candidate], unproven_percent: int, guardianship: Guardianship | None = None
+) -> dict[bytes, int]:
     """Power by consensus key, each above 0, in total at most 2^50.
 
     Unproven keys together have at most `unproven_percent` of the total, unless there are no others. Everything is scaled up
@@ -31,6 +50,8 @@ def powers(candidates: Sequence[Candidate], unproven_percent: int) -> dict[bytes
     limited = _limited(
         [each for each in candidates if each.proven], [each for each in candidates if not each.proven], unproven_percent
     )
+    if guardianship is not None:
+        limited |= _guarded(candidates, limited, guardianship)
     total = sum(limited.values())
     if total > MAX_TOTAL_POWER:
         limited = _shrunk(candidates, limited, total)
@@ -48,6 +69,21 @@ def _limited(proven: Sequence[Candidate], unproven: Sequence[Candidate], percent
     return {each.key: each.weight * scale for each in proven} | {
         each.key: each.weight * scale * share // whole for each in unproven
     }
+
+
+def _guarded(
+    candidates: Sequence[Candidate], limited: dict[bytes, int], guardianship: Guardianship
+) -> dict[bytes, int]:
+    """What changes by guardianship: each proven guardian has the same part of the multiple of the others' power.
+
+    Nothing does once the weights add up to the maturity, if there is no other validator, or if guardians hold more already.
+    """
+    guardians = [each.key for each in candidates if each.guardian and each.proven]
+    if not guardians or sum(each.weight for each in candidates) >= guardianship.maturity:
+        return {}
+    held = sum(limited[key] for key in guardians)
+    together = multiply_floor(sum(limited.values()) - held, guardianship.multiplier)
+    return {} if together < held else dict.fromkeys(guardians, together // len(guardians))
 
 
 def _shrunk(candidates: Sequence[Candidate], large: dict[bytes, int], total: int) -> dict[bytes, int]:

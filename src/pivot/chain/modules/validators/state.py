@@ -6,19 +6,23 @@ Rows of the store `staking`:
     Power/<key, 32 bytes>          power that the engine was last told (8 bytes)
     Proven/<20 bytes>              this consensus address has signed half of a window once
     Unproven/<20 bytes>            blocks seen and blocks signed in the window under way (8 bytes each)
-    Seen                           status revision at the last change; absent while the members have changed since
+    Seen                           revisions of statuses and of sentences at the last change; absent while the members
+                                   have changed since
 """
 
 import struct
 from collections.abc import Iterator, Sequence
 
 from pivot.chain.modules.epochs.state import effective
+from pivot.chain.modules.params.state import genesis_only_params
 from pivot.chain.modules.participants.state import by_consensus_address, participant, status_revision
-from pivot.chain.modules.validators.powers import Candidate, powers
+from pivot.chain.modules.slashing import state as slashing
+from pivot.chain.modules.validators.powers import Candidate, Guardianship, powers
 from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader, ValidatorUpdate
-from pivot.primitives.addresses import consensus_address
+from pivot.primitives.addresses import consensus_address, of_operator
+from pivot.protocol.decimals import fixed_point
 from pivot.protocol.generated.inference.inference.params_pb2 import ConsensusPowerParams
 from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
 
@@ -51,39 +55,38 @@ def note_signatures(block: Block) -> None:
     """Count which of the unproven keys signed the last block. One that signs half of a window is proven for good."""
     signed = {vote.address: vote.signed for vote in block.last_commit}
     window = _params(block.state).proof_window
-    for row, value in block.state.iterate(STORE, UNPROVEN, prefix_end(UNPROVEN)):
-        address20 = row[len(UNPROVEN) :]
+    for address20, before, signed_before in unproven(block.state):
         if address20 not in signed:  # the engine has not let it in yet
             continue
-        seen, own = _WINDOW.unpack(value)
-        seen, own = seen + 1, own + signed[address20]
+        seen, own = before + 1, signed_before + signed[address20]
         if own * 2 >= window:
             prove(block.state, address20)
-            block.state.delete(STORE, row)
+            block.state.delete(STORE, UNPROVEN + address20)
             block.state.delete(STORE, SEEN)
         elif seen >= window:
-            block.state.set(STORE, row, _WINDOW.pack(0, 0))
+            put_unproven(block.state, address20, 0, 0)
         else:
-            block.state.set(STORE, row, _WINDOW.pack(seen, own))
+            put_unproven(block.state, address20, seen, own)
 
 
 def process_updates(block: Block) -> None:
     """Append to the block what changes in the engine's set: differences alone, in key order, never to an empty set.
 
-    Members that have become INVALID, or are no participants any more, hold no power.
+    Members that have become INVALID, are jailed, or are no participants any more, hold no power.
     """
-    revision = status_revision(block.state).to_bytes(_NUMBER_BYTES)
-    if block.state.get(STORE, SEEN) == revision:
+    revisions = (status_revision(block.state), slashing.revision(block.state))
+    seen = b"".join(number.to_bytes(_NUMBER_BYTES) for number in revisions)
+    if seen_revisions(block.state) == seen:
         return
-    block.state.set(STORE, SEEN, revision)
-    wanted = powers(_candidates(block.state), _params(block.state).unproven_percent)
+    put_seen_revisions(block.state, seen)
+    wanted = powers(_candidates(block.state), _params(block.state).unproven_percent, _guardianship(block.state))
     if not wanted:
         return
     told = last_powers(block.state)
     for key in sorted({*told, *wanted}):
         power = wanted.get(key, 0)
         if power != told.get(key, 0):
-            _tell(block, key, power)
+            _tell(block, key, power, told.get(key, 0))
     _watch(block.state, wanted)
 
 
@@ -96,7 +99,61 @@ def last_powers(state: Reader) -> dict[bytes, int]:
 def members(state: Reader) -> Iterator[tuple[str, bytes, int]]:
     """(address, consensus key, weight) of those that may hold power, by key."""
     for row, value in state.iterate(STORE, MEMBERS, prefix_end(MEMBERS)):
-        yield value[_NUMBER_BYTES:].decode(), row[len(MEMBERS) :], int.from_bytes(value[:_NUMBER_BYTES])
+        address, weight = decode_member(value)
+        yield address, row[len(MEMBERS) :], weight
+
+
+def in_good_standing(state: Reader) -> Iterator[tuple[str, bytes, int]]:
+    """Those of the members that are participants, not INVALID and not jailed. If there are none, the set stays as it is."""
+    return (member for member in members(state) if _may_sign(state, member[0]))
+
+
+def decode_member(row: bytes) -> tuple[str, int]:
+    """(address, weight) of a member's row."""
+    return row[_NUMBER_BYTES:].decode(), int.from_bytes(row[:_NUMBER_BYTES])
+
+
+def member_weight(state: Reader, key: bytes) -> int:
+    """Weight of the member with this consensus key; 0 if it may hold no power."""
+    row = state.get(STORE, MEMBERS + key)
+    return 0 if row is None else decode_member(row)[1]
+
+
+def power(state: Reader, key: bytes) -> int:
+    """Power of a consensus key as the engine was last told."""
+    return int.from_bytes(state.get(STORE, POWERS + key) or b"")
+
+
+def put_power(state: State, key: bytes, told: int) -> None:
+    """Write the power, above 0, that the engine is told of a key."""
+    state.set(STORE, POWERS + key, told.to_bytes(_NUMBER_BYTES))
+
+
+def all_proven(state: Reader) -> Iterator[bytes]:
+    """Consensus addresses of all proven keys, in order."""
+    for row, _ in state.iterate(STORE, PROVEN, prefix_end(PROVEN)):
+        yield row[len(PROVEN) :]
+
+
+def unproven(state: Reader) -> Iterator[tuple[bytes, int, int]]:
+    """(consensus address, blocks seen, blocks signed) of the keys of the set that are not proven, in order."""
+    for row, value in state.iterate(STORE, UNPROVEN, prefix_end(UNPROVEN)):
+        yield row[len(UNPROVEN) :], *_WINDOW.unpack(value)
+
+
+def put_unproven(state: State, address20: bytes, seen: int, signed: int) -> None:
+    """Write what a key that is not proven has signed in the window under way."""
+    state.set(STORE, UNPROVEN + address20, _WINDOW.pack(seen, signed))
+
+
+def seen_revisions(state: Reader) -> bytes:
+    """What the last look for changes has seen; empty while the members have changed since."""
+    return state.get(STORE, SEEN) or b""
+
+
+def put_seen_revisions(state: State, seen: bytes) -> None:
+    """Write what the last look for changes has seen."""
+    state.set(STORE, SEEN, seen)
 
 
 def is_proven(state: Reader, key: bytes) -> bool:
@@ -111,8 +168,9 @@ def prove(state: State, address20: bytes) -> None:
 
 def _candidates(state: Reader) -> list[Candidate]:
     """Members in good standing. While none of them is proven, those who have signed so far stay beside them."""
-    standing = [member for member in members(state) if _may_sign(state, member[0])]
-    found = [Candidate(key, weight, is_proven(state, key)) for _, key, weight in standing]
+    standing = list(in_good_standing(state))
+    guardians = _guardians(state)
+    found = [Candidate(key, weight, is_proven(state, key), address in guardians) for address, key, weight in standing]
     if not found or any(each.proven for each in found):
         return found
     return [*found, *_incumbents(state, [address for address, _, _ in standing])]
@@ -128,27 +186,43 @@ def _incumbents(state: Reader, newcomers: Sequence[str]) -> Iterator[Candidate]:
 
 def _may_sign(state: Reader, address: str) -> bool:
     record = participant(state, address)
-    return record is not None and record.status != ParticipantStatus.INVALID
+    return record is not None and record.status != ParticipantStatus.INVALID and not slashing.is_jailed(state, address)
 
 
-def _tell(block: Block, key: bytes, power: int) -> None:
+def _guardians(state: Reader) -> frozenset[str]:
+    """Addresses of the guardians whom the genesis names."""
+    return frozenset(of_operator(name) for name in genesis_only_params(state).genesis_guardian_addresses)
+
+
+def _guardianship(state: Reader) -> Guardianship | None:
+    for_good = genesis_only_params(state)
+    if not for_good.genesis_guardian_enabled:
+        return None
+    multiplier = fixed_point(for_good.genesis_guardian_multiplier)
+    return Guardianship(for_good.genesis_guardian_network_maturity_threshold, multiplier)
+
+
+def _tell(block: Block, key: bytes, power: int, before: int) -> None:
     if power:
-        block.state.set(STORE, POWERS + key, power.to_bytes(_NUMBER_BYTES))
+        put_power(block.state, key, power)
     else:
         block.state.delete(STORE, POWERS + key)
+        slashing.end_watch(block.state, consensus_address(key))
+    if not before:
+        slashing.begin_watch(block.state, consensus_address(key), block.height)
     block.validator_updates.append(ValidatorUpdate(key, power))
 
 
 def _watch(state: State, wanted: dict[bytes, int]) -> None:
     """Begin a window for each key of the set that is not proven; forget those of keys that have left."""
-    watched = {UNPROVEN + consensus_address(key) for key in wanted if not is_proven(state, key)}
-    for row, _ in state.iterate(STORE, UNPROVEN, prefix_end(UNPROVEN)):
-        if row in watched:
-            watched.remove(row)
+    watched = {consensus_address(key) for key in wanted if not is_proven(state, key)}
+    for address20, *_ in unproven(state):
+        if address20 in watched:
+            watched.remove(address20)
         else:
-            state.delete(STORE, row)
-    for row in sorted(watched):
-        state.set(STORE, row, _WINDOW.pack(0, 0))
+            state.delete(STORE, UNPROVEN + address20)
+    for address20 in sorted(watched):
+        put_unproven(state, address20, 0, 0)
 
 
 def _params(state: Reader) -> ConsensusPowerParams:
