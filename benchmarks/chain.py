@@ -3,6 +3,7 @@
 - 2,000 signed sends, each by an account of its own: FinalizeBlock with signatures that CheckTx has already found good (the
   usual case), and with signatures never seen before (a node that catches up); then Commit.
 - 2,000 inferences of four hosts, in batches: all starts in one block, all finishes in the next.
+- The settlement of an epoch with 1,000 and with 10,000 hosts (`settlement.py`), and a claim.
 
     python benchmarks/chain.py --json
 """
@@ -25,6 +26,7 @@ from cosmos.base.abci.v1beta1.abci_pb2 import TxMsgData
 from cosmos.base.v1beta1.coin_pb2 import Coin
 from google.protobuf import json_format
 from report import machine, print_table, versions
+from settlement import measure_settlements
 from tendermint.abci import types_pb2 as abci
 from tendermint.types.params_pb2 import BlockParams, ConsensusParams
 
@@ -86,12 +88,14 @@ def main() -> None:
             results.append(measure_sends(name, Path(folder), keys, blocks, checked=checked))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         inferences = measure_inferences(Path(folder), keys, options.blocks)
+    settlements = measure_settlements(options.folder)
     if options.json:
-        document = {"benchmark": "chain", "sends": results, "inferences": inferences}
+        document = {"benchmark": "chain", "sends": results, "inferences": inferences, "settlements": settlements}
         print(json.dumps(document | {"machine": machine(), "versions": versions()}))
     else:
         print_table(results)
         print_table([inferences])
+        print_table(settlements)
 
 
 def sends(keys: Sequence[PrivateKey], sequence: int) -> list[bytes]:

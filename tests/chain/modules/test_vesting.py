@@ -30,15 +30,18 @@ from pivot.chain.errors import Rejection, SdkCode
 from pivot.chain.modules.auth import genesis as auth_genesis
 from pivot.chain.modules.auth.queries import QUERIES as ACCOUNT_QUERIES
 from pivot.chain.modules.bank.state import ESCROW, balance, move
+from pivot.chain.modules.inferences.escrow import hold
 from pivot.chain.modules.params.state import note_block_time
 from pivot.chain.modules.vesting.genesis import load_account
 from pivot.chain.modules.vesting.messages import LATEST_TIME, MAX_PERIODS, MESSAGES
 from pivot.chain.modules.vesting.schedules import locked_at
-from pivot.chain.modules.vesting.state import locked, vesting_account
+from pivot.chain.modules.vesting.state import locked, put_vesting_account, vesting_account
 from pivot.chain.types import Block, View
+from pivot.protocol.generated.inference.inference.types_pb2 import Inference
 from pivot.protocol.messages import type_url
 from pivot.protocol.transactions import NANOSECONDS
 from tests.chain.chain import GENESIS_TIME, Chain, key, plain_block
+from tests.chain.requests import DEVELOPER, network
 
 COINS = 10**6
 NOW = GENESIS_TIME // NANOSECONDS
@@ -278,3 +281,14 @@ def test_the_genesis_has_accounts_with_locked_coins() -> None:
 def test_a_genesis_account_that_locks_what_cannot_be_locked_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=NEW):
         load_account(plain_block(), entry(**fields))
+
+
+def test_locked_coins_do_not_pay_for_requests_and_the_gateway_account_does() -> None:
+    block = network(developer_coins=100)
+    lock = PermanentLockedAccount(base_vesting_account=base(60))
+    put_vesting_account(block.state, DEVELOPER.address, lock)
+    record = Inference(
+        requested_by=DEVELOPER.address, transferred_by=key("alice").address, escrow_amount=150, inference_id="x"
+    )
+    hold(block.state, record)
+    assert (record.gateway_paid, balance(block.state, DEVELOPER.address)) == (110, 60)

@@ -90,7 +90,8 @@ def release(reader: Reader) -> Release | None:
     row = reader.get(STORE, _RELEASE)
     if row is None:
         return None
-    return Release(*_PROGRESS.unpack(row[: _PROGRESS.size]), row[_PROGRESS.size :].decode())
+    epoch, unlocked, paid, processed = _PROGRESS.unpack(row[: _PROGRESS.size])
+    return Release(epoch, unlocked, paid, processed, row[_PROGRESS.size :].decode())
 
 
 def put_release(state: State, under_way: Release) -> None:
