@@ -12,6 +12,7 @@ from pivot.chain.errors import NetworkCode, Rejection, SdkCode
 from pivot.chain.modules.auth.state import set_public_key
 from pivot.chain.modules.bank.invariants import check_supply
 from pivot.chain.modules.bank.state import (
+    COLLATERAL,
     COMMUNITY_POOL,
     ESCROW,
     REWARDS,
@@ -21,6 +22,7 @@ from pivot.chain.modules.bank.state import (
     move,
     put_genesis_balance,
 )
+from pivot.chain.modules.collateral.state import collateral, put_collateral
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.inferences.invariants import check_escrow
 from pivot.chain.modules.participants.state import require_participant
@@ -381,6 +383,23 @@ def test_d19_members_beyond_any_page_are_settled_and_what_is_old_goes() -> None:
         settlement.settle_some(block)
     assert len(list(settle_amounts(block.state))) == len(hosts)
     check_books(block)
+
+
+def test_who_misses_too_many_requests_loses_collateral_when_its_epoch_is_settled() -> None:
+    block = rewarding()
+    bob, carol = key("bob").address, key("carol").address
+    for address in (bob, carol):
+        move(block.state, DEVELOPER.address, COLLATERAL, 1_000)
+        put_collateral(block.state, address, 1_000)
+    for _ in range(18):
+        earn(block, "bob", 1)
+        earn(block, "carol", 1)
+    for name in ("bob", "bob", "carol"):
+        note_missed(block.state, key(name).address)  # 2 of 20 are above the published twentieth, 1 of 19 is as well
+    earn(block, "carol", 1)  # 1 of 20 is not
+    later = switch(block)
+    assert (collateral(later.state, bob), collateral(later.state, carol)) == (900, 1_000)
+    assert [event.type for event in later.events].count("slash_collateral") == 1
 
 
 # ---- Claims ----

@@ -10,6 +10,7 @@ from heapq import merge
 from itertools import islice
 
 from pivot.chain.modules.bank.state import COMMUNITY_POOL, ESCROW, REWARDS, balance, move
+from pivot.chain.modules.collateral.slash import slash_downtime
 from pivot.chain.modules.epochs.state import epoch as epoch_record
 from pivot.chain.modules.epochs.state import epoch_key
 from pivot.chain.modules.members.state import weights
@@ -142,9 +143,15 @@ def _hosts(state: Reader, epoch: int, weight_of: dict[str, int], after: str) -> 
 
 
 def _settle_host(block: Block, ended: Epoch, host: str, share: int, *, is_member: bool) -> int:
-    """Write down what a host may claim. Returns the part of its share that it gets: INVALID hosts get nothing."""
+    """Write down what a host may claim, and slash who has missed too much.
+
+    Returns the part of its share that it gets: INVALID hosts get nothing.
+    """
     state, epoch = block.state, ended.index
     done = stats_of(state, epoch, host)
+    if done.missed_requests:
+        asked = done.inference_count + done.missed_requests
+        slash_downtime(block, host, done.missed_requests, asked, ended.params)
     record = require_participant(state, host)
     reward, work = share, done.earned_coins
     if record.status == ParticipantStatus.INVALID:
