@@ -26,7 +26,7 @@ ENGINE_ROUTES = frozenset({"/status", "/net_info"})
 """Of CometBFT's RPC, on port 26657."""
 ADMIN_PORT, CALLBACK_PORT, RPC_PORT = 9200, 9100, 26657
 PUBLIC = "public"
-SHELL = frozenset({"cd", "cp", "echo", "export", "git", "source", "huggingface-cli", "pip"})
+SHELL = frozenset({"cd", "cp", "echo", "export", "git", "source"})
 MAKEFILE = (DEPLOY.parent / "Makefile").read_text()
 
 
