@@ -46,6 +46,8 @@ EVERY_NTH_HOST_LIES = 4
 COINS = 10**4 * NGONKA_PER_GONKA
 REWARDS_SUPPLY = 10**8 * NGONKA_PER_GONKA
 MAX_GAS = 100_000_000
+SLEEP = 10
+"""Blocks."""
 DEPOSIT = 1_000_000
 """ngonka that open the vote on a proposal."""
 VOTING_SECONDS, EXPEDITED_SECONDS, JAIL_SECONDS = 6, 3, 5
@@ -76,6 +78,8 @@ class World:
     open_store: Callable[[], Store]
     accounts: list[PrivateKey] = field(init=False)
     hosts: list[Host] = field(init=False)
+    keys: dict[str, PrivateKey] = field(init=False)
+    """Of all actors, by address."""
     engine: Engine = field(init=False)
     time: int = GENESIS_TIME
     starts: deque[MsgStartInference] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
@@ -95,6 +99,8 @@ class World:
             Host(f"host{number}", honest=number % EVERY_NTH_HOST_LIES != EVERY_NTH_HOST_LIES - 1)
             for number in range(HOSTS)
         ]
+        known = [*self.accounts, *(key for host in self.hosts for key in (host.key, host.gateway))]
+        self.keys = {key.address: key for key in known}
         self.engine = Engine(self.open_store)
         consensus = ConsensusParams(
             block=BlockParams(max_bytes=4 * 2**20, max_gas=MAX_GAS),
@@ -175,14 +181,7 @@ class World:
 
     def key_of(self, address: str) -> PrivateKey:
         """The key of an actor's address."""
-        return self._keys[address]
-
-    @property
-    def _keys(self) -> dict[str, PrivateKey]:
-        if not hasattr(self, "_known_keys"):
-            known = [*self.accounts, *(key for host in self.hosts for key in (host.key, host.gateway))]
-            self._known_keys = {key.address: key for key in known}
-        return self._known_keys
+        return self.keys[address]
 
     def host_of(self, address: str) -> Host | None:
         """The host with this account address."""
@@ -206,7 +205,7 @@ class World:
         """What chance does to the next block."""
         powers = self.engine.sets[self.height - 1]
         liars = [host for host in self.hosts if not host.honest and host.consensus_key in powers]
-        sleepers = [host.consensus_key for host in self.hosts if rng.random() < (0.02 if host.honest else 0.4)]
+        sleepers = [host.consensus_key for number, host in enumerate(self.hosts) if self._sleeps(host, number, rng)]
         return BlockPlan(
             height=self.height,
             time=self.time + rng.choice([200, 200, 200, 250, 1_000, 5_000]) * 10**6,
@@ -217,6 +216,10 @@ class World:
             absent=absent_of(powers, sleepers),
             misbehaviours=[self._double_sign(rng.choice(liars), powers)] if liars and rng.random() < 0.02 else (),
         )
+
+    def _sleeps(self, host: Host, number: int, rng: Random) -> bool:
+        """Honest hosts miss a block now and then; liars sleep a third of the time, long enough to be jailed."""
+        return rng.random() < 0.02 or (not host.honest and (self.height // SLEEP + number) % 3 == 0)
 
     def _double_sign(self, host: Host, powers: Mapping[bytes, int]) -> abci.Misbehavior:
         """The engine's evidence that a host has signed two blocks of one height."""

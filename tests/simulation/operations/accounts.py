@@ -71,9 +71,12 @@ def grant(world: World, rng: Random) -> Iterable[bytes]:
 
 
 def revoke(world: World, rng: Random) -> Iterable[bytes]:
-    key = rng.choice(world.accounts)
-    grantee = rng.choice(world.accounts[:20]).address
-    yield world.ordered(key, MsgRevoke(granter=key.address, grantee=grantee, msg_type_url=GRANTABLE[0]))
+    """A permission is given, and taken back; or one that nobody has given."""
+    key, grantee = rng.choice(world.accounts), rng.choice(world.accounts[:20])
+    if rng.random() < 0.7:
+        granted = Grant(authorization=pack(GenericAuthorization(msg=GRANTABLE[0])))
+        yield world.ordered(key, MsgGrant(granter=key.address, grantee=grantee.address, grant=granted))
+    yield world.ordered(key, MsgRevoke(granter=key.address, grantee=grantee.address, msg_type_url=GRANTABLE[0]))
 
 
 def execute(world: World, rng: Random) -> Iterable[bytes]:

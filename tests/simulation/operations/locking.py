@@ -14,6 +14,7 @@ from cosmos.vesting.v1beta1.tx_pb2 import (
 from cosmos.vesting.v1beta1.vesting_pb2 import Period
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from pivot.chain.modules.slashing.state import sentences
 from pivot.primitives.addresses import operator
 from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol.generated.inference.collateral.tx_pb2 import MsgDepositCollateral, MsgWithdrawCollateral
@@ -79,7 +80,9 @@ def take_collateral_back(world: World, rng: Random) -> Iterable[bytes]:
 
 
 def unjail(world: World, rng: Random) -> Iterable[bytes]:
-    host = rng.choice(world.hosts)
+    """A host that is jailed, or one that is not, wants to be free."""
+    jailed = [host for address, _ in sentences(world.state) if (host := world.host_of(address)) is not None]
+    host = rng.choice(jailed or world.hosts)
     yield world.unordered(host.key, MsgUnjail(validator_addr=operator(host.address)))
 
 
