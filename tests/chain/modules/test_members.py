@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 
 from pivot.chain.errors import NetworkCode, Rejection
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.members import genesis
 from pivot.chain.modules.members import state as members
 from pivot.chain.modules.members.formation import Work, form
 from pivot.chain.modules.members.invariants import check_groups
+from pivot.chain.modules.params.state import put_genesis_only_params
 from pivot.chain.modules.participants import state as participants
 from pivot.protocol.generated.inference.inference import query_pb2
+from pivot.protocol.generated.inference.inference.params_pb2 import Decimal, GenesisOnlyParams
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     EpochGroupData,
     MLNodeInfo,
@@ -18,7 +21,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     ValidationWeight,
 )
 from pivot.protocol.hash_chain import tip
-from tests.chain.chain import CHAIN_ID, consensus_key, key
+from tests.chain.chain import CHAIN_ID, consensus_key, key, plain_block
 from tests.chain.modules.network import INVALID, MODELS, Network, encoded, node, secret, vote
 
 ALICE, BOB, CAROL = (key(name).address for name in ("alice", "bob", "carol"))
@@ -308,6 +311,73 @@ def test_w24_groups_of_old_epochs_are_forgotten() -> None:
     assert epochs.effective_index(network.state) == 6
     assert [index for index in range(8) if members.group(network.state, index)] == [3, 4, 5, 6]
     assert [index for index in range(8) if members.active_participants(network.state, index)] == [3, 4, 5, 6]
+
+
+# The cap
+
+
+def with_cap(network: Network, percent: int = 25) -> None:
+    share = Decimal(value=percent, exponent=-2)
+    put_genesis_only_params(network.state, GenesisOnlyParams(max_individual_power_percentage=share))
+
+
+def test_the_cap_lowers_a_giant_and_its_nodes_in_proportion() -> None:
+    hosts = {"alice": 30, "bob": 20, "carol": 10, "dave": 10, "erin": 10}
+    network = Network(hosts, hardware={name: [node(0), node(1)] for name in hosts})
+    with_cap(network)
+    network.sprint({"alice": {0: 3000, 1: 1000}, **{name: {0: 60} for name in list(hosts)[1:]}})
+    assert network.weights(1) == {"alice": 80, "bob": 60, "carol": 60, "dave": 60, "erin": 60}
+    assert [(each.poc_weight, each.proven_weight) for each in members.nodes(network.state, 1, ALICE)] == [
+        (60, 3000),
+        (20, 1000),
+    ]
+    assert network.weights(1, BIG)["alice"] == 80
+    assert members.proven_weight(network.state, 1, ALICE) == 4000
+    assert members.proven_weight(network.state, 1, key("nobody").address) == 0
+
+
+def test_what_a_node_has_proven_is_carried_over_and_not_what_the_cap_left_of_it() -> None:
+    """Otherwise a node that serves through the sprint would be cut down twice."""
+    hosts = {"alice": 30, "bob": 20, "carol": 10, "dave": 10, "erin": 10}
+    network = Network(hosts, hardware={name: [node(0), node(1)] for name in hosts})
+    with_cap(network)
+    network.sprint({"alice": {0: 2000, 1: 2000}, **{name: {0: 60} for name in list(hosts)[1:]}})
+    (serving,) = slots(network, 1, ALICE)
+    network.sprint({"alice": {1 - serving: 10}, **{name: {0: 600} for name in list(hosts)[1:]}})
+    assert network.weights(2)["alice"] == 800
+    assert members.proven_weight(network.state, 2, ALICE) == 2010
+
+
+def test_an_epoch_that_carries_over_weighs_what_was_proven_again() -> None:
+    hosts = {"alice": 30, "bob": 20, "carol": 10, "dave": 10, "erin": 10}
+    network = Network(hosts, hardware={name: [node(0)] for name in hosts})
+    with_cap(network)
+    network.sprint({"alice": {0: 4000}, **{name: {0: 60} for name in list(hosts)[1:]}})
+    network.sprint({})
+    assert network.weights(2) == {"alice": 40, "bob": 30, "carol": 30, "dave": 30, "erin": 30}
+    assert members.proven_weight(network.state, 2, ALICE) == 2000
+
+
+def test_w15_a_dust_host_does_not_collapse_the_weight_of_three_others() -> None:
+    network = Network(hardware={name: [node(0)] for name in ("alice", "bob", "carol")})
+    with_cap(network)
+    network.register("dave")
+    network.declare("dave", node(0))
+    network.sprint({"alice": {0: 1000}, "bob": {0: 1000}, "carol": {0: 1000}, "dave": {0: 1}})
+    weights = network.weights(1)
+    assert weights["dave"] == 1
+    assert sum(weights.values()) >= 1500
+
+
+def test_an_export_loads_into_the_same_rows() -> None:
+    network = Network()
+    everyone_has(network)
+    network.sprint({"alice": {0: 100}})
+    restored = plain_block()
+    genesis.load(restored, genesis.export(network.state))
+    for prefix in (b"EpochGroup", b"ActiveParticipants/"):
+        rows = [list(state.iterate("inference", prefix, prefix + b"\xff")) for state in (network.state, restored.state)]
+        assert rows[0] == rows[1] != []
 
 
 # Invariants

@@ -8,17 +8,23 @@ from pivot.chain.errors import NetworkCode, Rejection
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.members import state as members
 from pivot.chain.modules.participants import state as participants
+from pivot.chain.modules.poc import genesis, tally
 from pivot.chain.modules.poc import state as poc
-from pivot.chain.modules.poc import tally
 from pivot.chain.modules.poc.messages import MAX_PASSES, MAX_VOTES
 from pivot.chain.modules.randomness import state as randomness
 from pivot.primitives.hashes import sha256
 from pivot.protocol.generated.inference.inference import query_pb2
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitNewParticipant
-from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus, PocNodeCommit, PocVote
+from pivot.protocol.generated.inference.inference.types_pb2 import (
+    HardwareNode,
+    HardwareNodeStatus,
+    ParticipantStatus,
+    PocNodeCommit,
+    PocVote,
+)
 from pivot.protocol.parameters import preset_params
 from pivot.protocol.poc import MAX_NODES_PER_HOST, split
-from tests.chain.chain import key
+from tests.chain.chain import key, plain_block
 from tests.chain.modules.network import ABSTAIN, INVALID, VALID, Network, fast_params, node, vote
 
 ALICE, BOB, CAROL, DAVE = (key(name).address for name in ("alice", "bob", "carol", "dave"))
@@ -462,6 +468,39 @@ def test_a_host_outside_the_network_gains_nothing_without_a_quorum() -> None:
     assert network.weights(1) == {"alice": 10}
 
 
+def test_a_lone_tiny_member_cannot_take_the_weight_of_a_big_host() -> None:
+    """Bob is alice's only checker, because a host's own weight does not check it."""
+    network = Network({"alice": 1000, "bob": 1}, hardware={name: [node(0)] for name in ("alice", "bob")})
+    refusal = {("bob", "alice"): vote("alice", INVALID, 20)}
+    network.sprint({"alice": {0: 5000}, "bob": {0: 1}}, refusal)
+    assert network.weights(1) == {"alice": 1000, "bob": 1}
+
+
+def test_others_with_a_third_of_everything_can_refuse_a_big_host() -> None:
+    network = Network({"alice": 600, "bob": 200, "carol": 100}, hardware={name: [node(0)] for name in HOSTS})
+    refusal = {(name, "alice"): vote("alice", INVALID, 20) for name in ("bob", "carol")}
+    network.sprint({"alice": {0: 5000}, "bob": {0: 200}, "carol": {0: 100}}, refusal)
+    assert network.weights(1) == {"bob": 200, "carol": 100}
+
+
+def test_a_committees_voters_stand_for_all_that_could_have_been_drawn() -> None:
+    params = fast_params()
+    params.poc_params.committee_size = 2
+    weights = {f"host{number}": 10 for number in range(8)}
+    network = Network(weights, params=params, hardware={name: [node(0)] for name in weights})
+    refusal = {(name, "host0"): vote("host0", INVALID, 20) for name in weights}
+    network.sprint({name: {0: 50} for name in weights}, refusal)
+    assert "host0" not in network.weights(1)
+
+
+@pytest.mark.parametrize("status", [HardwareNodeStatus.STOPPED, HardwareNodeStatus.FAILED])
+def test_a_serving_node_that_its_host_says_does_not_run_carries_no_weight(status: HardwareNodeStatus) -> None:
+    network, serving, free = serving_network()
+    network.declare("alice", HardwareNode(local_id=f"node{serving}", node_number=serving, status=status))
+    network.sprint({"alice": {free: 77}, "bob": {1: 10}})
+    assert network.weights(2) == {"alice": 77, "bob": 10}
+
+
 def test_weight_of_a_sprint_that_has_not_begun_is_refused() -> None:
     with pytest.raises(Rejection, match="sprint of epoch 1 has not begun") as refusal:
         tally.earned(Network().state, 1)
@@ -476,6 +515,16 @@ def test_w24_commits_and_votes_of_old_epochs_are_forgotten() -> None:
     network.advance(10 + 120 * 4 + 60)
     assert epochs.effective_index(network.state) == 5
     assert list(poc.commits(network.state, 1)) == list(poc.all_votes(network.state, 1)) == []
+
+
+def test_an_export_loads_into_the_same_rows() -> None:
+    network = Network(hardware={name: [node(0)] for name in HOSTS})
+    network.sprint({"alice": {0: 10}})
+    restored = plain_block()
+    genesis.load(restored, genesis.export(network.state))
+    for prefix in (b"PocCommit/", b"PocVotes/"):
+        rows = [list(state.iterate("inference", prefix, prefix + b"\xff")) for state in (network.state, restored.state)]
+        assert rows[0] == rows[1] != []
 
 
 @settings(max_examples=15, deadline=None)

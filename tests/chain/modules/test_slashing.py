@@ -283,9 +283,10 @@ def test_signing_infos_tell_of_the_whole_set() -> None:
     with pytest.raises(Rejection, match="is not in the engine's set") as refusal:
         info(network, "dave")
     assert refusal.value.code == SlashingCode.NO_SIGNING_INFO
-    with pytest.raises(Rejection) as refusal:
-        ask(network, "SigningInfo", query_pb2.QuerySigningInfoRequest(cons_address="x"))
-    assert refusal.value.code == SdkCode.INVALID_ADDRESS
+    for wrong in ("x", consensus_text(bytes(19))):
+        with pytest.raises(Rejection) as refusal:
+            ask(network, "SigningInfo", query_pb2.QuerySigningInfoRequest(cons_address=wrong))
+        assert refusal.value.code == SdkCode.INVALID_ADDRESS
 
 
 # ---- Invariant, genesis ----

@@ -1,17 +1,22 @@
 """Consensus power: unproven keys, rotation, members that are gone, and what the engine is told."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.params.state import put_genesis_only_params
 from pivot.chain.modules.participants import state as participants
 from pivot.chain.modules.poc.messages import MAX_PASSES
 from pivot.chain.modules.validators import state as validators
 from pivot.chain.modules.validators.invariants import check_powers
-from pivot.chain.modules.validators.powers import MAX_TOTAL_POWER, Candidate, powers
+from pivot.chain.modules.validators.powers import MAX_TOTAL_POWER, Candidate, Guardianship, powers
 from pivot.chain.types import ValidatorUpdate
-from pivot.primitives.addresses import consensus_address
+from pivot.primitives.addresses import consensus_address, operator
+from pivot.primitives.fixed_point import ONE
+from pivot.protocol.generated.inference.inference.params_pb2 import Decimal, GenesisOnlyParams
 from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
 from tests.chain.chain import consensus_key, key
 from tests.chain.modules.network import Network, fast_params, node
@@ -83,6 +88,84 @@ def test_powers_keep_their_bounds(proven: dict[str, int], unproven: dict[str, in
     assert [found[name.encode()] for name in by_weight] == sorted(found[name.encode()] for name in by_weight)
 
 
+# Guardians
+
+
+def guarded(
+    proven: dict[str, int], unproven: dict[str, int], *guardians: str, maturity: int = 10**6
+) -> dict[bytes, int]:
+    found = [replace(each, guardian=each.key.decode() in guardians) for each in candidates(proven, unproven)]
+    return powers(found, 20, Guardianship(maturity, 52 * ONE // 100))
+
+
+def test_guardians_hold_a_multiple_of_the_others_together() -> None:
+    assert guarded({"g": 5, "h": 1, "a": 60, "b": 40}, {}, "g", "h") == {b"g": 26, b"h": 26, b"a": 60, b"b": 40}
+
+
+def test_guardians_who_hold_more_already_keep_it() -> None:
+    assert guarded({"g": 60, "a": 100}, {}, "g") == {b"g": 60, b"a": 100}
+
+
+def test_guardians_alone_and_a_network_without_them_stay_as_they_are() -> None:
+    assert guarded({"g": 5, "h": 7}, {}, "g", "h") == {b"g": 5, b"h": 7}
+    assert guarded({"g": 5, "h": 7}, {}) == {b"g": 5, b"h": 7}
+    assert guarded({"g": 5}, {}, "g") == {b"g": 5}
+
+
+def test_a_mature_network_has_no_guardians() -> None:
+    assert guarded({"g": 5, "a": 95}, {}, "g", maturity=101)[b"g"] == 49
+    assert guarded({"g": 5, "a": 95}, {}, "g", maturity=100)[b"g"] == 5
+
+
+def test_weight_that_is_not_believed_yet_does_not_lift_guardians_over_the_proven() -> None:
+    found = guarded({"g": 5, "a": 95}, {"x": 10**5}, "g")
+    assert found == {b"g": 62, b"a": 95, b"x": 25}  # not 52,000
+    assert found[b"x"] * 5 <= sum(found.values())
+
+
+def test_a_guardian_whose_engine_does_not_run_is_held_down_like_others() -> None:
+    assert guarded({"a": 80}, {"g": 100}, "g") == {b"a": 80, b"g": 20}
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), WEIGHTS),
+    st.dictionaries(st.sampled_from("stuvwxyz"), WEIGHTS),
+    st.sets(st.sampled_from("abcdstuv")),
+    st.integers(0, 10 * ONE),
+)
+def test_with_guardians_powers_keep_their_bounds(
+    proven: dict[str, int], unproven: dict[str, int], guardians: set[str], multiplier: int
+) -> None:
+    found = [replace(each, guardian=each.key.decode() in guardians) for each in candidates(proven, unproven)]
+    told = powers(found, 20, Guardianship(2**63, multiplier))
+    total = sum(told.values())
+    assert total <= MAX_TOTAL_POWER
+    assert all(power > 0 for power in told.values())
+    assert bool(told) == bool(proven or unproven)
+    assert set(told) >= {name.encode() for name in proven}
+    if proven:
+        assert sum(power for name, power in told.items() if name.decode() in unproven) * 5 <= total
+
+
+def test_guardians_of_the_genesis_hold_their_part_of_consensus_power_but_no_more_weight() -> None:
+    network = Network(hardware=everyone())
+    put_genesis_only_params(
+        network.state,
+        GenesisOnlyParams(
+            genesis_guardian_enabled=True,
+            genesis_guardian_network_maturity_threshold=1000,
+            genesis_guardian_multiplier=Decimal(value=52, exponent=-2),
+            genesis_guardian_addresses=[operator(key("carol").address), operator(key("stranger").address)],
+        ),
+    )
+    network.sprint({"alice": {0: 100}, "bob": {0: 100}, "carol": {0: 10}})
+    assert network.powers() == {"alice": 100, "bob": 100, "carol": 104}
+    assert network.weights(1) == {"alice": 100, "bob": 100, "carol": 10}
+    set_status(network, "carol", ParticipantStatus.INVALID)
+    network.advance(network.block.height + 1)
+    assert network.powers() == {"alice": 100, "bob": 100}
+
+
 # In blocks
 
 
@@ -129,7 +212,7 @@ def test_the_engine_is_told_at_the_switch_and_of_differences_only() -> None:
     assert network.powers() == {"alice": 15, "bob": 28, "carol": 5}  # nobody committed for epoch 2
 
 
-def test_a_rotation_takes_the_old_key_out_and_the_new_one_in_with_one_update() -> None:
+def test_w9_a_rotation_takes_the_old_key_out_and_the_new_one_in_with_one_update() -> None:
     network = Network(hardware=everyone())
     network.register("bob", consensus="other")
     network.to_sprint()
