@@ -1,4 +1,4 @@
-"""The integer exponential against the library of decimals."""
+"""The integer exponential and logarithm against the library of decimals."""
 
 from decimal import Decimal, localcontext
 
@@ -27,3 +27,22 @@ def test_exp_has_its_published_vectors() -> None:
 def test_exp_far_out_is_refused() -> None:
     with pytest.raises(ValueError, match="outside"):
         fixed_point.exp(41 * 10**18)
+
+
+@given(st.integers(min_value=1, max_value=10**40))
+def test_ln_is_within_two_last_places_of_the_true_value(x: int) -> None:
+    with localcontext() as context:
+        context.prec = 80
+        true = int(((Decimal(x) / 10**18).ln() * 10**18).to_integral_value("ROUND_FLOOR"))
+    assert abs(fixed_point.ln(x) - true) <= 2
+
+
+def test_ln_has_its_vectors() -> None:
+    assert fixed_point.ln(10**18) == 0
+    assert fixed_point.ln(2 * 10**18) == 693147180559945309
+    assert fixed_point.ln(5 * 10**16) == -2995732273553990994
+
+
+def test_ln_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        fixed_point.ln(0)

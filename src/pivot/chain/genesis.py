@@ -19,10 +19,12 @@ from pivot.chain.modules.auth import genesis as auth
 from pivot.chain.modules.authz import genesis as authz
 from pivot.chain.modules.bank import genesis as bank
 from pivot.chain.modules.collateral import genesis as collateral
+from pivot.chain.modules.disputes import genesis as disputes
 from pivot.chain.modules.epochs import genesis as epochs
 from pivot.chain.modules.evidence import genesis as evidence
 from pivot.chain.modules.feegrant import genesis as feegrant
 from pivot.chain.modules.gov import genesis as gov
+from pivot.chain.modules.inferences import genesis as inferences
 from pivot.chain.modules.members import genesis as members
 from pivot.chain.modules.models import genesis as models
 from pivot.chain.modules.params import genesis as params
@@ -31,15 +33,18 @@ from pivot.chain.modules.partial_upgrades import genesis as partial_upgrades
 from pivot.chain.modules.participants import genesis as participants
 from pivot.chain.modules.poc import genesis as poc
 from pivot.chain.modules.pricing import genesis as pricing
+from pivot.chain.modules.randomness import genesis as randomness
 from pivot.chain.modules.restrictions import genesis as restrictions
 from pivot.chain.modules.rewards import genesis as rewards
 from pivot.chain.modules.slashing import genesis as slashing
 from pivot.chain.modules.staking import genesis as staking
 from pivot.chain.modules.statistics import genesis as statistics
+from pivot.chain.modules.status import genesis as status
 from pivot.chain.modules.streamvesting import genesis as streamvesting
 from pivot.chain.modules.upgrade import genesis as upgrade
+from pivot.chain.modules.validation import genesis as validation
 from pivot.chain.modules.validators import genesis as validators
-from pivot.chain.types import Block
+from pivot.chain.types import Block, Reader
 from pivot.primitives.canonical_json import dumps
 from pivot.primitives.hashes import sha256
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
@@ -52,6 +57,8 @@ class Section(Protocol):
     """What a module's `genesis.py` has if it has a section of its own."""
 
     def load(self, block: Block, document: dict[str, Any]) -> None: ...
+
+    def export(self, state: Reader) -> dict[str, Any]: ...
 
 
 SECTIONS: dict[str, Section] = {
@@ -71,6 +78,12 @@ SECTIONS: dict[str, Section] = {
     "partial_upgrades": partial_upgrades,
     "upgrade": upgrade,
     "members": members,
+    "participants": participants,
+    "status": status,
+    "randomness": randomness,
+    "inferences": inferences,
+    "validation": validation,
+    "disputes": disputes,
     "poc": poc,
     "slashing": slashing,
     "evidence": evidence,
@@ -102,6 +115,15 @@ def load_genesis(block: Block, app_state: bytes, consensus_params: ConsensusPara
             module.load(block, document[name])
     if network is not None:
         _begin(block, network)
+
+
+def export_genesis(state: Reader) -> dict[str, Any]:
+    """The `app_state` out of which `load_genesis` makes this state again, for a chain that goes on at the next height.
+
+    Chain id, genesis hash, consensus parameters and time are not in it: they come with the chain that begins. Costs grow
+    with the whole state.
+    """
+    return {name: module.export(state) for name, module in SECTIONS.items()}
 
 
 def _begin(block: Block, network: GenesisState) -> None:

@@ -26,7 +26,6 @@ from pivot.chain.modules.inferences.state import close, inference, insert
 from pivot.chain.modules.pricing.state import note_tokens
 from pivot.chain.modules.rewards.state import note_finished
 from pivot.chain.modules.statistics.state import note_answered
-from pivot.chain.modules.statistics.state import note_answered
 from pivot.chain.types import Block
 from pivot.protocol import pricing
 from pivot.protocol.generated.inference.inference.tx_pb2 import (
@@ -99,7 +98,6 @@ def process_finish(block: Block, finish: MsgFinishInference, keys: HostKeys) -> 
     close(block.state, record)
     note_finished(block.state, record.executed_by, cost)
     note_tokens(block.state, record.model, record.prompt_token_count + record.completion_token_count)
-    note_answered(block.state, record)
     note_answered(block.state, record)
     block.emit("inference_finished", inference_id=record.inference_id)
 

@@ -7,6 +7,7 @@ Suspension/value/<epoch, 8 bytes>/<address>/     the INVALID host is let in agai
 from collections.abc import Iterator
 from itertools import islice
 
+from pivot.chain.modules.collateral.slash import slash_invalid
 from pivot.chain.modules.epochs.state import effective, effective_index, epoch_key
 from pivot.chain.modules.participants.state import put, require_participant
 from pivot.chain.modules.status.sequential import steps
@@ -97,6 +98,7 @@ def _judge(block: Block, record: HostStanding) -> None:
     if record.consecutive_failures >= test.longest_run or (sampled and int(record.evidence_e18) >= test.bound):
         suspend(block.state, record.participant, current.index + SUSPENDED_EPOCHS + 1)
         _set_status(block, record.participant, ParticipantStatus.INVALID)
+        slash_invalid(block, record.participant)
     else:
         _set_status(block, record.participant, ParticipantStatus.ACTIVE if sampled else ParticipantStatus.RAMPING)
 
