@@ -5,19 +5,22 @@ from typing import Any
 import pytest
 
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.inferences.opening import LONGEST_REQUEST_AGE_NS
 from pivot.chain.modules.members import state as members
 from pivot.chain.modules.models import state as models
 from pivot.chain.modules.pricing import genesis
 from pivot.chain.modules.pricing.invariants import check_prices
-from pivot.chain.modules.pricing.movement import INTERVALS, move_prices
+from pivot.chain.modules.pricing.movement import INTERVALS, LOW_INTERVAL_NS, LOWS_KEPT_NS, move_prices
 from pivot.chain.modules.pricing.queries import QUERIES
 from pivot.chain.modules.pricing.state import (
     DEFAULT_CAPACITY,
     Price,
     capacity,
+    lows,
     moving_price,
     note_tokens,
     price,
+    price_since,
     put_price,
     traffic,
 )
@@ -209,6 +212,48 @@ def test_no_price_is_above_what_an_escrow_can_hold() -> None:
     assert current(block) == current(later(block)) == MAX_PRICE
 
 
+# ---- Late openings ----
+
+
+def test_d18_whoever_opens_late_gets_the_lowest_price_since_the_request() -> None:
+    """An executor could wait with its finish until the price has risen, and take many times what the developer was told."""
+    block = later(serving())
+    asked = block.time
+    for _ in range(100):
+        block = later(block, TOKENS_PER_SECOND * WINDOW_SECONDS)
+    assert current(block) > 700
+    assert price_since(block.state, MODEL, asked) == 100
+    assert price_since(block.state, MODEL, block.time) > 500
+    assert price_since(block.state, "unknown", asked) is None
+
+
+def test_a_request_pays_no_more_than_now_where_the_price_has_fallen() -> None:
+    block = later(serving())
+    asked = block.time
+    for _ in range(10):
+        block = later(block)
+    assert price_since(block.state, MODEL, asked) == current(block) == 81
+
+
+def test_a_low_between_request_and_opening_counts() -> None:
+    block = later(serving())
+    asked = block.time
+    for tokens in (0, 0, 0, *[TOKENS_PER_SECOND * WINDOW_SECONDS] * 50):
+        block = later(block, tokens)
+    assert current(block) > 200
+    assert price_since(block.state, MODEL, asked) == 94
+
+
+def test_w24_lowest_prices_are_kept_as_long_as_a_request_may_be_old() -> None:
+    assert LOWS_KEPT_NS == LONGEST_REQUEST_AGE_NS
+    block = serving()
+    for number in range(800):
+        block = later(block, TOKENS_PER_SECOND * WINDOW_SECONDS * (number % 3), seconds=2)
+    kept = lows(block.state, MODEL)
+    assert len(kept) <= LOWS_KEPT_NS // LOW_INTERVAL_NS + 2
+    assert kept[0].start <= block.time - LOWS_KEPT_NS < kept[1].start
+
+
 # ---- The grace period ----
 
 
@@ -263,7 +308,7 @@ def test_an_export_loads_into_the_same_rows() -> None:
     block = later(later(later(serving()), 77))
     restored = plain_block()
     genesis.load(restored, genesis.export(block.state))
-    for prefix in (b"ModelPrice/", b"ModelTraffic/"):
+    for prefix in (b"ModelPrice/", b"ModelLows/", b"ModelTraffic/"):
         rows = [list(each.state.iterate("inference", prefix, prefix + b"\xff")) for each in (block, restored)]
         assert rows[0] == rows[1] != []
     assert moving_price(restored.state, MODEL) == moving_price(block.state, MODEL)

@@ -11,7 +11,7 @@ from pivot.chain.modules.epochs.state import effective_index, epoch
 from pivot.chain.modules.inferences.checks import signature
 from pivot.chain.modules.members.state import weights
 from pivot.chain.modules.participants.state import is_host, require_participant, signing_keys
-from pivot.chain.modules.pricing.state import price
+from pivot.chain.modules.pricing.state import price_since
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
 from pivot.primitives.keys import verify
@@ -54,7 +54,7 @@ def opened(block: Block, start: MsgStartInference, keys: HostKeys) -> Inference:
     """
     served = require_epoch(block, start.epoch_id)
     require_fresh(block.time, start.request_timestamp, served)
-    per_token = require_price(block.state, start.model)
+    per_token = require_price(block.state, start)
     require_drawn(block.state, served, start)
     require_serving(block.state, start)
     require_developer(start)
@@ -125,11 +125,11 @@ def require_fresh(now: int, requested: int, served: Epoch) -> None:
         )
 
 
-def require_price(state: Reader, model: str) -> int:
-    """The price of a token, locked when the inference opens."""
-    per_token = price(state, model)
+def require_price(state: Reader, start: MsgStartInference) -> int:
+    """The price of a token, locked when the inference opens: the lowest since the developer has asked."""
+    per_token = price_since(state, start.model, start.request_timestamp)
     if per_token is None:
-        raise NetworkError(NetworkCode.INVALID_MODEL, f"the network does not know the model {model!r}")
+        raise NetworkError(NetworkCode.INVALID_MODEL, f"the network does not know the model {start.model!r}")
     return per_token
 
 

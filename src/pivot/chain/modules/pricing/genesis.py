@@ -2,14 +2,28 @@
 
 from typing import Any
 
-from pivot.chain.modules.pricing.state import Interval, Price, all_traffic, prices, put_price, put_traffic
+from pivot.chain.modules.pricing.state import (
+    Interval,
+    Low,
+    Price,
+    all_lows,
+    all_traffic,
+    prices,
+    put_lows,
+    put_price,
+    put_traffic,
+)
 from pivot.chain.types import Block, Reader
 
 
 def load(block: Block, document: dict[str, Any]) -> None:
-    """Take prices with their decimals, and the tokens of the last seconds."""
+    """Take prices with their decimals, the lowest ones lately, and the tokens of the last seconds."""
     for entry in document.get("model_prices", []):
         put_price(block.state, entry["model_id"], Price(int(entry["price_e18"]), int(entry["starting_price"])))
+    for entry in document.get("model_lows", []):
+        put_lows(
+            block.state, entry["model_id"], [Low(int(each["start"]), int(each["price"])) for each in entry["lows"]]
+        )
     for entry in document.get("model_traffic", []):
         intervals = [Interval(int(each["start"]), int(each["tokens"])) for each in entry["intervals"]]
         put_traffic(block.state, entry["model_id"], intervals)
@@ -21,6 +35,10 @@ def export(state: Reader) -> dict[str, Any]:
         "model_prices": [
             {"model_id": name, "price_e18": str(found.value), "starting_price": str(found.start)}
             for name, found in prices(state)
+        ],
+        "model_lows": [
+            {"model_id": name, "lows": [{"start": str(each.start), "price": str(each.price)} for each in found]}
+            for name, found in all_lows(state)
         ],
         "model_traffic": [
             {

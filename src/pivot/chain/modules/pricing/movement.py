@@ -4,9 +4,12 @@ from pivot.chain.modules.epochs.state import effective
 from pivot.chain.modules.models.state import models
 from pivot.chain.modules.pricing.state import (
     Interval,
+    Low,
     Price,
     capacity,
+    lows,
     moving_price,
+    put_lows,
     put_price,
     put_traffic,
     starting_price,
@@ -25,6 +28,12 @@ INTERVALS = 60
 """Parts of the time over which utilisation is measured: what a model's row holds is bounded, whatever the pace of blocks."""
 
 
+LOW_INTERVAL_NS = 15 * NANOSECONDS
+"""Of the lowest price in each such part of the last minutes a row remembers one, whatever the pace of blocks."""
+LOWS_KEPT_NS = 900 * NANOSECONDS
+"""As old as a request may be that opens."""
+
+
 def move_prices(block: Block) -> None:
     """Take the block's tokens into account, and set the price of each model's next inferences."""
     current = effective(block.state)
@@ -33,7 +42,8 @@ def move_prices(block: Block) -> None:
     for each in models(block.state):
         tokens = _measure(block, each.id, window_ns)
         used = utilisation(tokens, capacity(block.state, current.index, each.id), window_ns)
-        _move(block.state, current, each, zone, used)
+        per_token = _move(block.state, current, each, zone, used)
+        _remember(block, each.id, per_token)
 
 
 def _measure(block: Block, model_id: str, window_ns: int) -> int:
@@ -51,8 +61,11 @@ def _measure(block: Block, model_id: str, window_ns: int) -> int:
     return sum(interval.tokens for interval in kept)
 
 
-def _move(state: State, current: Epoch, registered: Model, zone: Zone, used: int) -> None:
-    """One step of one price. Up to the end of the grace period, and where the starting price has changed, it is that one."""
+def _move(state: State, current: Epoch, registered: Model, zone: Zone, used: int) -> int:
+    """One step of one price. Up to the end of the grace period, and where the starting price has changed, it is that one.
+
+    Returns the whole ngonka per token.
+    """
     start = starting_price(current, registered)
     known = moving_price(state, registered.id)
     if (
@@ -65,6 +78,22 @@ def _move(state: State, current: Epoch, registered: Model, zone: Zone, used: int
         changed = known._replace(value=next_price(known.value, used, zone))
     if changed != known:
         put_price(state, registered.id, changed)
+    return changed.value // ONE
+
+
+def _remember(block: Block, model_id: str, per_token: int) -> None:
+    """Keep the lowest prices of as long as a request can wait for its opening."""
+    known = lows(block.state, model_id)
+    kept = list(known)
+    start = block.time - block.time % LOW_INTERVAL_NS
+    if kept and kept[-1].start == start:
+        kept[-1] = Low(start, min(kept[-1].price, per_token))
+    elif not kept or kept[-1].price != per_token:
+        kept.append(Low(start, per_token))
+    while len(kept) > 1 and kept[1].start <= block.time - LOWS_KEPT_NS:
+        del kept[0]
+    if kept != known:
+        put_lows(block.state, model_id, kept)
 
 
 def _zone(terms: DynamicPricingParams) -> Zone:

@@ -1,6 +1,7 @@
 """Rows of prices in the store `inference`.
 
 ModelPrice/value/<id>/       price of the next inferences, 18 decimals (16 bytes); the price with which the model began (8 bytes)
+ModelLows/value/<id>/        lowest prices lately: from when on (Unix nanoseconds), whole ngonka, 8 bytes each
 ModelTokens/value/<id>/      tokens of the answers of the block under way, 8 bytes
 ModelTraffic/value/<id>/     tokens of the last seconds: start of an interval (Unix nanoseconds) and its tokens, 8 bytes each
 """
@@ -23,12 +24,13 @@ from pivot.protocol.pricing import MAX_PRICE
 STORE = "inference"
 PRICES = b"ModelPrice/value/"
 TRAFFIC = b"ModelTraffic/value/"
+LOWS = b"ModelLows/value/"
 TOKENS = b"ModelTokens/value/"
 DEFAULT_CAPACITY = 1_000
 """Tokens per second of a model that nobody serves, or whose registration names no throughput."""
 _FIXED_POINT_BYTES = 16
 _NUMBER_BYTES = 8
-_INTERVAL = struct.Struct(">QQ")
+_PAIR = struct.Struct(">QQ")
 
 
 class Price(NamedTuple):
@@ -48,8 +50,32 @@ class Interval(NamedTuple):
     tokens: int
 
 
+class Low(NamedTuple):
+    """A price that was in force at some time from `start` on, and none that was lower, until the next one's start."""
+
+    start: int
+    """Unix nanoseconds."""
+    price: int
+    """Whole ngonka."""
+
+
+def price_since(reader: Reader, model_id: str, time_ns: int) -> int | None:
+    """ngonka per token of a request that was made at this time and opens now: the lowest price since. None: no such model.
+
+    Whoever opens an inference late, when the price has risen, gains nothing; and who could pay when it asked still can.
+    """
+    found = price(reader, model_id)
+    if found is None:
+        return None
+    for low in reversed(lows(reader, model_id)):
+        found = min(found, low.price)
+        if low.start <= time_ns:
+            break
+    return found
+
+
 def price(reader: Reader, model_id: str) -> int | None:
-    """ngonka per token, above 0, of an inference that opens now. None: no such model.
+    """ngonka per token, above 0, of a request that is made now. None: no such model.
 
     A model that has just been registered costs its starting price, in its first block already (W-17).
     """
@@ -124,9 +150,25 @@ def traffic(reader: Reader, model_id: str) -> list[Interval]:
 def put_traffic(state: State, model_id: str, intervals: Sequence[Interval]) -> None:
     """Write the last intervals in which the model was used."""
     if intervals:
-        state.set(STORE, _key(TRAFFIC, model_id), b"".join(_INTERVAL.pack(*each) for each in intervals))
+        state.set(STORE, _key(TRAFFIC, model_id), b"".join(_PAIR.pack(*each) for each in intervals))
     else:
         state.delete(STORE, _key(TRAFFIC, model_id))
+
+
+def lows(reader: Reader, model_id: str) -> list[Low]:
+    """The model's lowest prices lately, oldest first."""
+    return decode_lows(reader.get(STORE, _key(LOWS, model_id)) or b"")
+
+
+def put_lows(state: State, model_id: str, changed: Sequence[Low]) -> None:
+    """Write the model's lowest prices; there is one at least."""
+    state.set(STORE, _key(LOWS, model_id), b"".join(_PAIR.pack(*each) for each in changed))
+
+
+def all_lows(reader: Reader) -> Iterator[tuple[str, list[Low]]]:
+    """Model and lowest prices of all models, by id."""
+    for key, row in reader.iterate(STORE, LOWS, prefix_end(LOWS)):
+        yield key[len(LOWS) : -1].decode(), decode_lows(row)
 
 
 def all_traffic(reader: Reader) -> Iterator[tuple[str, list[Interval]]]:
@@ -142,7 +184,12 @@ def decode_price(row: bytes) -> Price:
 
 def decode_traffic(row: bytes) -> list[Interval]:
     """Intervals of their row."""
-    return [Interval(*found) for found in _INTERVAL.iter_unpack(row)]
+    return [Interval(*found) for found in _PAIR.iter_unpack(row)]
+
+
+def decode_lows(row: bytes) -> list[Low]:
+    """Lowest prices of their row."""
+    return [Low(*found) for found in _PAIR.iter_unpack(row)]
 
 
 def _key(prefix: bytes, model_id: str) -> bytes:
