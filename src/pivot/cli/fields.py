@@ -27,8 +27,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from pivot.cli.names import kebab
+from pivot.primitives.addresses import OPERATOR_PREFIX, operator
 
 ADDRESS = "cosmos.AddressString"
+OPERATOR = "cosmos.ValidatorAddressString"
 ANY = "google.protobuf.Any"
 _COIN = re.compile(r"([0-9][0-9_]*)([a-zA-Z][a-zA-Z0-9/:._-]*)")
 _DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
@@ -75,8 +77,9 @@ class Field:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a value may be given by its place among the arguments: everything but truth values and JSON."""
-        return not self.is_truth and _reader(self.descriptor) is not _json
+        """Whether a value may be given by its place among the arguments: all but truth values, JSON, and what is out of use."""
+        out_of_use: bool = self.descriptor.GetOptions().deprecated
+        return not self.is_truth and not out_of_use and _reader(self.descriptor) is not _json
 
     @property
     def help(self) -> str:
@@ -87,7 +90,7 @@ class Field:
         told = _WRITTEN[reader]
         if reader is _enum:
             told = f"One of {', '.join(_enum_words(self.descriptor))}."
-        elif reader is _text and _is_address(self.descriptor):
+        elif reader is _text and self.is_account:
             told = "Account: address, or name of a key."
         if self.is_list and reader not in {_json, _messages, _coin}:
             told += " Several are separated by commas."
@@ -108,9 +111,24 @@ class Field:
             raise typer.BadParameter(str(error), param_hint=f"--{self.words}") from error
 
     def _one(self, reader: Callable[..., Any], text: str, resolve: Resolve) -> Any:
-        if reader is _text and _is_address(self.descriptor):
-            return resolve(text)
+        if reader is _text and self.is_account:
+            return self.account(resolve(text))
         return reader(self.descriptor, text)
+
+    @property
+    def is_account(self) -> bool:
+        """Whether it names an account, as such or as the operator of a validator."""
+        return self._scalar in {ADDRESS, OPERATOR}
+
+    def account(self, address: str) -> str:
+        """An account's address in the form of this field."""
+        if self._scalar != OPERATOR or address.startswith(OPERATOR_PREFIX):
+            return address
+        return operator(address)
+
+    @property
+    def _scalar(self) -> str:
+        return str(self.descriptor.GetOptions().Extensions[cast(Any, cosmos_pb2.scalar)])
 
 
 def fields_of(descriptor: Any) -> list[Field]:
@@ -151,10 +169,6 @@ def _reader(field: FieldDescriptor) -> Callable[..., Any]:
     if field.type in _NUMBERS:
         return _number
     return _text if field.type == FieldDescriptor.TYPE_STRING else _json
-
-
-def _is_address(field: FieldDescriptor) -> bool:
-    return bool(field.GetOptions().Extensions[cast(Any, cosmos_pb2.scalar)] == ADDRESS)
 
 
 def _text(_: FieldDescriptor, text: str) -> str:

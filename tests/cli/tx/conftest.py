@@ -10,7 +10,7 @@ from tests.chain.chain import Chain, key
 from tests.cli.conftest import Pivot
 from tests.cli.engine import FakeEngine, served
 
-COINS = 1_000_000
+COINS = 100_000_000
 NAMES = ("alice", "bob", "carol")
 
 

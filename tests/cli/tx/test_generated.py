@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import typer
-from cosmos_proto import cosmos_pb2
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -17,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.registry import MESSAGES
 from pivot.cli import load
-from pivot.cli.fields import ADDRESS
+from pivot.cli.fields import Field
 from pivot.cli.tx.generated import Form, modules, option_name, parameter
 from pivot.protocol.messages import signers, type_url
 from tests.chain.chain import key
@@ -58,7 +57,7 @@ def sample(field: Any, depth: int) -> Any:
     if kind is not None:
         return filled(kind, depth + 1)
     if field.type == FieldDescriptor.TYPE_STRING:
-        return OTHER if field.GetOptions().Extensions[cosmos_pb2.scalar] == ADDRESS else "text"
+        return Field(field).account(OTHER) if Field(field).is_account else "text"
     if field.type == FieldDescriptor.TYPE_BYTES:
         return b"\xfb\xff"
     if field.type == FieldDescriptor.TYPE_ENUM:
@@ -80,6 +79,13 @@ def written(field: FieldDescriptor, message: Message) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else json.dumps(value)
 
 
+def name_signer(form: Form, message: Message) -> None:
+    """Put the sender into the field that `--from` fills, in the field's own form."""
+    if form.signer:
+        field = Field(message.DESCRIPTOR.fields_by_name[form.signer])
+        setattr(message, form.signer, field.account(SENDER))
+
+
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler.type.DESCRIPTOR.full_name)
 def test_every_message_has_a_command_that_builds_it(handler: MessageHandler) -> None:
     [(module, verb)] = [(m, v) for m, verbs in modules().items() for v, found in verbs.items() if found is handler]
@@ -88,8 +94,7 @@ def test_every_message_has_a_command_that_builds_it(handler: MessageHandler) -> 
 
     form = Form(handler)
     wanted = filled(handler.type.DESCRIPTOR)
-    if form.signer:
-        setattr(wanted, form.signer, SENDER)
+    name_signer(form, wanted)
     options = {}
     for field in form.fields:
         options[parameter(field)] = True if field.is_truth else written(field.descriptor, wanted)
@@ -110,8 +115,7 @@ def test_plain_fields_may_be_given_by_their_places(handler: MessageHandler) -> N
     if form.shape is not None:
         pytest.skip("it has a form of its own")
     wanted = filled(handler.type.DESCRIPTOR)
-    if form.signer:
-        setattr(wanted, form.signer, SENDER)
+    name_signer(form, wanted)
     values = [written(field.descriptor, wanted) for field in form.fields if field.is_plain]
     rest = {
         parameter(field): True if field.is_truth else written(field.descriptor, wanted)

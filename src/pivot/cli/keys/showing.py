@@ -13,9 +13,8 @@ from pivot.cli.keyrings import keyring
 from pivot.cli.output import CommandFailed, Json, print_json, say
 from pivot.node.keyring.record import KeyRecord, public_key_document
 from pivot.primitives import bech32
-from pivot.primitives.addresses import ACCOUNT_PREFIX, CONSENSUS_PREFIX
+from pivot.primitives.addresses import ACCOUNT_PREFIX, CONSENSUS_PREFIX, OPERATOR_PREFIX
 
-OPERATOR_PREFIX = "gonkavaloper"
 PREFIXES = {"acc": ACCOUNT_PREFIX, "val": OPERATOR_PREFIX, "cons": CONSENSUS_PREFIX}
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or address of a key.")]

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from pivot.chain.gateway.refusals import Refusal
 from pivot.chain.gateway.rest import to_json
 from pivot.chain.registry import MESSAGES
-from pivot.cli.fields import parse_coins
+from pivot.cli.fields import Resolve, parse_coins
 from pivot.cli.flags import wrong_usage
 from pivot.cli.output import CommandFailed
 from pivot.primitives.coins import BASE_DENOM
@@ -49,15 +49,16 @@ class DraftFlags:
     fee_granter: Annotated[str, typer.Option(help="Account that has granted an allowance for fees.")] = ""
 
 
-def draft(messages: Sequence[Message], flags: DraftFlags) -> Tx:
-    """A transaction without signers, fee and gas."""
+def draft(messages: Sequence[Message], flags: DraftFlags, resolve: Resolve) -> Tx:
+    """A transaction without signers, fee and gas. `resolve`: the address of an account that may be named by a key."""
     body = TxBody(
         messages=[pack(message) for message in messages], memo=flags.note, timeout_height=flags.timeout_height
     )
     if flags.unordered:
         body.unordered = True
         body.timeout_timestamp.CopyFrom(timestamp(time.time_ns() + flags.timeout_duration * NANOSECONDS))
-    fee = Fee(payer=flags.fee_payer, granter=flags.fee_granter)
+    payer, granter = (name and resolve(name) for name in (flags.fee_payer, flags.fee_granter))
+    fee = Fee(payer=payer, granter=granter)
     return Tx(body=body, auth_info=AuthInfo(fee=fee))
 
 

@@ -72,7 +72,8 @@ class Form:
             raise wrong_usage("--from is missing: the key that signs")
         address = resolve(sender)
         if self.signer:
-            setattr(message, self.signer, address)
+            signer = Field(self.handler.type.DESCRIPTOR.fields_by_name[self.signer])
+            setattr(message, self.signer, signer.account(address))
         if not self._shaped(message, address, values, given, resolve):
             if len(values) > len(by_place):
                 raise wrong_usage(f"too many arguments: this takes {self.arguments() or 'none'}")

@@ -80,9 +80,9 @@ class TxFlags:
 def carry_out(messages: Sequence[Message], sender: str, flags: TxFlags) -> None:
     """Make a transaction of the messages and take it as far as the flags say. `sender`: key or address."""
     _check(flags)
-    transaction = draft(messages, flags.draft)
     port = ChainPort(flags.node.node)
     with keyring(flags.keys) as ring:
+        transaction = draft(messages, flags.draft, ring.address)
         _complete(transaction, ring, port, flags)
         if flags.send.dry_run:
             _tell_trial(port, transaction, as_json=flags.send.as_json)

@@ -9,7 +9,7 @@ from pivot.api.private_files import write_private
 from pivot.node.keyring.errors import BackendUnusable, KeyExists, KeyMissing, NoSecret
 from pivot.node.keyring.record import KeyRecord, PublicKey, check_name
 from pivot.node.keyring.vaults import AskPassword, PasswordVault, PlainVault, SystemVault, Vault
-from pivot.primitives.addresses import InvalidAddress, require
+from pivot.primitives.addresses import InvalidAddress, of_operator, require
 from pivot.primitives.keys import PrivateKey
 
 BACKENDS = ("file", "os", "test")
@@ -49,11 +49,13 @@ class Keyring:
         raise KeyMissing(f"there is no key {name_or_address} in {self.folder}: `pivot keys list` shows those there are")
 
     def address(self, name_or_address: str) -> str:
-        """The address of a key, or of anybody who is named by address. Raises KeyMissing."""
-        try:
-            return require(name_or_address)
-        except InvalidAddress:
-            return self.find(name_or_address).address
+        """The address of a key, or of anybody who is named by address, also as an operator. Raises KeyMissing."""
+        for read in (require, of_operator):
+            try:
+                return read(name_or_address)
+            except InvalidAddress:
+                continue
+        return self.find(name_or_address).address
 
     def add(self, name: str, key: PrivateKey) -> KeyRecord:
         """Keep a key. Raises KeyExists, WrongPassword, BackendUnusable."""
