@@ -46,8 +46,7 @@ def _all(view: View, request: QueryAllInferenceRequest) -> QueryAllInferenceResp
 def _timeout(view: View, request: QueryGetInferenceTimeoutRequest) -> QueryGetInferenceTimeoutResponse:
     """An open inference, and the height at which it expires."""
     found = inference(view.state, request.inferenceId)
-    waiting = found is not None and found.status == InferenceStatus.STARTED
-    if not waiting or found.expires_at_height != request.expirationHeight:
+    if found is None or found.status != InferenceStatus.STARTED or found.expires_at_height != request.expirationHeight:
         raise NetworkError(
             NetworkCode.INFERENCE_NOT_FOUND,
             f"no open inference {request.inferenceId[:100]!r} expires at height {request.expirationHeight}",
