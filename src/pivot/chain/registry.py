@@ -40,6 +40,7 @@ from pivot.chain.modules.rewards import messages as rewards
 from pivot.chain.modules.rewards import queries as rewards_queries
 from pivot.chain.modules.slashing import messages as slashing
 from pivot.chain.modules.slashing import queries as slashing_queries
+from pivot.chain.modules.staking import distribution as distribution_queries
 from pivot.chain.modules.staking import queries as staking_queries
 from pivot.chain.modules.statistics import queries as statistics_queries
 from pivot.chain.modules.status import queries as status_queries
@@ -102,6 +103,7 @@ QUERIES = QueryTable(
         *restrictions_queries.QUERIES,
         *rewards_queries.QUERIES,
         *slashing_queries.QUERIES,
+        *distribution_queries.QUERIES,
         *staking_queries.QUERIES,
         *statistics_queries.QUERIES,
         *streamvesting_queries.QUERIES,

@@ -11,7 +11,7 @@ from tendermint.types.params_pb2 import ConsensusParams
 from pivot.chain.errors import Rejection, SdkCode
 from pivot.chain.modules.params.state import set_consensus_params
 from pivot.chain.modules.slashing.state import Sentence, put_sentence
-from pivot.chain.modules.staking import genesis
+from pivot.chain.modules.staking import distribution, genesis
 from pivot.chain.modules.staking.queries import MAX_VALIDATORS, QUERIES
 from pivot.chain.types import View
 from pivot.primitives.addresses import operator
@@ -101,6 +101,26 @@ def test_one_delegation_is_not_found(network: Network, method: str) -> None:
     refused(network, SdkCode.NOT_FOUND, method, delegator_addr=wallet, validator_addr=operator(ALICE))
     refused(network, SdkCode.INVALID_ADDRESS, method, delegator_addr="x", validator_addr=operator(ALICE))
     refused(network, SdkCode.INVALID_ADDRESS, method, delegator_addr=wallet, validator_addr=ALICE)
+
+
+def test_wallets_are_told_that_nobody_has_rewards(network: Network) -> None:
+    answers = {handler.method.name: handler for handler in distribution.QUERIES}
+    wallet = key("wallet").address
+
+    def rewards(method: str, **fields: str) -> Any:
+        return answers[method].answer(network.view, answers[method].request(**fields))
+
+    assert not rewards("DelegationTotalRewards", delegator_address=wallet).total
+    assert not rewards("DelegatorValidators", delegator_address=wallet).validators
+    assert rewards("DelegatorWithdrawAddress", delegator_address=wallet).withdraw_address == wallet
+    pair = {"delegator_address": wallet, "validator_address": operator(ALICE)}
+    assert not rewards("DelegationRewards", **pair).rewards
+    assert not rewards("ValidatorOutstandingRewards", validator_address=operator(ALICE)).rewards.rewards
+    assert not rewards("ValidatorCommission", validator_address=operator(ALICE)).commission.commission
+    for method, handler in answers.items():
+        with pytest.raises(Rejection) as refusal:
+            handler.answer(network.view, handler.request())
+        assert refusal.value.code == SdkCode.INVALID_ADDRESS, method
 
 
 def test_pool_parameters_and_history(network: Network) -> None:

@@ -19,6 +19,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from grpc import StatusCode
 
+from pivot.chain.gateway.decimals import write_decimals
 from pivot.chain.gateway.methods import Method
 from pivot.chain.gateway.refusals import Refusal
 
@@ -91,6 +92,7 @@ def to_json(message: Message) -> bytes:
         )
     except TypeError as error:  # an Any of a type that this node does not know
         raise Refusal(StatusCode.INTERNAL, f"the answer cannot be written as JSON: {error}") from error
+    write_decimals(message, document)
     return orjson.dumps(document)
 
 

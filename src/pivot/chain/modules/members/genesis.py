@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from google.protobuf import json_format
-
 from pivot.chain.modules.epochs.state import effective
 from pivot.chain.modules.members.groups import Member, write_groups
 from pivot.chain.modules.members.slots import with_models
-from pivot.chain.modules.members.state import (
-    all_active_participants,
-    groups,
-    put_active_participants,
-    put_group,
-)
+from pivot.chain.modules.members.state import ACTIVE_PARTICIPANTS, GROUP_HASHES, GROUPS, STORE
+from pivot.chain.rows import Kinds, export_rows, load_rows
 from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
 from pivot.protocol.generated.inference.inference.types_pb2 import ActiveParticipants, EpochGroupData, MLNodeInfo
 from pivot.protocol.poc import split
+
+_KINDS: Kinds = {
+    "groups": (GROUPS, EpochGroupData),
+    "group_hashes": (GROUP_HASHES, None),
+    "active_participants": (ACTIVE_PARTICIPANTS, ActiveParticipants),
+}
 
 
 def begin(block: Block, document: GenesisState) -> None:
@@ -35,19 +35,13 @@ def begin(block: Block, document: GenesisState) -> None:
 
 
 def load(block: Block, document: dict[str, Any]) -> None:
-    """Take the groups and the published lists of all epochs that are kept. Raises json_format.ParseError."""
-    for entry in document.get("groups", []):
-        put_group(block.state, json_format.ParseDict(entry, EpochGroupData()))
-    for entry in document.get("active_participants", []):
-        put_active_participants(block.state, json_format.ParseDict(entry, ActiveParticipants()))
+    """Take the rows of an export. Raises ValueError."""
+    load_rows(block.state, STORE, _KINDS, document)
 
 
 def export(state: Reader) -> dict[str, Any]:
     """The section that `load` turns into the same rows."""
-    return {
-        name: [json_format.MessageToDict(each, preserving_proto_field_name=True) for each in listed]
-        for name, listed in (("groups", groups(state)), ("active_participants", all_active_participants(state)))
-    }
+    return export_rows(state, STORE, _KINDS)
 
 
 def _member(entry: GenesisParticipant) -> Member:

@@ -5,14 +5,12 @@ EpochGroupHash/value/<epoch, 8 bytes>/<model id>/       SHA-256 of that row, und
 ActiveParticipants/value/<epoch, 8 bytes>/              ActiveParticipants, which clients read with its proof
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 from pivot.chain.modules.epochs.pruning import prune_rows
 from pivot.chain.modules.epochs.state import epoch_key
 from pivot.chain.modules.participants.consensus_keys import consensus_key
 from pivot.chain.modules.participants.state import require_participant
-from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
 from pivot.primitives.hashes import sha256
@@ -104,18 +102,6 @@ def active_participants(state: Reader, epoch: int) -> ActiveParticipants | None:
     """The published row of an epoch's members; epoch 0 has none."""
     row = state.get(STORE, epoch_key(ACTIVE_PARTICIPANTS, epoch))
     return None if row is None else ActiveParticipants.FromString(row)
-
-
-def groups(state: Reader) -> Iterator[EpochGroupData]:
-    """All groups that are kept, by epoch and model."""
-    for _, row in state.iterate(STORE, GROUPS, prefix_end(GROUPS)):
-        yield EpochGroupData.FromString(row)
-
-
-def all_active_participants(state: Reader) -> Iterator[ActiveParticipants]:
-    """The published rows of all epochs that are kept, by epoch."""
-    for _, row in state.iterate(STORE, ACTIVE_PARTICIPANTS, prefix_end(ACTIVE_PARTICIPANTS)):
-        yield ActiveParticipants.FromString(row)
 
 
 def electorate(state: Reader, epoch: int) -> list[tuple[str, bytes, int]]:

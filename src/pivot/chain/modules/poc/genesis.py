@@ -1,25 +1,20 @@
-"""Commits and votes in the genesis of an exported chain."""
+"""Commits and votes in an export."""
 
 from typing import Any
 
-from google.protobuf import json_format
-
-from pivot.chain.modules.poc.state import kept_commits, kept_votes, put_commit, put_votes
+from pivot.chain.modules.poc.state import COMMITS, STORE, VOTES
+from pivot.chain.rows import Kinds, export_rows, load_rows
 from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.types_pb2 import PocCommit, PocVotes
 
+_KINDS: Kinds = {"commits": (COMMITS, PocCommit), "votes": (VOTES, PocVotes)}
+
 
 def load(block: Block, document: dict[str, Any]) -> None:
-    """Take the commits and votes of all epochs that are kept. Raises json_format.ParseError."""
-    for entry in document.get("commits", []):
-        put_commit(block.state, json_format.ParseDict(entry, PocCommit()))
-    for entry in document.get("votes", []):
-        put_votes(block.state, json_format.ParseDict(entry, PocVotes()))
+    """Take the rows of an export. Raises ValueError."""
+    load_rows(block.state, STORE, _KINDS, document)
 
 
 def export(state: Reader) -> dict[str, Any]:
     """The section that `load` turns into the same rows."""
-    return {
-        name: [json_format.MessageToDict(each, preserving_proto_field_name=True) for each in listed]
-        for name, listed in (("commits", kept_commits(state)), ("votes", kept_votes(state)))
-    }
+    return export_rows(state, STORE, _KINDS)

@@ -44,18 +44,6 @@ def all_votes(state: Reader, epoch: int) -> Iterator[PocVotes]:
         yield PocVotes.FromString(row)
 
 
-def kept_commits(state: Reader) -> Iterator[PocCommit]:
-    """The commits of all epochs that are kept, by epoch and host."""
-    for _, row in state.iterate(STORE, COMMITS, prefix_end(COMMITS)):
-        yield PocCommit.FromString(row)
-
-
-def kept_votes(state: Reader) -> Iterator[PocVotes]:
-    """Vote hashes and votes of all epochs that are kept, by epoch and checker."""
-    for _, row in state.iterate(STORE, VOTES, prefix_end(VOTES)):
-        yield PocVotes.FromString(row)
-
-
 def put_commit(state: State, record: PocCommit) -> None:
     """Write a host's commit."""
     key = epoch_key(COMMITS, record.epoch_index, record.participant)

@@ -37,20 +37,20 @@ def _validators(view: View, request: query_pb2.QueryValidatorsRequest) -> query_
 
 
 def _validator(view: View, request: query_pb2.QueryValidatorRequest) -> query_pb2.QueryValidatorResponse:
-    return query_pb2.QueryValidatorResponse(validator=_require(view.state, request.validator_addr))
+    return query_pb2.QueryValidatorResponse(validator=require_validator(view.state, request.validator_addr))
 
 
 def _of_validator(
     view: View, request: query_pb2.QueryValidatorDelegationsRequest
 ) -> query_pb2.QueryValidatorDelegationsResponse:
-    _require(view.state, request.validator_addr)
+    require_validator(view.state, request.validator_addr)
     return query_pb2.QueryValidatorDelegationsResponse(pagination={})
 
 
 def _unbonding_of_validator(
     view: View, request: query_pb2.QueryValidatorUnbondingDelegationsRequest
 ) -> query_pb2.QueryValidatorUnbondingDelegationsResponse:
-    _require(view.state, request.validator_addr)
+    require_validator(view.state, request.validator_addr)
     return query_pb2.QueryValidatorUnbondingDelegationsResponse(pagination={})
 
 
@@ -117,7 +117,8 @@ def _params(view: View, _: query_pb2.QueryParamsRequest) -> query_pb2.QueryParam
     )
 
 
-def _require(state: Reader, operator_address: str) -> Validator:
+def require_validator(state: Reader, operator_address: str) -> Validator:
+    """The validator of an operator's address. Raises SdkError (INVALID_ADDRESS, NOT_FOUND)."""
     found = validator(state, _account(operator_address))
     if found is None:
         raise SdkError(SdkCode.NOT_FOUND, f"validator {operator_address} not found")
