@@ -1,6 +1,6 @@
 """Rows of vesting accounts in the store `acc`. Number, sequence and key of such an account stand where every account's do.
 
-0x03 ‖ address      its published form in an Any, without the base account
+0x04 ‖ address      its published form in an Any, without the base account
 """
 
 from cosmos.auth.v1beta1.auth_pb2 import BaseAccount
@@ -21,7 +21,7 @@ from pivot.protocol.messages import pack, type_url
 from pivot.protocol.transactions import NANOSECONDS
 
 STORE = "acc"
-VESTING_PREFIX = b"\x03"
+VESTING_PREFIX = b"\x04"
 TYPES: dict[str, type[VestingAccount]] = {
     type_url(kind): kind
     for kind in (ContinuousVestingAccount, DelayedVestingAccount, PeriodicVestingAccount, PermanentLockedAccount)
