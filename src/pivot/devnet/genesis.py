@@ -25,6 +25,14 @@ GENESIS_WEIGHT = 10
 REWARDS_ACCOUNT = "rewards"
 COMMUNITY_POOL = "distribution"
 CONTEXT_WINDOW = 1024
+SLASHING = {
+    "signed_blocks_window": "3000",
+    "min_signed_per_window": "0.500000000000000000",
+    "downtime_jail_duration": "10s",
+    "slash_fraction_double_sign": "0.050000000000000000",
+    "slash_fraction_downtime": "0.010000000000000000",
+}
+"""Blocks take a fifth of a second: the published window would jail a host whose engine stands still for ten."""
 
 
 def build_genesis(plan: Plan, consensus_keys: Sequence[bytes]) -> dict[str, Any]:
@@ -51,6 +59,7 @@ def build_genesis(plan: Plan, consensus_keys: Sequence[bytes]) -> dict[str, Any]
             ],
             "supply": [{"denom": BASE_DENOM, "amount": str(TOTAL_SUPPLY)}],
         },
+        "slashing": {"params": SLASHING},
         "inference": json_format.MessageToDict(state, preserving_proto_field_name=True),
     }
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
