@@ -95,7 +95,6 @@ class FeegrantCode(IntEnum):
 class RestrictionCode(IntEnum):
     """Codes of codespace `restrictions`; 1108 as published."""
 
-    NOT_GOVERNANCE = 1100
     RESTRICTED = 1108
     NO_EXEMPTION = 1200
     USED_UP = 1201

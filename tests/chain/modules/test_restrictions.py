@@ -13,7 +13,7 @@ from cosmos.base.v1beta1.coin_pb2 import Coin
 from cosmos.vesting.v1beta1.tx_pb2 import MsgCreatePermanentLockedAccount
 from google.protobuf.message import Message
 
-from pivot.chain.errors import Rejection, RestrictionCode, SdkCode
+from pivot.chain.errors import NetworkCode, Rejection, RestrictionCode, SdkCode
 from pivot.chain.modules.bank.state import ESCROW, balance, move
 from pivot.chain.modules.restrictions import genesis
 from pivot.chain.modules.restrictions.checks import (
@@ -258,7 +258,7 @@ def test_only_governance_changes_the_parameters() -> None:
     block = restricted()
     changed = Params(restriction_end_block=7, emergency_transfer_exemptions=[exemption()])
     found = refused(block, MsgUpdateParams(authority=ALICE, params=changed))
-    assert found.code == RestrictionCode.NOT_GOVERNANCE
+    assert found.code == NetworkCode.NOT_GOVERNANCE
     deliver(block, MsgUpdateParams(authority=GOVERNANCE, params=changed))
     assert restriction_params(block.state) == changed
 

@@ -19,7 +19,7 @@ from pivot.chain.types import Reader
 from pivot.primitives.fixed_point import ONE
 from pivot.primitives.numbers import MAX_INT64
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, Model
-from pivot.protocol.pricing import MAX_PRICE
+from pivot.protocol.pricing import MAX_PRICE, NANOSECONDS
 
 STORE = "inference"
 PRICES = b"ModelPrice/value/"
@@ -28,6 +28,8 @@ LOWS = b"ModelLows/value/"
 TOKENS = b"ModelTokens/value/"
 DEFAULT_CAPACITY = 1_000
 """Tokens per second of a model that nobody serves, or whose registration names no throughput."""
+QUOTE_AGE_NS = 15 * NANOSECONDS
+"""So old may be the price that a transfer agent tells: its view of the chain is a block behind, and clocks differ."""
 _FIXED_POINT_BYTES = 16
 _NUMBER_BYTES = 8
 _PAIR = struct.Struct(">QQ")
@@ -60,16 +62,17 @@ class Low(NamedTuple):
 
 
 def price_since(reader: Reader, model_id: str, time_ns: int) -> int | None:
-    """ngonka per token of a request that was made at this time and opens now: the lowest price since. None: no such model.
+    """ngonka per token of a request that was made at this time and opens now. None: no such model.
 
-    Whoever opens an inference late, when the price has risen, gains nothing; and who could pay when it asked still can.
+    It is the lowest price since then, and since what its transfer agent may have seen of the chain. Whoever opens an
+    inference late, when the price has risen, gains nothing; and who could pay when it asked still can.
     """
     found = price(reader, model_id)
     if found is None:
         return None
     for low in reversed(lows(reader, model_id)):
         found = min(found, low.price)
-        if low.start <= time_ns:
+        if low.start <= time_ns - QUOTE_AGE_NS:
             break
     return found
 

@@ -3,7 +3,8 @@
 from pivot.chain.errors import RestrictionCode, RestrictionError, SdkCode, SdkError
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.auth.state import check_address
-from pivot.chain.modules.bank.state import GOVERNANCE, send
+from pivot.chain.modules.bank.state import send
+from pivot.chain.modules.gov.authority import check_authority
 from pivot.chain.modules.restrictions.checks import InvalidRestrictions, check_restriction_params
 from pivot.chain.modules.restrictions.state import exemption, is_restricted, put_restriction_params
 from pivot.chain.modules.restrictions.transfers import count_use, matches, require_open
@@ -64,7 +65,7 @@ def _transfer(block: Block, message: MsgExecuteEmergencyTransfer) -> MsgExecuteE
 
 
 def _check_update(message: MsgUpdateParams) -> None:
-    check_address("authority", message.authority)
+    check_authority(message.authority)
     try:
         check_restriction_params(message.params)
     except InvalidRestrictions as error:
@@ -72,11 +73,7 @@ def _check_update(message: MsgUpdateParams) -> None:
 
 
 def _update(block: Block, message: MsgUpdateParams) -> MsgUpdateParamsResponse:
-    """Replace the parameters. Raises RestrictionError (NOT_GOVERNANCE)."""
-    if message.authority != GOVERNANCE:
-        raise RestrictionError(
-            RestrictionCode.NOT_GOVERNANCE, f"authority is {message.authority}, but only {GOVERNANCE} may do this"
-        )
+    """Replace the parameters."""
     put_restriction_params(block.state, message.params)
     return MsgUpdateParamsResponse()
 
