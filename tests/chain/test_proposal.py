@@ -42,7 +42,7 @@ class Shares:
 
 
 def waiting(raw: bytes, *handlers: MessageHandler, who: str = "alice", unordered: bool = True) -> Transaction:
-    calls = tuple(Call(handler, MsgSend()) for handler in handlers)
+    calls = tuple(Call(handler, MsgSend(), (who,)) for handler in handlers)
     acts = tuple(Act(handler, MsgSend(), who, who) for handler in handlers)
     signers = (Signer(who, b"", 0, b""),)
     return Transaction(raw, b"", b"", calls, acts, signers, 0, who, "", GAS, 0, 0, 0, unordered)

@@ -40,9 +40,9 @@ from pivot.chain.modules.validators import state as validators
 from pivot.chain.registry import GOVERNED
 from pivot.chain.results import accepted, rejected
 from pivot.chain.signatures import Signatures
-from pivot.chain.transaction import Transaction
+from pivot.chain.transaction import Call, Transaction
 from pivot.chain.types import Block, Event
-from pivot.protocol.messages import signers, type_url
+from pivot.protocol.messages import type_url
 
 
 def process_block(
@@ -139,7 +139,7 @@ def process_messages(block: Block, transaction: Transaction) -> list[Message]:
     with block.frame():
         for position, call in enumerate(transaction.calls):
             emitted = len(block.events)
-            block.events.append(_message_event(call.message))
+            block.events.append(_message_event(call))
             try:
                 responses.append(call.handler.handle(block, call.message))
             except Rejection as refusal:
@@ -150,8 +150,8 @@ def process_messages(block: Block, transaction: Transaction) -> list[Message]:
     return responses
 
 
-def _message_event(message: Message) -> Event:
+def _message_event(call: Call) -> Event:
     """What clients search transactions by: the message's type, its first signer, its module."""
-    url = type_url(message)
+    url = type_url(call.message)
     module = url.split(".")[1]
-    return Event("message", (("action", url), ("sender", signers(message)[0]), ("module", module)))
+    return Event("message", (("action", url), ("sender", call.signers[0]), ("module", module)))

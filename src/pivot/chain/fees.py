@@ -9,11 +9,10 @@ from pivot.chain.free_space import FreeSpace
 from pivot.chain.modules.bank import quota
 from pivot.chain.modules.bank.state import COMMUNITY_POOL, send
 from pivot.chain.modules.feegrant import state as feegrant
-from pivot.chain.modules.params.state import fee_of, fee_params
+from pivot.chain.modules.params.state import fee_params, price_of
 from pivot.chain.transaction import Transaction
 from pivot.chain.types import Block
 from pivot.primitives.coins import BASE_DENOM
-from pivot.primitives.fixed_point import ONE
 from pivot.protocol.messages import type_url
 
 BLOCKS_AHEAD = 10
@@ -39,17 +38,17 @@ def free_space(block: Block) -> FreeSpace:
 
 
 def _require_enough(block: Block, transaction: Transaction, source: str) -> None:
-    least = fee_of(block.state, transaction.gas)
-    if 0 < least <= transaction.fee or _finds_room(block, transaction):
+    rules = fee_params(block.state)
+    least = price_of(rules.minimum_gas_price_e18, transaction.gas)
+    if 0 < least <= transaction.fee or (transaction.is_duty and _finds_room(block, transaction)):
         return
     if least:
         raise SdkError(
             SdkCode.INSUFFICIENT_FEE,
             f"insufficient fees; got: {transaction.fee}{BASE_DENOM} required: {least}{BASE_DENOM}",
         )
-    held_per_gas = int(fee_params(block.state).held_per_gas_e18 or "0")
-    if held_per_gas:
-        quota.use(block.state, source, -(-transaction.gas * held_per_gas // ONE))
+    if held := price_of(rules.held_per_gas_e18, transaction.gas):
+        quota.use(block.state, source, held)
 
 
 def _finds_room(block: Block, transaction: Transaction) -> bool:

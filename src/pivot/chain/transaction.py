@@ -30,10 +30,11 @@ GAS_PER_SIGNATURE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One message and what handles it."""
+    """One message, what handles it, and whose signatures it needs."""
 
     handler: MessageHandler
     message: Message
+    signers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,26 +148,25 @@ def _calls(body: TxBody, messages: MessageTable) -> tuple[Call, ...]:
     for packed in body.messages:
         handler, message = messages.unpack(packed)
         handler.check(message)
-        calls.append(Call(handler, message))
+        calls.append(Call(handler, message, tuple(signers(message))))
     return tuple(calls)
 
 
 def _acts(call: Call, messages: MessageTable) -> Sequence[Act]:
-    own = signers(call.message)
     if call.handler.inner is None:
-        return [Act(call.handler, call.message, each, each) for each in own]
+        return [Act(call.handler, call.message, each, each) for each in call.signers]
     acts = []
     for message in call.handler.inner(call.message):
         handler = messages.find(type_url(message))
         if handler is not None:
-            acts += [Act(handler, message, own[0], owner) for owner in signers(message)]
+            acts += [Act(handler, message, call.signers[0], owner) for owner in signers(message)]
     return acts
 
 
 def _needed(calls: Sequence[Call], fee: Fee) -> list[str]:
     """Whose signatures are needed: those of the messages' signers in their order, then of whoever pays the fee."""
     payer = [fee.payer] if fee.payer else []
-    return list(dict.fromkeys([address for call in calls for address in signers(call.message)] + payer))
+    return list(dict.fromkeys([address for call in calls for address in call.signers] + payer))
 
 
 def _fee(auth: AuthInfo) -> int:

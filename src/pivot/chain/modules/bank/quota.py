@@ -33,25 +33,27 @@ NUMBER_BYTES = 8
 
 def use(state: State, payer: str, coins: int) -> None:
     """Have so many ngonka stand behind a transaction: the payer's, or its maker's. Raises SdkError (INSUFFICIENT_FEE)."""
-    for address in [payer, *_makers(state, payer)]:
-        used = held(state, address) + coins
+    window = block_time(state) // WINDOW_NS
+    address: str | None = payer
+    for _ in range(1 + MOST_MAKERS):
+        if address is None:
+            break
+        used = _used(state, address, window) + coins
         if used <= balance(state, address):
-            put_quota(state, address, block_time(state) // WINDOW_NS, used)
+            put_quota(state, address, window, used)
             return
-    used = held(state, payer) + coins
+        address = maker(state, address)
     raise SdkError(
         SdkCode.INSUFFICIENT_FEE,
-        f"{payer} must hold {used}{BASE_DENOM} for its transactions within {WINDOW_NS // NANOSECONDS} seconds, "
-        f"but holds {balance(state, payer)}{BASE_DENOM}: insufficient fee",
+        f"{payer} must hold {_used(state, payer, window) + coins}{BASE_DENOM} for its transactions within "
+        f"{WINDOW_NS // NANOSECONDS} seconds, but holds {balance(state, payer)}{BASE_DENOM}: insufficient fee",
     )
 
 
 def held(state: Reader, address: str) -> int:
     """ngonka that stand behind the account's transactions in the window under way, and cannot be spent in it."""
     row = state.get(STORE, _quota_key(address))
-    if row is None or int.from_bytes(row[:NUMBER_BYTES]) != block_time(state) // WINDOW_NS:
-        return 0
-    return int.from_bytes(row[NUMBER_BYTES:])
+    return 0 if row is None else _of_window(row, block_time(state) // WINDOW_NS)
 
 
 def note_maker(state: State, address: str, made_by: str) -> None:
@@ -88,13 +90,13 @@ def put_maker(state: State, address: str, made_by: str) -> None:
     state.set(STORE, MAKER_PREFIX + to_bytes(address), to_bytes(made_by))
 
 
-def _makers(state: Reader, address: str) -> Iterator[str]:
-    for _ in range(MOST_MAKERS):
-        found = maker(state, address)
-        if found is None:
-            return
-        yield found
-        address = found
+def _used(state: Reader, address: str, window: int) -> int:
+    row = state.get(STORE, _quota_key(address))
+    return 0 if row is None else _of_window(row, window)
+
+
+def _of_window(row: bytes, window: int) -> int:
+    return int.from_bytes(row[NUMBER_BYTES:]) if int.from_bytes(row[:NUMBER_BYTES]) == window else 0
 
 
 def _quota_key(address: str) -> bytes:

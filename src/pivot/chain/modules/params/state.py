@@ -73,7 +73,12 @@ def _fee_params(row: bytes) -> FeeParams:
 
 def fee_of(state: Reader, gas: int) -> int:
     """The least fee of a transaction that takes this much gas, in ngonka, rounded up."""
-    return -(-gas * int(fee_params(state).minimum_gas_price_e18 or "0") // ONE)
+    return price_of(fee_params(state).minimum_gas_price_e18, gas)
+
+
+def price_of(per_gas_e18: str, gas: int) -> int:
+    """ngonka for this much gas at so many 10⁻¹⁸ ngonka for a unit, rounded up."""
+    return -(-gas * int(per_gas_e18 or "0") // ONE)
 
 
 def chain_id(state: Reader) -> str:
