@@ -81,8 +81,9 @@ async def served(chain: Chain) -> AsyncIterator[FakeEngine]:
         asked = await request.json()
         try:
             result = engine.answer(asked["method"], asked["params"])
-        except KeyError:
-            return web.json_response({"error": {"code": -32603, "message": "Internal error", "data": "tx not found"}})
+        except KeyError as error:
+            data = f"{error.args[0]}: not found" if asked["method"] == "tx" else str(error.args[0])
+            return web.json_response({"error": {"code": -32603, "message": "Internal error", "data": data}})
         return web.json_response({"result": result})
 
     application = web.Application()

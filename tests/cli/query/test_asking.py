@@ -1,11 +1,14 @@
 """Queries from the command line: of the chain's state, and of its engine."""
 
+import pytest
+
 from tests.chain.chain import key
+from tests.chain.gateway.conftest import base64_of
+from tests.chain.gateway.test_blocks import BLOCK
 from tests.cli.conftest import Pivot
 from tests.cli.engine import FakeEngine
-from tests.cli.tx.conftest import COINS, ask, engine, home
+from tests.cli.tx.conftest import COINS
 
-__all__ = ["ask", "engine", "home"]
 ALICE, BOB = key("alice").address, key("bob").address
 
 
@@ -59,3 +62,17 @@ async def test_the_node_tells_of_itself(ask: Pivot, engine: FakeEngine) -> None:
     assert told.json["sync_info"]["latest_block_height"] == str(engine.chain.height)
     wrong = await ask("query", "status", "--node", "127.0.0.1:26657")
     assert (wrong.code, "--node" in wrong.err) == (1, True)
+
+
+async def test_blocks_and_validators_are_shown(ask: Pivot, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    public_key = {"type": "tendermint/PubKeyEd25519", "value": base64_of(b"k" * 32)}
+    one = {"address": "CD" * 20, "pub_key": public_key, "voting_power": "10", "proposer_priority": "-3"}
+    validators = {"block_height": "5", "validators": [one], "total": "1"}
+    monkeypatch.setattr(engine, "block", lambda **_: BLOCK, raising=False)
+    monkeypatch.setattr(engine, "validators", lambda **_: validators, raising=False)
+    for height in ((), ("5",)):
+        block = (await ask("query", "block", *height, "--json")).json
+        assert block["sdk_block"]["header"]["height"] == "5"
+        assert "block" not in block
+        found = (await ask("query", "validators", *height, "--json")).json
+        assert found["validators"][0]["voting_power"] == "10"

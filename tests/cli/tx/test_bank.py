@@ -59,6 +59,11 @@ async def test_a_field_that_cannot_be_is_refused_without_a_node(pivot: Pivot, ho
     assert "gonka1nobody" in told.err
 
 
+async def test_the_chains_own_checks_run_before_a_node_is_asked(pivot: Pivot, home: Path) -> None:
+    told = await pivot("tx", "bank", "send", "alice", BOB, "0ngonka", "--node", "http://127.0.0.1:1")
+    assert (told.code, "(code 10 of sdk)" in told.err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
