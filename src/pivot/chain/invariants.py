@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+from pivot.chain.modules.auth.invariants import check_numbers
 from pivot.chain.modules.bank.invariants import check_supply
 from pivot.chain.modules.collateral.invariants import check_collateral
 from pivot.chain.modules.disputes.invariants import check_disputes
 from pivot.chain.modules.feegrant.invariants import check_allowances
 from pivot.chain.modules.gov.invariants import check_deposits, check_proposals
-from pivot.chain.modules.inferences.invariants import check_escrow, check_records
+from pivot.chain.modules.inferences.invariants import check_escrow, check_records, check_shares
 from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
 from pivot.chain.modules.pricing.invariants import check_prices
@@ -20,12 +21,14 @@ from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.types import Reader
 
 INVARIANTS: tuple[Callable[[Reader], None], ...] = (
+    check_numbers,
     check_supply,
     check_allowances,
     check_deposits,
     check_proposals,
     check_escrow,
     check_records,
+    check_shares,
     check_segments,
     check_duties,
     check_disputes,

@@ -5,8 +5,8 @@ the same model is drawn on its own, with a chance in proportion to its weight, b
 its hash chain for the answer's segment: nobody can foresee it before the segment is over, and everybody can check it then.
 
 The number of answer i is (a · h(i) + b) mod 2^127 − 1, where h hashes the answer's id and a, b come from the element: equal in
-distribution and pairwise independent, at a third of a hash per answer and host. A segment of 4,000 answers takes a host
-about 2 ms, of 100,000 answers some 50 ms, on one core; claims look at counters only.
+distribution and pairwise independent, at a third of a hash per answer and host. A segment of 4,000 answers takes 2 ms
+per host on one core, one of 100,000 some 110 ms (`benchmarks/checking.py`); claims look at counters only.
 """
 
 from collections.abc import Iterable, Mapping

@@ -14,7 +14,7 @@ from pivot.chain.modules.disputes.state import dispute
 from pivot.chain.modules.disputes.voting import close_due
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.inferences import messages as inferences_messages
-from pivot.chain.modules.inferences.invariants import check_escrow, check_records
+from pivot.chain.modules.inferences.invariants import check_escrow, check_records, check_shares
 from pivot.chain.modules.inferences.state import inference
 from pivot.chain.modules.participants import state as participants
 from pivot.chain.modules.randomness.state import chain, commit_tip
@@ -150,6 +150,7 @@ class Checking:
             check_supply,
             check_escrow,
             check_records,
+            check_shares,
             check_segments,
             check_duties,
             check_disputes,

@@ -6,7 +6,9 @@ from pivot.chain.errors import NetworkCode, NetworkError, SdkCode
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.inferences import answers as finished
 from pivot.chain.modules.inferences.answers import answers, answers_in, details, requests, segment_at
+from pivot.chain.modules.inferences.invariants import check_shares
 from pivot.chain.modules.inferences.lifetime import prune as prune_inferences
+from pivot.chain.modules.inferences.state import put
 from pivot.chain.modules.params.state import set_params
 from pivot.chain.modules.randomness.state import put_chain
 from pivot.chain.modules.rewards.state import put_settle_amount, settle_amount, stats
@@ -480,6 +482,23 @@ def test_invariants_name_what_contradicts() -> None:
     network.state.set(STORE, epochs.epoch_key(finished.REQUESTS, EPOCH), (5).to_bytes(8))
     with pytest.raises(AssertionError, match="has 5 answers, its segments 1"):
         invariants.check_segments(network.state)
+
+
+def test_the_invariant_of_shares_names_what_contradicts() -> None:
+    network = Checking()
+    inference_id = network.answer("alice")
+    network.after_segment(SEGMENT)
+    network.report("bob", SEGMENT, {inference_id: PASSED})
+    check_shares(network.state)
+    record = network.record(inference_id)
+    record.validated_by.append(ALICE)
+    put(network.state, record)
+    with pytest.raises(AssertionError, match="two parts"):
+        check_shares(network.state)
+    record.actual_cost = 1
+    put(network.state, record)
+    with pytest.raises(AssertionError, match="which cost 1"):
+        check_shares(network.state)
 
 
 def test_rows_that_are_being_deleted_are_not_compared() -> None:

@@ -1,6 +1,7 @@
 """What holds after every block."""
 
 from pivot.chain.modules.bank.state import ESCROW, balance
+from pivot.chain.modules.inferences.sharing import shares
 from pivot.chain.modules.inferences.state import all_inferences
 from pivot.chain.modules.rewards.state import owed
 from pivot.chain.types import Reader
@@ -29,6 +30,18 @@ def check_records(state: Reader) -> None:
             raise AssertionError(f"inference {record.inference_id} has given out {spent} of {record.escrow_amount}")
         if not 0 <= record.gateway_paid <= record.escrow_amount:
             raise AssertionError(f"inference {record.inference_id} had {record.gateway_paid} paid by its gateway")
+
+
+def check_shares(state: Reader) -> None:
+    """Checkers hold no more of an answer's pay than it cost, and nobody has two parts. Raises AssertionError."""
+    for record in all_inferences(state):
+        held = shares(state, record)
+        if sum(held) > record.actual_cost:
+            raise AssertionError(
+                f"checkers hold {held} of inference {record.inference_id}, which cost {record.actual_cost}"
+            )
+        if len(set(record.validated_by)) != len(record.validated_by) or record.executed_by in record.validated_by:
+            raise AssertionError(f"somebody holds two parts of inference {record.inference_id}")
 
 
 def is_open(status: InferenceStatus) -> bool:
