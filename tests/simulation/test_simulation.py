@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 SEEDS, BLOCKS, OPERATIONS = 5, 200, 100
 
 
-def run(*arguments: str, **environment: str) -> dict[str, Any]:
+def run(*arguments: str, python: str = sys.executable, **environment: str) -> dict[str, Any]:
     """What `python -m tests.simulation --json` prints."""
-    command = [sys.executable, "-m", "tests.simulation", "--json", *arguments]
+    command = [python, "-m", "tests.simulation", "--json", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout[-2_000:]
     printed: dict[str, Any] = json.loads(done.stdout)
@@ -32,12 +34,35 @@ def test_every_invariant_holds_after_every_block() -> None:
     assert [each["blocks"] for each in made["runs"]] == [BLOCKS + 1] * SEEDS
 
 
+SMALL = ("--seeds", "1", "--blocks", "60", "--ops", "30", "--store")
+
+
 def test_the_same_seed_gives_the_same_blocks_whatever_the_process_is_like() -> None:
-    size = ("--seeds", "1", "--blocks", "60", "--ops", "30", "--store")
-    plain = run(*size, "memory", PYTHONHASHSEED="1", TZ="UTC", LC_ALL="C")
-    other = run(*size, "disk", PYTHONHASHSEED="4242", TZ="Asia/Kathmandu", LC_ALL="tr_TR.UTF-8", LANG="tr_TR.UTF-8")
+    plain = run(*SMALL, "memory", PYTHONHASHSEED="1", TZ="UTC", LC_ALL="C")
+    other = run(*SMALL, "disk", PYTHONHASHSEED="4242", TZ="Asia/Kathmandu", LC_ALL="tr_TR.UTF-8", LANG="tr_TR.UTF-8")
     assert plain["runs"][0]["app_hash"] == other["runs"][0]["app_hash"]
     assert plain["messages"] == other["messages"]
+
+
+def test_another_patch_version_of_python_gives_the_same_blocks() -> None:
+    other = other_patch_version()
+    if other is None:
+        pytest.skip(f"there is no other Python {sys.version_info.major}.{sys.version_info.minor} on this machine")
+    packages = os.pathsep.join([str(ROOT / "src"), sysconfig.get_path("purelib")])
+    own, theirs = run(*SMALL, "memory"), run(*SMALL, "memory", python=other, PYTHONPATH=packages)
+    assert own["runs"][0]["app_hash"] == theirs["runs"][0]["app_hash"]
+
+
+def other_patch_version() -> str | None:
+    """An interpreter on this machine of the same minor and another patch version, which can load the same packages."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for folder in [*os.get_exec_path(), "/usr/bin", "/usr/local/bin"]:
+        found = Path(folder, name)
+        if found.is_file() and not found.resolve().is_relative_to(ROOT):
+            told = subprocess.run([found, "-V"], capture_output=True, text=True, check=False).stdout.split()
+            if told and told[-1] != platform.python_version():
+                return str(found)
+    return None
 
 
 def test_a_failing_run_is_told_by_its_fewest_operations(monkeypatch: pytest.MonkeyPatch) -> None:
