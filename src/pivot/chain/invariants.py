@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from pivot.chain.modules.auth.invariants import check_numbers
 from pivot.chain.modules.bank.invariants import check_supply
 from pivot.chain.modules.collateral.invariants import check_collateral
 from pivot.chain.modules.disputes.invariants import check_disputes
@@ -20,6 +21,7 @@ from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.types import Reader
 
 INVARIANTS: tuple[Callable[[Reader], None], ...] = (
+    check_numbers,
     check_supply,
     check_allowances,
     check_deposits,

@@ -112,7 +112,7 @@ def _rule(field: FieldDescriptor) -> tuple[str, bool, _Encode]:
 
 def _encoder(field: FieldDescriptor, encoding: str) -> _Encode:
     one = _SPECIAL_FIELDS.get(encoding) or _of_kind(field)
-    if field.label != FieldDescriptor.LABEL_REPEATED:
+    if field.default_value != []:  # that of a repeated field
         return one
     empty: list[Any] | None = [] if encoding == "legacy_coins" else None
     return lambda values, depth: [one(value, depth) for value in values] or empty

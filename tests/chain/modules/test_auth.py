@@ -14,6 +14,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.modules.auth import genesis
 from pivot.chain.modules.auth import state as auth
+from pivot.chain.modules.auth.invariants import check_numbers
 from pivot.chain.modules.auth.state import (
     Account,
     account,
@@ -222,3 +223,14 @@ def test_a_key_of_another_type_or_of_another_account_is_refused() -> None:
 def test_a_genesis_account_of_another_type_is_refused() -> None:
     with pytest.raises(ValueError, match="of the type '/x"):
         genesis.load(plain_block(), {"accounts": [{"@type": "/x.Account", "address": ALICE.address}]})
+
+
+def test_a_gap_in_the_numbers_is_noticed() -> None:
+    state = plain_block().state
+    check_numbers(state)
+    for each in (ALICE, BOB):
+        ensure_account(state, each.address)
+    check_numbers(state)
+    put(state, Account(ALICE.address, 5))
+    with pytest.raises(AssertionError, match=r"2 accounts, but the numbers \[5, 1\]"):
+        check_numbers(state)

@@ -59,12 +59,17 @@ def ensure_account(state: State, address: str) -> Account:
     """The account of an address; made with the next number if there is none. Raises InvalidAddress."""
     found = account(state, address)
     if found is None:
-        number = int.from_bytes(state.get(STORE, NEXT_NUMBER_KEY) or b"")
+        number = next_number(state)
         state.set(STORE, NEXT_NUMBER_KEY, (number + 1).to_bytes(NUMBER_BYTES))
         state.set(STORE, _number_key(number), to_bytes(address))
         found = Account(address, number)
         put(state, found)
     return found
+
+
+def next_number(state: Reader) -> int:
+    """The number that the next account will have: how many there are."""
+    return int.from_bytes(state.get(STORE, NEXT_NUMBER_KEY) or b"")
 
 
 def account_numbered(state: Reader, number: int) -> Account | None:
