@@ -135,4 +135,4 @@ async def call_asgi(
 
     await application(scope, receive, send)
     told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], json.loads(sent[1]["body"]), told
+    return sent[0]["status"], json.loads(sent[1]["body"] or b"null"), told

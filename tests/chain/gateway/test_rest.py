@@ -50,11 +50,11 @@ async def test_an_id_with_slashes_comes_percent_encoded(rest: RestApplication) -
         (f"{INFERENCE}/unknown", 404, 5),
         (f"{INFERENCE}/bug", 500, 13),
         ("/no/such/route", 501, 12),
-        ("/cosmos/bank/v1beta1/balances/a?colour=red", 400, 3),
         ("/cosmos/bank/v1beta1/balances/a?pagination=1", 400, 3),
-        ("/cosmos/bank/v1beta1/balances/a?pagination.colour=1", 400, 3),
-        ("/cosmos/bank/v1beta1/balances/a?colour.limit=1", 400, 3),
         ("/cosmos/bank/v1beta1/balances/a?pagination.limit=many", 400, 3),
+        ("/cosmos/bank/v1beta1/balances/a?pagination.limit=-1", 400, 3),
+        ("/cosmos/bank/v1beta1/balances/a?pagination.limit.more=1", 400, 3),
+        ("/cosmos/bank/v1beta1/balances/a?pagination.key=*", 400, 3),
         ("/cosmos/bank/v1beta1/balances/a?pagination.reverse=perhaps", 400, 3),
         ("/cosmos/bank/v1beta1/balances/a?" + "&".join(["denom=a"] * 101), 400, 3),
     ],
@@ -64,6 +64,20 @@ async def test_bad_requests_get_the_gateways_error(rest: RestApplication, target
     assert (found, document["code"]) == (status, code)
     assert document["message"]
     assert document["details"] == []
+
+
+@pytest.mark.parametrize("name", ["colour", "pagination.colour", "colour.limit"])
+async def test_a_name_that_the_request_does_not_have_is_passed_over(rest: RestApplication, name: str) -> None:
+    status, document, _ = await call_asgi(rest, "GET", f"/cosmos/bank/v1beta1/balances/a?{name}=1&pagination.limit=7")
+    assert (status, document["balances"][0]["amount"]) == (200, "7")
+
+
+async def test_a_page_of_another_site_may_ask(rest: RestApplication) -> None:
+    status, _, headers = await call_asgi(rest, "OPTIONS", "/cosmos/tx/v1beta1/txs")
+    assert status == 204
+    assert headers["access-control-allow-origin"] == "*"
+    assert "POST" in headers["access-control-allow-methods"]
+    assert "content-type" in headers["access-control-allow-headers"]
 
 
 async def test_an_internal_error_tells_nothing_of_the_inside(rest: RestApplication) -> None:

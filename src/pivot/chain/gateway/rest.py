@@ -1,7 +1,7 @@
 """REST: every method under the routes that its proto names (`google.api.http`), in the JSON of the Cosmos SDK's gateway.
 
-Field names as in the proto, 64-bit integers as text, enums by name, bytes in base64, fields without a value shown. Path
-segments may be percent-encoded, so an id with `/` in it fits one segment.
+Path segments may be percent-encoded, so an id with `/` in it fits one segment. A name in the query string that the request
+does not have is passed over, as there; a value that does not fit its field is refused.
 """
 
 import re
@@ -19,7 +19,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from pivot.chain.gateway.decimals import write_decimals
+from pivot.chain.gateway.json_form import document
+from pivot.chain.gateway.json_parse import InvalidJson, read
 from pivot.chain.gateway.methods import Method
 from pivot.chain.gateway.refusals import Refusal
 
@@ -28,9 +29,16 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 HEIGHT_HEADER = "x-cosmos-block-height"
+PREFLIGHT = {
+    "access-control-allow-methods": "GET, POST",
+    "access-control-allow-headers": f"content-type, {HEIGHT_HEADER}",
+    "access-control-max-age": "86400",
+}
+"""What a web page is told before it sends JSON here: any page may."""
 MAX_BODY_BYTES = 2 * 2**20
 MAX_QUERY_FIELDS = 100
 _NUMBER = re.compile(r"[0-9]{1,19}")
+_BASE64 = re.compile(r"(?:[\w+/-]{4})*(?:[\w+/-]{2}==|[\w+/-]{3}=)?", re.ASCII)
 _VARIABLE = re.compile(r"\{([a-zA-Z0-9_.]+)(?:=(\*\*?))?\}")
 
 
@@ -58,11 +66,14 @@ class RestApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if scope["method"] == "OPTIONS":
+            await _send(send, HTTPStatus.NO_CONTENT, b"", PREFLIGHT)
+            return
         try:
             request, method, height = await self._read(scope, receive)
             answer = await method.answer(request, height)
             headers = {HEIGHT_HEADER: str(answer.height)} if answer.height is not None else {}
-            await _send(send, HTTPStatus.OK, to_json(answer.response), headers)
+            await _send(send, HTTPStatus.OK, _written(answer.response), headers)
         except Refusal as refusal:
             body = {"code": refusal.number, "message": refusal.message, "details": []}
             await _send(send, refusal.http_status, orjson.dumps(body), {})
@@ -84,16 +95,11 @@ class RestApplication:
         return request, route.method, _height(scope["headers"])
 
 
-def to_json(message: Message) -> bytes:
-    """A message in the gateway's JSON."""
+def _written(message: Message) -> bytes:
     try:
-        document = json_format.MessageToDict(
-            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
-    except TypeError as error:  # an Any of a type that this node does not know
-        raise Refusal(StatusCode.INTERNAL, f"the answer cannot be written as JSON: {error}") from error
-    write_decimals(message, document)
-    return orjson.dumps(document)
+        return orjson.dumps(document(message))
+    except RecursionError as error:
+        raise Refusal(StatusCode.INVALID_ARGUMENT, "the messages are nested too deep to be shown") from error
 
 
 def _routes(method: Method) -> Iterable[Route]:
@@ -144,9 +150,9 @@ async def _body(receive: Receive) -> bytes:
 
 def _parse_body(body: bytes, request: Message) -> None:
     try:
-        json_format.Parse(body or b"{}", request)
-    except (json_format.ParseError, UnicodeDecodeError) as error:
-        raise Refusal(StatusCode.INVALID_ARGUMENT, str(error)[:500]) from error
+        read(body, request)
+    except InvalidJson as error:
+        raise Refusal(StatusCode.INVALID_ARGUMENT, str(error)) from error
 
 
 def _fill(request: Message, fields: Sequence[tuple[str, str]]) -> None:
@@ -158,16 +164,19 @@ def _fill(request: Message, fields: Sequence[tuple[str, str]]) -> None:
         target: Any = request
         for step in outer:
             field = _field(target.DESCRIPTOR, step)
-            if field is None or field.message_type is None or field.label == FieldDescriptor.LABEL_REPEATED:
-                raise Refusal(StatusCode.INVALID_ARGUMENT, f"there is no field {name[:80]!r} in this request")
+            if field is None:
+                break
+            if field.message_type is None or field.label == FieldDescriptor.LABEL_REPEATED:
+                raise Refusal(StatusCode.INVALID_ARGUMENT, f"the field {name[:80]!r} has no parts")
             target = getattr(target, field.name)
-        _set(target, last, text, name)
+        else:
+            _set(target, last, text, name)
 
 
 def _set(target: Message, name: str, text: str, full_name: str) -> None:
     field = _field(target.DESCRIPTOR, name)
     if field is None:
-        raise Refusal(StatusCode.INVALID_ARGUMENT, f"there is no field {full_name[:80]!r} in this request")
+        return
     if field.message_type is not None and field.message_type.full_name != "google.protobuf.Timestamp":
         raise Refusal(StatusCode.INVALID_ARGUMENT, f"the field {full_name[:80]!r} cannot be given in a query")
     value: Any = text
@@ -175,6 +184,8 @@ def _set(target: Message, name: str, text: str, full_name: str) -> None:
         value = {"true": True, "1": True, "": True, "false": False, "0": False}.get(text.lower(), text)
     elif field.type == FieldDescriptor.TYPE_BYTES:
         value = text.replace(" ", "+")  # a plus sign that was not percent-encoded
+        if not _BASE64.fullmatch(value):
+            raise Refusal(StatusCode.INVALID_ARGUMENT, f"{full_name}: {text[:80]!r} is not base64")
     elif field.type == FieldDescriptor.TYPE_ENUM and _NUMBER.fullmatch(text):
         value = int(text)
     try:

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, Fee, Tx, TxBody, TxRaw
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
+from pivot.chain.gateway import json_form
+from pivot.chain.gateway.json_parse import InvalidJson, read
 from pivot.chain.gateway.refusals import Refusal
-from pivot.chain.gateway.rest import to_json
 from pivot.chain.registry import MESSAGES
 from pivot.cli.fields import Resolve, parse_coins
 from pivot.cli.flags import wrong_usage
@@ -132,7 +132,7 @@ def decoded(raw: bytes) -> Tx:
 def document(message: Message) -> Any:
     """The JSON of a message, as the REST gateway prints it. Raises CommandFailed when it holds what this chain does not know."""
     try:
-        return json.loads(to_json(message))
+        return json_form.document(message)
     except Refusal as refusal:
         raise CommandFailed(refusal.message) from refusal
 
@@ -140,8 +140,8 @@ def document(message: Message) -> Any:
 def read_transaction(file: str) -> Tx:
     """A transaction in JSON from a file, or stdin for -. Raises CommandFailed."""
     try:
-        found: Tx = json_format.Parse(read_text(file), Tx())
-    except json_format.ParseError as error:
+        found = read(read_text(file), Tx())
+    except InvalidJson as error:
         raise CommandFailed(f"{file} is no transaction in JSON: {error}") from error
     if not found.body.messages:
         raise CommandFailed(f"{file} is no transaction: it has no messages")
