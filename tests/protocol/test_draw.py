@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivot.primitives.hashes import tagged_hash
-from pivot.protocol.draw import EXECUTOR_CANDIDATES, checkers, executors, weighted
+from pivot.protocol.draw import EXECUTOR_CANDIDATES, Line, checkers, executors, weighted
 
 MEMBERS = st.lists(
     st.tuples(st.text("abcdefgh", min_size=1, max_size=6), st.integers(-2, 2**50)),
@@ -36,6 +36,17 @@ def plain(members: Sequence[tuple[str, int]], count: int, seed: bytes) -> list[s
 @given(MEMBERS, st.integers(0, 40), st.binary(min_size=32, max_size=32))
 def test_the_draw_equals_its_definition(members: list[tuple[str, int]], count: int, seed: bytes) -> None:
     assert weighted(members, count, seed) == plain(members, count, seed)
+
+
+@given(MEMBERS, st.text("abcdefgh", max_size=6), st.integers(0, 40), st.binary(min_size=32, max_size=32))
+def test_a_draw_without_one_member_is_the_draw_among_the_others(
+    members: list[tuple[str, int]], missing: str, count: int, seed: bytes
+) -> None:
+    others = [member for member in members if member[0] != missing]
+    line = Line(members)
+    assert line.draw(count, seed, without=missing) == plain(others, count, seed)
+    assert line.addresses(missing) == sorted(address for address, weight in others if weight > 0)
+    assert line.others(missing) == len(line.addresses(missing))
 
 
 @given(MEMBERS, st.integers(0, 40), st.binary(min_size=32, max_size=32), st.randoms(use_true_random=False))

@@ -9,7 +9,7 @@ holds the time stamp and is the inference's id, so neither can be changed.
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.epochs.state import effective_index, epoch
 from pivot.chain.modules.inferences.checks import signature
-from pivot.chain.modules.members.state import weights
+from pivot.chain.modules.members.state import line
 from pivot.chain.modules.participants.state import is_host, require_participant, signing_keys
 from pivot.chain.modules.pricing.state import price_since
 from pivot.chain.store.journal import State
@@ -135,8 +135,8 @@ def require_price(state: Reader, start: MsgStartInference) -> int:
 
 def require_drawn(state: State, served: Epoch, start: MsgStartInference) -> None:
     """The executor is the one that the draw gives for this request and attempt, and has not become INVALID since."""
-    members = weights(state, served.index, start.model)
-    drawn = draw.executors(members, start.inference_id, served.randomness)
+    among = line(state, served.index, start.model)
+    drawn = draw.executors(among, start.inference_id, served.randomness)
     if start.attempt >= len(drawn) or drawn[start.attempt] != start.assigned_to:
         raise NetworkError(
             NetworkCode.NOT_DRAWN,

@@ -14,6 +14,7 @@ from pivot.chain.modules.participants.state import require_participant
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
 from pivot.primitives.hashes import sha256
+from pivot.protocol.draw import Line
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     ActiveParticipants,
     EpochGroupData,
@@ -52,6 +53,12 @@ def share(state: Reader, epoch: int, address: str) -> tuple[int, int]:
     found = _parsed(state, epoch)
     member = None if found is None else found.members.get(address)
     return (0, 0) if found is None else (0 if member is None else member.weight, found.total)
+
+
+def line(state: Reader, epoch: int, model: str = "") -> Line:
+    """The members on the line from which executors and checkers are drawn; an empty one if there is no such group."""
+    found = _parsed(state, epoch, model)
+    return Line(()) if found is None else found.line
 
 
 def is_member(state: Reader, epoch: int, address: str) -> bool:
@@ -134,12 +141,13 @@ def prune(block: Block) -> None:
 class _Group:
     """A group's row, parsed."""
 
-    __slots__ = ("group", "members", "total", "weights")
+    __slots__ = ("group", "line", "members", "total", "weights")
 
     def __init__(self, row: bytes) -> None:
         self.group = EpochGroupData.FromString(row)
         self.weights = tuple((member.member_address, member.weight) for member in self.group.validation_weights)
         self.total = sum(weight for _, weight in self.weights)
+        self.line = Line(self.weights)
         self.members: dict[str, ValidationWeight] = {
             member.member_address: member for member in self.group.validation_weights
         }

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.epochs.state import epoch as epoch_record
 from pivot.chain.modules.members.formation import Work
-from pivot.chain.modules.members.state import proven_weight, serving_nodes, weights
+from pivot.chain.modules.members.state import line, proven_weight, serving_nodes, share, weights
 from pivot.chain.modules.participants.state import hardware
 from pivot.chain.modules.poc.state import all_votes, commits
 from pivot.chain.types import Reader
@@ -28,7 +28,7 @@ def checkers(state: Reader, upcoming: Epoch, host: str) -> list[str]:
     They are members of the epoch in force; those of epoch 1 are the genesis' participants.
     """
     size = upcoming.params.poc_params.committee_size
-    return draw.checkers(weights(state, upcoming.index - 1), host, upcoming.index, size, upcoming.randomness)
+    return draw.checkers(line(state, upcoming.index - 1), host, upcoming.index, size, upcoming.randomness)
 
 
 def earned(state: Reader, epoch: int) -> list[Work]:
@@ -53,7 +53,10 @@ def earned(state: Reader, epoch: int) -> list[Work]:
             continue
         serving = sum(node.proven_weight for node in serving_nodes(state, epoch - 1, address))
         previous = proven_weight(state, epoch - 1, address) - serving
-        given = _credit(found, previous, _drawn(state, upcoming, address, members), members, cast)
+        drawn = {each: members[each] for each in checkers(state, upcoming, address)}
+        own, everyone = share(state, epoch - 1, address)
+        electorate = Electorate(sum(drawn.values()), everyone if address in drawn else everyone - own, everyone)
+        given = _credit(found, previous, drawn, electorate, cast.get(address, {}))
         work.append(Work(address, (*preserved, *_credited(found, given)), given, found.hash_chain_tip))
     return work
 
@@ -67,22 +70,10 @@ def _votes_by_host(state: Reader, epoch: int) -> dict[str, dict[str, PocVote]]:
     return cast
 
 
-def _drawn(state: Reader, upcoming: Epoch, host: str, members: Mapping[str, int]) -> dict[str, int]:
-    return {each: members[each] for each in checkers(state, upcoming, host)}
-
-
 def _credit(
-    found: PocCommit,
-    previous: int,
-    drawn: Mapping[str, int],
-    members: Mapping[str, int],
-    cast: Mapping[str, Mapping[str, PocVote]],
+    found: PocCommit, previous: int, drawn: Mapping[str, int], electorate: Electorate, votes: Mapping[str, PocVote]
 ) -> int:
-    votes = cast.get(found.participant, {})
     pairs = [(weight, votes[checker]) for checker, weight in drawn.items() if checker in votes]
-    everyone = sum(members.values())
-    own = 0 if found.participant in drawn else members.get(found.participant, 0)
-    electorate = Electorate(sum(drawn.values()), everyone - own, everyone)
     return credit(sum(node.count for node in found.nodes), previous, electorate, pairs)
 
 
