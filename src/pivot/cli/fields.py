@@ -22,10 +22,11 @@ from typing import Any, cast
 import cosmpy.protos  # noqa: F401  puts the standard Cosmos types (`cosmos.…`) on the path
 import typer
 from cosmos_proto import cosmos_pb2
-from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from pivot.chain.gateway.json_form import is_decimal
+from pivot.chain.gateway.json_parse import read
 from pivot.cli.names import kebab
 from pivot.primitives.addresses import OPERATOR_PREFIX, operator
 
@@ -106,8 +107,8 @@ class Field:
                 value = [self._one(reader, part.strip(), resolve) for part in text.split(",") if part.strip()]
             else:
                 value = self._one(reader, text, resolve)
-            json_format.ParseDict({self.name: value}, message)
-        except (ValueError, json_format.ParseError, OSError) as error:
+            read(json.dumps({self.name: value}), message)
+        except (ValueError, OSError) as error:
             raise typer.BadParameter(str(error), param_hint=f"--{self.words}") from error
 
     def _one(self, reader: Callable[..., Any], text: str, resolve: Resolve) -> Any:
@@ -157,6 +158,8 @@ def read_json(text: str) -> Any:
 
 
 def _reader(field: FieldDescriptor) -> Callable[..., Any]:
+    if is_decimal(field):
+        return _text
     if field.message_type is not None:
         is_list = field.label == FieldDescriptor.LABEL_REPEATED
         if is_list and field.message_type.full_name == ANY:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import typer
-from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from pivot.chain.gateway.json_form import document, is_decimal
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.registry import MESSAGES
 from pivot.cli import load
@@ -56,6 +56,8 @@ def sample(field: Any, depth: int) -> Any:
         return GetMessageClass(kind)(value=5, exponent=-2)
     if kind is not None:
         return filled(kind, depth + 1)
+    if is_decimal(field):
+        return "5" if field.type == FieldDescriptor.TYPE_STRING else b"5"
     if field.type == FieldDescriptor.TYPE_STRING:
         return Field(field).account(OTHER) if Field(field).is_account else "text"
     if field.type == FieldDescriptor.TYPE_BYTES:
@@ -67,8 +69,7 @@ def sample(field: Any, depth: int) -> Any:
 
 def written(field: FieldDescriptor, message: Message) -> str:
     """A field's value as a person writes it."""
-    document = json_format.MessageToDict(message, preserving_proto_field_name=True)
-    value = document.get(field.name)
+    value = document(message)[field.name]
     kind = field.message_type.full_name if field.message_type is not None else ""
     if kind == "cosmos.base.v1beta1.Coin":
         return "12ngonka"

@@ -104,3 +104,11 @@ async def test_an_allowance_may_be_by_period_and_for_some_messages(ask: Pivot) -
     allowance = '{"@type": "/cosmos.feegrant.v1beta1.BasicAllowance"}'
     message = await made(ask, "feegrant", "grant", "bob", "--allowance", allowance, "--from", "alice")
     assert message["allowance"]["spend_limit"] == []
+
+
+async def test_decimals_in_json_have_their_point(ask: Pivot) -> None:
+    rules = (await ask("query", "slashing", "params", "--json")).json["params"]
+    assert rules["min_signed_per_window"] == "0.500000000000000000"
+    changed = json.dumps({**rules, "min_signed_per_window": "0.25"})
+    message = await made(ask, "slashing", "update-params", "--params", changed, "--from", of_module("gov"))
+    assert message["params"]["min_signed_per_window"] == "0.250000000000000000"

@@ -9,8 +9,8 @@ import typer
 from cosmos.crypto.multisig.keys_pb2 import LegacyAminoPubKey
 from cosmos.crypto.secp256k1.keys_pb2 import PubKey
 from cosmos.tx.signing.v1beta1.signing_pb2 import SignatureDescriptors
-from google.protobuf import json_format
 
+from pivot.chain.gateway.json_parse import InvalidJson, read
 from pivot.cli.chain_port import ChainPort
 from pivot.cli.flags import KeyFlags, NodeFlags, spread
 from pivot.cli.keyrings import keyring
@@ -133,7 +133,7 @@ def encode_file(file: File, as_json: Json = False) -> None:
 def _parts(file: str) -> list[tuple[bytes, bytes]]:
     """Keys and signatures of a file. Raises CommandFailed."""
     try:
-        found = json_format.Parse(read_text(file), SignatureDescriptors())
-    except json_format.ParseError as error:
+        found = read(read_text(file), SignatureDescriptors())
+    except InvalidJson as error:
         raise CommandFailed(f"{file} holds no signatures: {error}") from error
     return [(PubKey.FromString(part.public_key.value).key, part.data.single.signature) for part in found.signatures]

@@ -8,7 +8,6 @@ from typing import Annotated, Any, cast
 
 import typer
 from cosmos.msg.v1 import msg_pb2
-from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from pivot.chain.errors import Rejection
@@ -89,7 +88,7 @@ class Form:
     ) -> bool:
         try:
             return self.shape is not None and self.shape.fill(message, address, values, given, resolve)
-        except (ValueError, OSError, json_format.ParseError) as error:
+        except (ValueError, OSError) as error:
             raise wrong_usage(str(error)) from error
 
     def _put_options(self, message: Message, given: Mapping[str, Any], resolve: Resolve) -> None:

@@ -1,6 +1,5 @@
 """A transaction's way from its messages to a block, with all the places at which a person may stop it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,7 +208,7 @@ def _public_key(ring: Keyring, address: str) -> PublicKey | None:
 
 
 def _tell_trial(port: ChainPort, transaction: Tx, *, as_json: bool) -> None:
-    found = json.loads(json.dumps(document(port.simulate(encoded(transaction)))))
+    found = document(port.simulate(encoded(transaction)))
     if as_json:
         print_json(found)
     else:

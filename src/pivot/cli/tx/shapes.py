@@ -9,14 +9,15 @@ The fields can still be given one by one.
 """
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from pivot.chain.gateway.json_parse import read
 from pivot.cli.fields import Resolve, parse_coins, parse_time, read_json
 
 GENERIC_AUTHORIZATION = "/cosmos.authz.v1beta1.GenericAuthorization"
@@ -51,7 +52,7 @@ def _multi_send(message: Message, sender: str, values: Sequence[str], _: Given, 
         "inputs": [{"address": sender, "coins": total}],
         "outputs": [{"address": resolve(receiver), "coins": coins} for receiver in receivers],
     }
-    json_format.ParseDict(document, message)
+    read(json.dumps(document), message)
     return True
 
 
@@ -64,7 +65,7 @@ def _grant(message: Message, _: str, values: Sequence[str], given: Given, resolv
     grant: dict[str, Any] = {"authorization": {"@type": GENERIC_AUTHORIZATION, "msg": given["msg_type"]}}
     if given["expiration"]:
         grant["expiration"] = parse_time(given["expiration"])
-    json_format.ParseDict({"grantee": resolve(values[0]), "grant": grant}, message)
+    read(json.dumps({"grantee": resolve(values[0]), "grant": grant}), message)
     return True
 
 
@@ -84,7 +85,7 @@ def _allowance(message: Message, _: str, values: Sequence[str], given: Given, re
     if given["allowed_messages"]:
         listed = [each.strip() for each in given["allowed_messages"].split(",")]
         allowance = {"@type": MESSAGES_ALLOWANCE, "allowance": allowance, "allowed_messages": listed}
-    json_format.ParseDict({"grantee": resolve(values[0]), "allowance": allowance}, message)
+    read(json.dumps({"grantee": resolve(values[0]), "allowance": allowance}), message)
     return True
 
 
@@ -97,7 +98,7 @@ def _proposal(message: Message, _: str, values: Sequence[str], __: Given, ___: R
     document = dict(document)
     if deposit := document.pop("deposit", ""):
         document["initial_deposit"] = parse_coins(deposit)
-    json_format.ParseDict(document, message)
+    read(json.dumps(document), message)
     return True
 
 
