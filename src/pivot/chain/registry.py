@@ -41,6 +41,7 @@ from pivot.chain.modules.rewards import queries as rewards_queries
 from pivot.chain.modules.slashing import messages as slashing
 from pivot.chain.modules.slashing import queries as slashing_queries
 from pivot.chain.modules.staking import distribution as distribution_queries
+from pivot.chain.modules.staking import inflation
 from pivot.chain.modules.staking import queries as staking_queries
 from pivot.chain.modules.statistics import queries as statistics_queries
 from pivot.chain.modules.status import queries as status_queries
@@ -105,6 +106,7 @@ QUERIES = QueryTable(
         *slashing_queries.QUERIES,
         *distribution_queries.QUERIES,
         *staking_queries.QUERIES,
+        *inflation.QUERIES,
         *statistics_queries.QUERIES,
         *streamvesting_queries.QUERIES,
         *upgrade_queries.QUERIES,

@@ -11,7 +11,7 @@ from tendermint.types.params_pb2 import ConsensusParams
 from pivot.chain.errors import Rejection, SdkCode
 from pivot.chain.modules.params.state import set_consensus_params
 from pivot.chain.modules.slashing.state import Sentence, put_sentence
-from pivot.chain.modules.staking import distribution, genesis
+from pivot.chain.modules.staking import distribution, genesis, inflation
 from pivot.chain.modules.staking.queries import MAX_VALIDATORS, QUERIES
 from pivot.chain.types import View
 from pivot.primitives.addresses import operator
@@ -117,10 +117,19 @@ def test_wallets_are_told_that_nobody_has_rewards(network: Network) -> None:
     assert not rewards("DelegationRewards", **pair).rewards
     assert not rewards("ValidatorOutstandingRewards", validator_address=operator(ALICE)).rewards.rewards
     assert not rewards("ValidatorCommission", validator_address=operator(ALICE)).commission.commission
+    told = rewards("ValidatorDistributionInfo", validator_address=operator(ALICE))
+    assert (told.operator_address, len(told.commission)) == (operator(ALICE), 0)
+    assert not rewards("ValidatorSlashes", validator_address=operator(ALICE)).slashes
     for method, handler in answers.items():
         with pytest.raises(Rejection) as refusal:
             handler.answer(network.view, handler.request())
         assert refusal.value.code == SdkCode.INVALID_ADDRESS, method
+
+
+def test_explorers_are_told_that_no_coins_are_made(network: Network) -> None:
+    for handler in inflation.QUERIES:
+        answer = handler.answer(network.view, handler.request())
+        assert [value for _, value in answer.ListFields()] == [b"0"]
 
 
 def test_pool_parameters_and_history(network: Network) -> None:

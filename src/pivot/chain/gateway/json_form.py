@@ -122,7 +122,7 @@ def _absent(field: Any) -> Callable[[], Any]:
         return lambda: ZERO_TIME
     kind: type[Message] = GetMessageClass(field.message_type)
     write = _OF_MESSAGES.get(field.message_type.full_name, document)
-    return lambda: write(kind())
+    return lambda: write(kind.FromString(b""))
 
 
 def _custom_type(field: FieldDescriptor) -> str:

@@ -57,6 +57,19 @@ def _commission(
     return query_pb2.QueryValidatorCommissionResponse(commission=ValidatorAccumulatedCommission())
 
 
+def _of_validator(
+    view: View, request: query_pb2.QueryValidatorDistributionInfoRequest
+) -> query_pb2.QueryValidatorDistributionInfoResponse:
+    require_validator(view.state, request.validator_address)
+    return query_pb2.QueryValidatorDistributionInfoResponse(operator_address=request.validator_address)
+
+
+def _slashes(view: View, request: query_pb2.QueryValidatorSlashesRequest) -> query_pb2.QueryValidatorSlashesResponse:
+    """None that would concern a delegator; what a host has lost is told by the events of its slash."""
+    require_validator(view.state, request.validator_address)
+    return query_pb2.QueryValidatorSlashesResponse(pagination={})
+
+
 QUERIES: list[QueryHandler] = [
     query(SERVICE, "DelegationRewards", _of_delegation),
     query(SERVICE, "DelegationTotalRewards", _of_delegator),
@@ -64,4 +77,6 @@ QUERIES: list[QueryHandler] = [
     query(SERVICE, "DelegatorWithdrawAddress", _withdraw_address),
     query(SERVICE, "ValidatorOutstandingRewards", _outstanding),
     query(SERVICE, "ValidatorCommission", _commission),
+    query(SERVICE, "ValidatorDistributionInfo", _of_validator),
+    query(SERVICE, "ValidatorSlashes", _slashes),
 ]
