@@ -11,7 +11,7 @@ from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, TxRaw
 from tendermint.abci import types_pb2 as abci
 from tendermint.types.params_pb2 import BlockParams, ConsensusParams
 
-from pivot.chain.errors import SdkCode
+from pivot.chain.errors import FeegrantCode, SdkCode
 from pivot.chain.free_space import FreeSpace
 from pivot.chain.modules.bank import quota
 from pivot.chain.modules.bank.state import spendable
@@ -192,8 +192,10 @@ def test_d3_so_many_blocks_of_duties_may_wait() -> None:
 
 def test_what_is_refused_takes_no_space() -> None:
     chain = new_chain(free=1)
-    bad, good = chain.sign(LARGE, duty(LARGE), sequence=9), chain.sign(LARGE, duty(LARGE))
-    assert [result.code for result in chain.block(bad, good)] == [SdkCode.WRONG_SEQUENCE, 0]
+    late, good = chain.sign(LARGE, duty(LARGE), sequence=9), chain.sign(LARGE, duty(LARGE))
+    granted = chain.sign(LARGE, duty(LARGE), fee_granter=SMALL.address)
+    codes = [result.code for result in chain.block(late, granted, good)]
+    assert codes == [SdkCode.WRONG_SEQUENCE, FeegrantCode.NO_ALLOWANCE, 0]
 
 
 # Where gas has no price

@@ -1,5 +1,6 @@
 """Signatures in amino JSON, and accounts of several keys, from a published wallet and from here."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import cosmpy.protos  # noqa: F401
@@ -11,11 +12,14 @@ from cosmos.crypto.multisig.v1beta1.multisig_pb2 import CompactBitArray, MultiSi
 from cosmos.crypto.secp256k1.keys_pb2 import PubKey
 from cosmos.tx.signing.v1beta1.signing_pb2 import SignMode
 from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, ModeInfo, SignerInfo, TxBody, TxRaw
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from tendermint.abci import types_pb2 as abci
 
 from pivot.chain.errors import SdkCode
+from pivot.chain.registry import MESSAGES
 from pivot.primitives.keys import PrivateKey
-from pivot.protocol.amino_json import amino_sign_bytes
+from pivot.protocol import amino_json as amino_json_rules
+from pivot.protocol.amino_json import amino_json, amino_sign_bytes
 from pivot.protocol.messages import pack
 from pivot.protocol.multisig import address_of_multisig, combine, threshold_key
 from tests.chain.chain import CHAIN_ID, Chain, key
@@ -229,3 +233,23 @@ def test_what_amino_json_does_not_cover_cannot_be_added_to_run_a_transaction_aga
         result = chain.block(raw.SerializeToString())[0]
         assert (result.code, "need SIGN_MODE_DIRECT" in result.log) == (SdkCode.UNAUTHORIZED, True)
     assert chain.balance(KEYS[0].address) == 995
+
+
+def fields_of(descriptor: Descriptor, seen: set[str]) -> Iterator[FieldDescriptor]:
+    """The fields of a message and of all messages in it."""
+    if descriptor.full_name in seen:
+        return
+    seen.add(descriptor.full_name)
+    for field in descriptor.fields:
+        yield field
+        if field.message_type is not None:
+            yield from fields_of(field.message_type, seen)
+
+
+@pytest.mark.parametrize("url", sorted(MESSAGES.all()))
+def test_every_message_can_be_signed_in_amino_json(url: str) -> None:
+    handler = MESSAGES.find(url)
+    assert handler is not None
+    assert amino_json(pack(handler.type()))["type"]
+    for field in fields_of(handler.type.DESCRIPTOR, set()):
+        assert amino_json_rules._rule(field)

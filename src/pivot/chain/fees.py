@@ -22,14 +22,15 @@ BLOCKS_AHEAD = 10
 def take_fee(block: Block, transaction: Transaction, *, demanded: bool) -> None:
     """Take what the transaction offers, and refuse it if that is too little (`demanded`). Raises SdkError, FeegrantError."""
     source = transaction.granter or transaction.payer
-    if demanded:
-        _require_enough(block, transaction, source)
+    hosts = _require_enough(block, transaction, source) if demanded else ()
     if source != transaction.payer:
         messages = [type_url(call.message) for call in transaction.calls]
         feegrant.use(block, source, transaction.payer, transaction.fee, messages)
     if transaction.fee:
         send(block, source, COMMUNITY_POOL, transaction.fee)
     block.emit("tx", fee=f"{transaction.fee}{BASE_DENOM}" if transaction.fee else "", fee_payer=source)
+    if hosts:
+        free_space(block).take(hosts, transaction.gas)
 
 
 def free_space(block: Block) -> FreeSpace:
@@ -37,11 +38,14 @@ def free_space(block: Block) -> FreeSpace:
     return FreeSpace(block.state, block.time, block.free_gas, 1 if block.hash else BLOCKS_AHEAD)
 
 
-def _require_enough(block: Block, transaction: Transaction, source: str) -> None:
+def _require_enough(block: Block, transaction: Transaction, source: str) -> tuple[str, ...]:
+    """The hosts in whose free space the transaction finds room; none if it pays, or if coins stand behind it."""
     rules = fee_params(block.state)
     least = price_of(rules.minimum_gas_price_e18, transaction.gas)
-    if 0 < least <= transaction.fee or (transaction.is_duty and _finds_room(block, transaction)):
-        return
+    if 0 < least <= transaction.fee:
+        return ()
+    if transaction.is_duty and (hosts := _with_room(block, transaction)):
+        return hosts
     if least:
         raise SdkError(
             SdkCode.INSUFFICIENT_FEE,
@@ -49,12 +53,10 @@ def _require_enough(block: Block, transaction: Transaction, source: str) -> None
         )
     if held := price_of(rules.held_per_gas_e18, transaction.gas):
         quota.use(block.state, source, held)
+    return ()
 
 
-def _finds_room(block: Block, transaction: Transaction) -> bool:
+def _with_room(block: Block, transaction: Transaction) -> tuple[str, ...]:
     space = free_space(block)
     hosts = space.hosts(transaction)
-    if not hosts or not (space.is_first(hosts) or space.has_room(hosts, transaction.gas)):
-        return False
-    space.take(hosts, transaction.gas)
-    return True
+    return hosts if space.is_first(hosts) or space.has_room(hosts, transaction.gas) else ()
