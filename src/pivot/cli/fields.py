@@ -29,6 +29,7 @@ from pivot.chain.gateway.json_form import is_decimal
 from pivot.chain.gateway.json_parse import read
 from pivot.cli.names import kebab
 from pivot.primitives.addresses import OPERATOR_PREFIX, operator
+from pivot.protocol.transactions import NANOSECONDS, timestamp
 
 ADDRESS = "cosmos.AddressString"
 OPERATOR = "cosmos.ValidatorAddressString"
@@ -144,7 +145,7 @@ def parse_coins(text: str) -> list[dict[str, str]]:
 
 def parse_time(text: str) -> str:
     """A time in RFC 3339 or Unix seconds as RFC 3339. Raises ValueError."""
-    return cast(str, _time(None, text))
+    return _time(None, text)
 
 
 def read_json(text: str) -> Any:
@@ -161,8 +162,7 @@ def _reader(field: FieldDescriptor) -> Callable[..., Any]:
     if is_decimal(field):
         return _text
     if field.message_type is not None:
-        is_list = field.label == FieldDescriptor.LABEL_REPEATED
-        if is_list and field.message_type.full_name == ANY:
+        if Field(field).is_list and field.message_type.full_name == ANY:
             return _messages
         return _MESSAGES.get(field.message_type.full_name, _json)
     if field.type == FieldDescriptor.TYPE_ENUM:
@@ -182,7 +182,7 @@ def _number(_: FieldDescriptor, text: str) -> str:
     return text.replace("_", "")
 
 
-def _enum(field: FieldDescriptor, text: str) -> str:
+def _enum(field: Any, text: str) -> str:
     words = _enum_words(field)
     for value in field.enum_type.values:
         if text.upper() == value.name or text == str(value.number):
@@ -192,7 +192,7 @@ def _enum(field: FieldDescriptor, text: str) -> str:
     return str(field.enum_type.values[words.index(text.lower())].name)
 
 
-def _enum_words(field: FieldDescriptor) -> list[str]:
+def _enum_words(field: Any) -> list[str]:
     """The values without what their names have in common: yes, abstain, no-with-veto."""
     names = [str(value.name) for value in field.enum_type.values]
     common = "" if len(names) == 1 else f"{re.sub('(?<=[a-z0-9])(?=[A-Z])', '_', field.enum_type.name).upper()}_"
@@ -224,8 +224,6 @@ def _decimal(_: FieldDescriptor, text: str) -> dict[str, str | int]:
 
 def _time(_: FieldDescriptor | None, text: str) -> str:
     if _SECONDS.fullmatch(text):
-        from pivot.protocol.transactions import NANOSECONDS, timestamp  # noqa: PLC0415
-
         return str(timestamp(int(text) * NANOSECONDS).ToJsonString())
     return text
 
