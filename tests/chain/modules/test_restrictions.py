@@ -34,7 +34,7 @@ from pivot.protocol.generated.inference.restrictions import query_pb2
 from pivot.protocol.generated.inference.restrictions.tx_pb2 import MsgExecuteEmergencyTransfer, MsgUpdateParams
 from pivot.protocol.generated.inference.restrictions.types_pb2 import EmergencyTransferExemption, Params
 from pivot.protocol.messages import pack, type_url
-from tests.chain.chain import Chain, key, next_block, plain_block
+from tests.chain.chain import Chain, events_of, key, next_block, plain_block
 
 COINS = 10_000
 END = 1_000
@@ -149,6 +149,17 @@ def test_w21_no_path_leads_around_the_restriction() -> None:
         result = chain.deliver(key(signer), message)
         assert (result.codespace, result.code) == ("restrictions", RestrictionCode.RESTRICTED), result.log
     assert chain.balance(CAROL) == 0
+
+
+def test_blocks_lift_the_restriction_by_themselves() -> None:
+    chain = Chain({ALICE: COINS}, sections={"restrictions": {"params": {"restriction_end_block": "4"}}})
+    send = MsgSend(from_address=ALICE, to_address=CAROL, amount=coins(5))
+    told = []
+    for height in range(2, 6):
+        (result,) = chain.block(chain.sign(key("alice"), send))
+        assert (result.code == 0) == (height >= 4)
+        told += [height for _ in events_of(chain.last, "restriction_lifted")]
+    assert told == [4]
 
 
 def test_a_fee_can_be_paid_while_transfers_are_restricted() -> None:

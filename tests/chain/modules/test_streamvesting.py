@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pivot.chain.errors import Rejection, SdkCode
 from pivot.chain.modules.bank.invariants import check_supply
-from pivot.chain.modules.bank.state import COMMUNITY_POOL, ESCROW, STREAMVESTING, balance
+from pivot.chain.modules.bank.state import COMMUNITY_POOL, ESCROW, STREAMVESTING, balance, put_genesis_balance
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.streamvesting import genesis, release
 from pivot.chain.modules.streamvesting.invariants import check_schedules
@@ -18,6 +18,7 @@ from pivot.chain.modules.streamvesting.state import release as under_way
 from pivot.chain.types import Block, View
 from pivot.protocol.generated.inference.streamvesting import query_pb2
 from tests.chain.chain import key, next_block, plain_block
+from tests.chain.modules.network import Network
 
 HELD = 10**9
 ALICE, BOB = key("alice").address, key("bob").address
@@ -202,6 +203,15 @@ def test_what_is_due_later_stays() -> None:
     release.release_some(later)
     assert amounts(later, ALICE) == [10, 10, 10]
     assert events(later, "unlock_tokens")[0]["participants_unlocked"] == "0"
+
+
+def test_the_block_of_a_switch_releases_a_slot() -> None:
+    network = Network()
+    put_genesis_balance(network.state, ESCROW, HELD)
+    vest(network.block, ESCROW, ALICE, 1_000, 4)
+    network.sprint({})
+    assert epochs.effective_index(network.state) == 1
+    assert (balance(network.state, ALICE), amounts(network.block, ALICE)) == (250, [250] * 3)
 
 
 # ---- Queries, invariant, genesis ----
