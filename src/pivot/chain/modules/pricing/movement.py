@@ -26,10 +26,8 @@ from pivot.protocol.pricing import NANOSECONDS, Zone, next_price, utilisation
 
 INTERVALS = 60
 """Parts of the time over which utilisation is measured: what a model's row holds is bounded, whatever the pace of blocks."""
-
-
 LOW_INTERVAL_NS = 15 * NANOSECONDS
-"""Of the lowest price in each such part of the last minutes a row remembers one, whatever the pace of blocks."""
+"""Of each such part of the last minutes a model's row holds one price, the lowest."""
 LOWS_KEPT_NS = 900 * NANOSECONDS
 """As old as a request may be that opens."""
 
