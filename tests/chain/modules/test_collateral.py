@@ -20,6 +20,7 @@ from pivot.chain.modules.collateral.queries import QUERIES
 from pivot.chain.modules.collateral.slash import Reason, slash_downtime, slash_for, slash_invalid
 from pivot.chain.modules.collateral.state import collateral, put_collateral, put_unbonding, unbondings
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.rewards.state import note_missed
 from pivot.chain.types import Block, View
 from pivot.primitives.fixed_point import ONE
 from pivot.protocol.generated.inference.collateral import query_pb2
@@ -273,6 +274,21 @@ def test_weight_without_collateral_counts_a_fifth_once_the_grace_is_over() -> No
     for name in hosts[1:]:
         proven = 500 + served[name]
         assert network.weights(3)[name] in ((proven - proven // 2) // 5, served[name] // 5, 500 // 5)
+
+
+def test_who_has_missed_requests_cannot_take_its_collateral_away_before_the_epoch_is_settled() -> None:
+    """It knows that it will be slashed and withdraws; the withdrawal falls due at the very switch that settles the epoch."""
+    network = Network(hardware={name: [node(0)] for name in ("alice", "bob", "carol")})
+    put_genesis_balance(network.state, COLLATERAL, 1000)
+    put_genesis_supply(network.state, 1000)
+    put_collateral(network.state, ALICE, 1000)
+    network.sprint({name: {0: 100} for name in ("alice", "bob", "carol")})
+    for _ in range(10):
+        note_missed(network.state, ALICE)
+    assert withdraw(network.block, 1000) == 2
+    network.sprint({name: {0: 100} for name in ("bob", "carol")})
+    assert balance(network.state, ALICE) == 900
+    assert balance(network.state, COMMUNITY_POOL) == 100
 
 
 # ---- Queries, invariant, genesis ----

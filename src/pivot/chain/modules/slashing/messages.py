@@ -14,7 +14,7 @@ from pivot.primitives.fixed_point import ONE
 
 UNJAIL_GAS = 20_000
 UPDATE_GAS = 50_000
-LONGEST_WINDOW = 100_000
+LONGEST_WINDOW = 20_000
 """Blocks: as many rows as one validator may have."""
 LONGEST_JAIL_SECONDS = 10 * 365 * 86_400
 _FRACTIONS = ("min_signed_per_window", "slash_fraction_double_sign", "slash_fraction_downtime")
