@@ -36,10 +36,9 @@ def after_start(path: Path, send: bytes, *, terminate: bool) -> threading.Thread
     """In a thread: wait for the socket, send these bytes and hear an answer, then end the process, perhaps."""
 
     def act() -> None:
-        while not path.is_socket():
-            time.sleep(0.01)
         with socket.socket(socket.AF_UNIX) as engine:
-            engine.connect(str(path))
+            while engine.connect_ex(str(path)):  # the file is there a moment before anybody listens
+                time.sleep(0.01)
             engine.sendall(send)
             assert engine.recv(1_000)
         if terminate:

@@ -2,6 +2,7 @@
 
 import cosmpy.protos  # noqa: F401
 import pytest
+from cosmos.bank.v1beta1.tx_pb2 import MsgSend
 from cosmos.distribution.v1beta1.tx_pb2 import MsgCommunityPoolSpend
 from cosmos.gov.v1 import gov_pb2 as gov
 from cosmos.gov.v1.tx_pb2 import MsgCancelProposal, MsgUpdateParams, MsgVote
@@ -12,7 +13,7 @@ from pivot.chain.modules.bank.state import COMMUNITY_POOL
 from pivot.chain.modules.gov import deposits, proposals
 from pivot.chain.modules.gov.authority import AUTHORITY
 from pivot.protocol.governance import gov_params
-from tests.chain.chain import Chain, events_of, key
+from tests.chain.chain import events_of, key
 from tests.chain.modules.governance import (
     COINS,
     DEPOSIT,
@@ -79,9 +80,7 @@ def test_a_proposal_waits_for_its_deposit_and_is_dropped_without_one() -> None:
     assert events_of(more, "submit_proposal") == []
     assert chain.held == 2 * (DEPOSIT // 10) + 2 * DEPOSIT
     chain.later(VOTING_SECONDS)
-    assert events_of(chain.last, "inactive_proposal") == [
-        {"proposal_id": "1", "proposal_result": "proposal_dropped"}
-    ]
+    assert events_of(chain.last, "inactive_proposal") == [{"proposal_id": "1", "proposal_result": "proposal_dropped"}]
     assert chain.balance(address("dave")) == COINS
     assert chain.put_down(waiting, "dave", DEPOSIT).code == GovCode.INACTIVE_PROPOSAL
     assert chain.proposal(backed).status == gov.PROPOSAL_STATUS_REJECTED
@@ -264,8 +263,6 @@ def test_a_crowd_of_depositors_and_voters_is_cleared_over_blocks(monkeypatch: py
 
 
 def test_nobody_can_give_coins_to_the_account_of_the_deposits() -> None:
-    from cosmos.bank.v1beta1.tx_pb2 import MsgSend
-
-    chain: Chain = Parliament()
+    chain = Parliament()
     gift = MsgSend(from_address=address("dave"), to_address=AUTHORITY, amount=coins(5))
     assert chain.deliver(key("dave"), gift).code != 0

@@ -5,12 +5,23 @@ import pytest
 from cosmos.consensus.v1.query_pb2 import QueryParamsRequest
 
 from pivot.chain.modules.params import genesis
-from pivot.chain.modules.params.state import block_time, chain_id, fee_of, genesis_hash, params, set_params, view_of
+from pivot.chain.modules.params.state import (
+    block_time,
+    chain_id,
+    fee_of,
+    genesis_hash,
+    genesis_only_params,
+    params,
+    set_params,
+    view_of,
+)
 from pivot.chain.store.memory import MemoryDatabase
 from pivot.chain.types import STORES
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
-from pivot.protocol.parameters import InvalidParameters, preset_params
-from tests.chain.chain import CHAIN_ID, Chain, plain_block
+from pivot.protocol.generated.inference.inference.params_pb2 import Decimal
+from pivot.protocol.generated.inference.inference.query_pb2 import QueryGenesisOnlyParamsRequest
+from pivot.protocol.parameters import InvalidParameters, preset_genesis_only_params, preset_params
+from tests.chain.chain import CHAIN_ID, Chain, lone_host, plain_block
 
 
 def test_parameters_are_read_as_they_were_written() -> None:
@@ -51,3 +62,32 @@ def test_a_view_knows_its_chain_height_and_time() -> None:
 def test_the_engines_parameters_are_told() -> None:
     answer = Chain().query("cosmos.consensus.v1.Query/Params", QueryParamsRequest())
     assert answer.params.block.max_bytes == 4 * 2**20
+
+
+def test_what_the_genesis_sets_for_good_is_told() -> None:
+    network = lone_host()
+    network.genesis_only_params.CopyFrom(preset_genesis_only_params("mainnet"))
+    told = Chain(network=network).query("inference.inference.Query/GenesisOnlyParams", QueryGenesisOnlyParamsRequest())
+    assert told.params == network.genesis_only_params
+    assert (
+        not Chain()
+        .query("inference.inference.Query/GenesisOnlyParams", QueryGenesisOnlyParamsRequest())
+        .params.HasField("max_individual_power_percentage")
+    )
+
+
+def test_a_genesis_with_what_no_network_could_live_with_is_refused() -> None:
+    network = lone_host()
+    network.genesis_only_params.max_individual_power_percentage.CopyFrom(Decimal(value=2))
+    with pytest.raises(InvalidParameters, match="max_individual_power_percentage"):
+        genesis.begin(plain_block(), network)
+
+
+def test_an_export_is_loaded_as_the_same_parameters() -> None:
+    network = lone_host()
+    network.params.epoch_params.epoch_length = 777
+    network.genesis_only_params.CopyFrom(preset_genesis_only_params("mainnet"))
+    genesis.begin(before := plain_block(), network)
+    genesis.load(after := plain_block(), genesis.export(before.state))
+    assert params(after.state) == network.params
+    assert genesis_only_params(after.state) == network.genesis_only_params

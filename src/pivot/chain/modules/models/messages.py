@@ -65,12 +65,10 @@ def _check_arguments(arguments: Sequence[str]) -> None:
 
 
 def _value(arguments: Sequence[str], key: str) -> str:
-    """The value behind `--key value` or in `--key=value`; empty if it has none."""
-    for each, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        name, equals, value = each.partition("=")
-        if name == key:
-            return value if equals else following
-    raise KeyError(key)
+    """The value behind `--key value` or in `--key=value`, the key being there; empty if it has none."""
+    place = next(place for place, each in enumerate(arguments) if each.partition("=")[0] == key)
+    _, equals, value = arguments[place].partition("=")
+    return value if equals else "".join(arguments[place + 1 : place + 2])
 
 
 def _is_plain(text: str) -> bool:
