@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 from cosmos.tx.v1beta1 import service_pb2
 from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, TxBody, TxRaw
 
@@ -11,12 +12,14 @@ from pivot.chain.gateway.refusals import Refusal
 from pivot.chain.gateway.transactions import MAX_TRANSACTION_BYTES, SIMULATE_PATH, Transactions
 from pivot.protocol.transactions import transaction_hash
 from tests.chain.gateway.conftest import FakeEngine, base64_of
+from tests.chain.gateway.test_blocks import BLOCK
 
 RAW = TxRaw(
     body_bytes=TxBody(memo="hello").SerializeToString(),
     auth_info_bytes=AuthInfo().SerializeToString(),
     signatures=[b"s"],
 ).SerializeToString()
+OTHER = TxRaw(body_bytes=TxBody(memo="other").SerializeToString(), signatures=[b"s"]).SerializeToString()
 FOUND: dict[str, Any] = {
     "hash": transaction_hash(RAW),
     "height": "5",
@@ -83,6 +86,9 @@ async def test_a_broadcast_tells_the_applications_verdict(engine: tuple[FakeEngi
     assert (answer.tx_response.code, answer.tx_response.raw_log) == (5, "too poor")
     request = service_pb2.BroadcastTxRequest(tx_bytes=RAW, mode=service_pb2.BROADCAST_MODE_ASYNC)
     assert (await transactions.broadcast(request)).tx_response.code == 0
+    blocking = service_pb2.BroadcastTxRequest(tx_bytes=RAW, mode=service_pb2.BROADCAST_MODE_BLOCK)
+    with pytest.raises(Refusal, match="unsupported return type block"):
+        await transactions.broadcast(blocking)
     for wrong in (b"", b"x" * (MAX_TRANSACTION_BYTES + 1)):
         with pytest.raises(Refusal):
             await transactions.broadcast(service_pb2.BroadcastTxRequest(tx_bytes=wrong))
@@ -103,6 +109,38 @@ async def test_a_transaction_that_waits_already_has_its_published_code(engine: t
     fake.answers["broadcast_tx_sync"] = full
     with pytest.raises(Refusal, match="full"):
         await transactions.broadcast(service_pb2.BroadcastTxRequest(tx_bytes=RAW))
+
+
+async def test_a_block_is_shown_with_its_transactions(engine: tuple[FakeEngine, Transactions]) -> None:
+    fake, transactions = engine
+    block = BLOCK | {"block": BLOCK["block"] | {"data": {"txs": [base64_of(raw) for raw in (RAW, b"\xff", OTHER)]}}}
+    fake.answers["block"] = lambda _: block
+
+    async def memos(height: int = 5, **page: Any) -> list[str]:
+        request = service_pb2.GetBlockWithTxsRequest(height=height, pagination=PageRequest(**page))
+        found = await transactions.of_block(request)
+        assert (found.pagination.total, found.block.header.height) == (3, 5)
+        return [each.body.memo for each in found.txs]
+
+    assert await memos() == ["hello", "", "other"]
+    assert await memos(limit=1, offset=2) == ["other"]
+    assert await memos(limit=2, reverse=True) == ["other", ""]
+    for wrong in ({"height": 0}, {"offset": 3}, {"key": b"k"}):
+        with pytest.raises(Refusal) as refusal:
+            await memos(**wrong)  # type: ignore[arg-type]
+        assert refusal.value.http_status == 400
+
+
+async def test_a_transaction_is_decoded_and_encoded(engine: tuple[FakeEngine, Transactions]) -> None:
+    _, transactions = engine
+    found = (await transactions.decode(service_pb2.TxDecodeRequest(tx_bytes=RAW))).tx
+    assert found.body.memo == "hello"
+    assert (await transactions.encode(service_pb2.TxEncodeRequest(tx=found))).tx_bytes == RAW
+    for wrong in (b"", b"\xff"):
+        with pytest.raises(Refusal, match="tx"):
+            await transactions.decode(service_pb2.TxDecodeRequest(tx_bytes=wrong))
+    with pytest.raises(Refusal, match="empty"):
+        await transactions.encode(service_pb2.TxEncodeRequest())
 
 
 async def test_a_simulation_is_the_applications(engine: tuple[FakeEngine, Transactions]) -> None:

@@ -120,9 +120,9 @@ def _absent(field: Any) -> Callable[[], Any]:
         return lambda: None
     if field.message_type.full_name == "google.protobuf.Timestamp":
         return lambda: ZERO_TIME
-    kind: type[Message] = GetMessageClass(field.message_type)
-    write = _OF_MESSAGES.get(field.message_type.full_name, document)
-    return lambda: write(kind.FromString(b""))
+    empty: Message = GetMessageClass(field.message_type).FromString(b"")
+    write: Writer = _OF_MESSAGES.get(field.message_type.full_name, document)
+    return lambda: write(empty)
 
 
 def _custom_type(field: FieldDescriptor) -> str:

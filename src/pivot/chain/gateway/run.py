@@ -14,9 +14,13 @@ import uvicorn
 from pivot.chain.gateway.blocks import block_methods
 from pivot.chain.gateway.committed import CommittedState
 from pivot.chain.gateway.engine import Engine
+from pivot.chain.gateway.methods import Method
+from pivot.chain.gateway.node import NODE, node_methods
+from pivot.chain.gateway.reflection import REFLECTION
 from pivot.chain.gateway.rest import RestApplication
 from pivot.chain.gateway.rpc import grpc_server
 from pivot.chain.gateway.transactions import transaction_methods
+from pivot.chain.handlers import QueryTable
 from pivot.chain.modules.params import state as params
 from pivot.chain.registry import QUERIES
 from pivot.chain.store.database import ReadOnlyDatabase
@@ -44,7 +48,7 @@ async def run_gateway(database: Path, rpc_url: str, grpc_address: str, rest_addr
         committed = CommittedState(lambda: _view(state))
         async with aiohttp.ClientSession() as session:
             engine = Engine(session, rpc_url)
-            methods = [*committed.methods(QUERIES), *block_methods(engine), *transaction_methods(engine)]
+            methods = gateway_methods(committed, engine)
             rpc = grpc_server(methods, grpc_address)
             await rpc.start()
             rest = _rest_server(RestApplication(methods), rest_address)
@@ -57,6 +61,18 @@ async def run_gateway(database: Path, rpc_url: str, grpc_address: str, rest_addr
             await rpc.stop(GRPC_GRACE_SECONDS)
             await serving
         committed.close()
+
+
+def gateway_methods(committed: CommittedState, engine: Engine) -> list[Method]:
+    """All that the gateway answers."""
+    asked_here = QueryTable([*NODE, *REFLECTION])
+    return [
+        *committed.methods(QUERIES),
+        *committed.methods(asked_here),
+        *block_methods(engine),
+        *node_methods(engine),
+        *transaction_methods(engine),
+    ]
 
 
 class _Server(uvicorn.Server):
