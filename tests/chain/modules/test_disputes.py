@@ -330,7 +330,8 @@ def test_a_block_lets_a_bounded_number_lapse(monkeypatch: pytest.MonkeyPatch) ->
     network.report("bob", SEGMENT, dict.fromkeys(ids, FAILED))
     network.advance(125)
     network.advance(126)
-    assert len(list(due(network.state, 125))) == 1
+    (waiting,) = due(network.state, 125)
+    assert network.vote("erin", waiting.inference_id, invalid=True).code == NetworkCode.ALREADY_DONE
     prune(network.block)
     network.advance(127)
     assert {outcome(network, each) for each in ids} == {"DISPUTE_LAPSED"}
@@ -407,3 +408,10 @@ def test_the_invariant_names_what_contradicts() -> None:
     put(network.state, record)
     with pytest.raises(AssertionError, match="contradicts its dispute"):
         check_disputes(network.state)
+
+
+def test_without_a_group_there_is_no_electorate() -> None:
+    network, inference_id = disputed()
+    record = network.record(inference_id)
+    record.model = "org/other"
+    assert voting.electorate(network.state, record, BOB) == 0

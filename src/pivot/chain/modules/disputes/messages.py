@@ -40,6 +40,10 @@ def process_vote(block: Block, voter: str, vote: DisputeVote) -> None:
             NetworkCode.ALREADY_DONE,
             f"the dispute on {found.inference_id} is closed: {DisputeOutcome.Name(found.outcome)}",
         )
+    if block.height > found.deadline_height:
+        raise NetworkError(
+            NetworkCode.ALREADY_DONE, f"votes on {found.inference_id} were taken until height {found.deadline_height}"
+        )
     if vote_of(block.state, found, voter) is not None:
         raise NetworkError(NetworkCode.ALREADY_DONE, f"{voter} has voted on {found.inference_id}")
     record = inference(block.state, found.inference_id)

@@ -14,7 +14,7 @@ from pivot.chain.modules.disputes.state import due, put_dispute
 from pivot.chain.modules.epochs.state import effective
 from pivot.chain.modules.inferences import sharing
 from pivot.chain.modules.inferences.state import inference, put
-from pivot.chain.modules.members.state import weight, weights
+from pivot.chain.modules.members.state import group, weight
 from pivot.chain.modules.participants.state import participant
 from pivot.chain.modules.rewards.earnings import note_invalidated, note_validated
 from pivot.chain.modules.status.state import note_failed, note_passed
@@ -62,9 +62,9 @@ def open_dispute(block: Block, record: Inference, accuser: str, accusation: Answ
 
 def electorate(state: Reader, record: Inference, accuser: str) -> int:
     """Weight of all that have a vote on an answer; those who have become INVALID still count, and abstain."""
-    parties = {record.executed_by, accuser}
-    members = weights(state, record.finished_epoch_id, record.model)
-    return sum(each for address, each in members if address not in parties)
+    members = group(state, record.finished_epoch_id, record.model)
+    parties = (weight(state, record.finished_epoch_id, each, record.model) for each in (record.executed_by, accuser))
+    return members.total_weight - sum(parties) if members else 0
 
 
 def vote_weight(state: Reader, record: Inference, accuser: str, voter: str) -> int:
