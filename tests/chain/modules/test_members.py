@@ -435,6 +435,7 @@ def test_whatever_work_comes_the_groups_are_in_order(
     work: dict[str, list[tuple[int, int]]], data: st.DataObject
 ) -> None:
     network = Network(hardware={"alice": [node(number) for number in range(4)]})
+    with_cap(network, data.draw(st.sampled_from([0, 25, 90])))
     network.advance(61)
     brought = [
         Work(

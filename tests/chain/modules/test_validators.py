@@ -10,6 +10,7 @@ from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.params.state import put_genesis_only_params
 from pivot.chain.modules.participants import state as participants
 from pivot.chain.modules.poc.messages import MAX_PASSES
+from pivot.chain.modules.slashing.state import is_jailed, published_params, put_params, put_sentence
 from pivot.chain.modules.validators import state as validators
 from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.modules.validators.powers import MAX_TOTAL_POWER, Candidate, Guardianship, powers
@@ -361,7 +362,7 @@ def test_the_invariant_sees_powers_that_cannot_be() -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_through_epochs_of_change_the_set_keeps_its_rules(data: st.DataObject) -> None:
-    """Random work, rotations, sleepers and INVALID hosts; `Network` checks the engine's rules and the invariants."""
+    """Random work, rotations, sleepers, INVALID and jailed hosts; `Network` checks the engine's rules and the invariants."""
     params = fast_params()
     params.consensus_power_params.proof_window = data.draw(st.sampled_from([2, 40, 100]))
     names = [*HOSTS, "dave", "erin"]
@@ -370,6 +371,19 @@ def test_through_epochs_of_change_the_set_keeps_its_rules(data: st.DataObject) -
         network.register(name)
         network.declare(name, node(0), node(1))
     network.names |= {key(name).address: name for name in names}
+    rules = published_params()
+    rules.signed_blocks_window = data.draw(st.sampled_from([10, 100, 1000]))
+    put_params(network.state, rules)
+    put_genesis_only_params(
+        network.state,
+        GenesisOnlyParams(
+            max_individual_power_percentage=Decimal(value=data.draw(st.sampled_from([0, 25])), exponent=-2),
+            genesis_guardian_enabled=data.draw(st.booleans()),
+            genesis_guardian_network_maturity_threshold=data.draw(st.sampled_from([100, 2**62])),
+            genesis_guardian_multiplier=Decimal(value=52, exponent=-2),
+            genesis_guardian_addresses=[operator(key(name).address) for name in ("alice", "dave")],
+        ),
+    )
     for epoch in range(3):
         network.signing = data.draw(st.lists(st.sampled_from(names), unique=True))
         if data.draw(st.booleans()):
@@ -391,4 +405,6 @@ def test_through_epochs_of_change_the_set_keeps_its_rules(data: st.DataObject) -
         assert network.set == validators.last_powers(network.state)
         for name in names:
             set_status(network, name, ParticipantStatus.ACTIVE)
+            if is_jailed(network.state, key(name).address) and data.draw(st.booleans()):
+                put_sentence(network.state, key(name).address, None)
     assert {consensus_address(each) for each in network.set}
