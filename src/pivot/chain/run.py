@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from pivot.chain.application import Application
+from pivot.chain.exits import EXIT_FAILED, EXIT_OK, EXIT_UPGRADE
 from pivot.chain.modules.upgrade.plans import UpgradeHalt, UpgradeNeeded
 from pivot.chain.server.connections import Server
 from pivot.chain.server.state_sync import StateSync
@@ -20,10 +21,6 @@ from pivot.chain.store.errors import DiskFull, StoreError
 from pivot.chain.store.snapshot_taker import SnapshotTaker, snapshot_folder
 from pivot.chain.types import STORES
 
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_UPGRADE = 3
-"""Another version must go on."""
 UPGRADE_INFO = Path("data") / "upgrade-info.json"
 """In the home: what the chain waits for, as cosmovisor reads it (its DAEMON_HOME is then this home)."""
 

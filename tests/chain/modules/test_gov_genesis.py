@@ -98,7 +98,7 @@ def test_a_proposal_that_never_ends_is_found() -> None:
 def test_a_vote_on_what_is_over_is_found() -> None:
     block = plain_block()
     state.put_vote(block.state, Vote(proposal_id=1, voter=address("dave")))
-    with pytest.raises(AssertionError, match="which is over"):
+    with pytest.raises(AssertionError, match="which are over"):
         check_proposals(block.state)
 
 

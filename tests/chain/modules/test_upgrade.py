@@ -16,13 +16,14 @@ from tendermint.abci import types_pb2 as abci
 
 from pivot.chain.application import Application
 from pivot.chain.errors import NetworkCode, SdkCode
+from pivot.chain.exits import EXIT_UPGRADE
 from pivot.chain.modules.gov.authority import AUTHORITY
 from pivot.chain.modules.upgrade import genesis
 from pivot.chain.modules.upgrade.messages import MAX_INFO_BYTES, MAX_NAME_BYTES
 from pivot.chain.modules.upgrade.plans import UPGRADES, TooEarly, TooOld, UpgradeNeeded
 from pivot.chain.modules.upgrade.queries import MODULE_VERSIONS
 from pivot.chain.modules.upgrade.state import applied, applied_height, begin, last_applied, note_applied, plan
-from pivot.chain.run import EXIT_UPGRADE, run
+from pivot.chain.run import run
 from pivot.chain.server.frames import encode_frame
 from pivot.chain.store.database import Database
 from pivot.chain.store.memory import MemoryDatabase

@@ -42,8 +42,8 @@ def check_proposals(state: Reader) -> None:
             raise AssertionError(f"proposals {there} have status {status}, but the ends of {ids} are awaited")
     unclear = [clearing.proposal_id for clearing in clearings(state)]
     current = {*(each for ids in awaited.values() for each in ids), *unclear}
-    for row in (*all_deposits(state), *all_votes(state)):
-        if row.proposal_id not in current:
-            raise AssertionError(f"there is a deposit or a vote of proposal {row.proposal_id}, which is over")
+    named = {record.proposal_id for record in all_deposits(state)} | {record.proposal_id for record in all_votes(state)}
+    if strays := sorted(named - current):
+        raise AssertionError(f"there are deposits or votes of proposals {strays}, which are over")
     if known and known[-1].id >= next_id(state):
         raise AssertionError(f"proposal {known[-1].id} exists, but the next one is {next_id(state)}")

@@ -222,8 +222,8 @@ def _check_ballot(voter: str, metadata: str, options: Sequence[WeightedVoteOptio
         raise GovError(GovCode.INVALID_VOTE, "options: the weights must add up to 1")
 
 
-def _whole(option: int) -> list[WeightedVoteOption]:
-    return [WeightedVoteOption(option=gov.VoteOption.ValueType(option), weight=WHOLE_WEIGHT)]
+def _whole(option: gov.VoteOption) -> list[WeightedVoteOption]:
+    return [WeightedVoteOption(option=option, weight=WHOLE_WEIGHT)]
 
 
 def _check_coins(field: str, coins: Sequence[Coin]) -> None:

@@ -70,7 +70,8 @@ def count(state: Reader, proposal_id: int) -> Tally:
         cast = vote(state, proposal_id, address)
         for option in cast.options if cast is not None else ():
             sums[option.option] += weight * parse(option.weight)
-    return Tally(*(sums[option] for option in OPTIONS), electorate)
+    yes, abstain, no, veto = (sums[option] for option in OPTIONS)
+    return Tally(yes, abstain, no, veto, electorate)
 
 
 def outcome(tally: Tally, rules: Params, *, expedited: bool) -> Outcome:

@@ -48,7 +48,7 @@ def _check_cancel(message: MsgCancelUpgrade) -> None:
     check_authority(message.authority)
 
 
-def _cancel(block: Block, message: MsgCancelUpgrade) -> MsgCancelUpgradeResponse:
+def _cancel(block: Block, _: MsgCancelUpgrade) -> MsgCancelUpgradeResponse:
     """Schedule nothing. It is no fault if nothing was scheduled."""
     cancel(block.state)
     return MsgCancelUpgradeResponse()
