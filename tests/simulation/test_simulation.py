@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pivot.chain.registry import MESSAGES
 from tests.simulation.plan import Operation
 from tests.simulation.run import shortest_failing, simulate
 from tests.simulation.stores import in_memory, on_disk
@@ -29,9 +30,10 @@ def run(*arguments: str, python: str = sys.executable, **environment: str) -> di
 
 
 @pytest.mark.timeout(1_200)
-def test_every_invariant_holds_after_every_block() -> None:
+def test_every_invariant_holds_after_every_block_and_every_message_was_accepted() -> None:
     made = run("--seeds", str(SEEDS), "--blocks", str(BLOCKS), "--ops", str(OPERATIONS))
     assert [each["blocks"] for each in made["runs"]] == [BLOCKS + 1] * SEEDS
+    assert MESSAGES.all().keys() - made["messages"].keys() == set()
 
 
 SMALL = ("--seeds", "1", "--blocks", "60", "--ops", "30", "--store")

@@ -11,9 +11,10 @@ from typing import Any
 from cosmos.base.v1beta1.coin_pb2 import Coin
 from cosmos.gov.v1.gov_pb2 import Params as GovParams
 from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from tendermint.abci import types_pb2 as abci
-from tendermint.types.params_pb2 import BlockParams, ConsensusParams, EvidenceParams
+from tendermint.types.params_pb2 import BlockParams, ConsensusParams, EvidenceParams, ValidatorParams
 
 from pivot.chain.invariants import INVARIANTS
 from pivot.chain.modules.auth.state import account
@@ -104,7 +105,10 @@ class World:
         self.engine = Engine(self.open_store)
         consensus = ConsensusParams(
             block=BlockParams(max_bytes=4 * 2**20, max_gas=MAX_GAS),
-            evidence=EvidenceParams(max_age_num_blocks=1_000, max_bytes=2**20),
+            evidence=EvidenceParams(
+                max_age_num_blocks=1_000, max_age_duration=Duration(seconds=3_600), max_bytes=2**20
+            ),
+            validator=ValidatorParams(pub_key_types=["ed25519"]),
         )
         self.engine.init(CHAIN_ID, json.dumps(self.genesis()).encode(), consensus, GENESIS_TIME)
         self.make_block(BlockPlan(1, GENESIS_TIME + NANOSECONDS), [])

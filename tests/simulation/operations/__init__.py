@@ -30,7 +30,7 @@ KINDS: Mapping[str, tuple[Kind, int]] = {
     "put down collateral": (locking.put_down_collateral, 2),
     "take collateral back": (locking.take_collateral_back, 1),
     "unjail": (locking.unjail, 1),
-    "transfer in an emergency": (locking.emergency_transfer, 1),
+    "transfer in an emergency": (locking.emergency_transfer, 2),
     "bad signature": (hostile.bad_signature, 3),
     "replay": (hostile.replay, 4),
     "garbage": (hostile.garbage, 2),

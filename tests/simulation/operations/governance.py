@@ -47,7 +47,7 @@ from tests.simulation.world import DEPOSIT, MODELS, World
 AUTHORITY = of_module("gov")
 FAR = 10**6
 """Blocks until an upgrade is due: no run gets there."""
-RESTRICTED_BLOCKS = 12
+RESTRICTED_BLOCKS = 25
 EXEMPTION = "harbour"
 OPTIONS = (VOTE_OPTION_YES, VOTE_OPTION_NO, VOTE_OPTION_ABSTAIN, VOTE_OPTION_NO_WITH_VETO)
 
