@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pivot.chain.store.database import Database
+from pivot.chain.types import STORES
 from pivot.node.engine_home import EngineHome
+from tests.chain.chain import CHAIN_ID as TEST_CHAIN
+from tests.chain.chain import Chain, key
 from tests.cli.conftest import Pivot
 
 CHAIN_ID = "pivot-ceremony-1"
@@ -43,7 +47,7 @@ async def test_two_hosts_and_a_coordinator_make_a_genesis(pivot: Pivot, folder: 
     assert len(collected.out.splitlines()) == 2
 
     found = (await pivot("genesis", "validate", "--json")).json
-    assert (found["chain_id"], found["hosts"], len(found["sha256"]), len(found["state_sha256"])) == (
+    assert (found["chain_id"], found["validators"], len(found["sha256"]), len(found["state_sha256"])) == (
         CHAIN_ID,
         2,
         64,
@@ -96,3 +100,21 @@ async def test_what_is_wrong_is_told(arguments: tuple[str, ...], code: int, sent
     told = await pivot("genesis", *arguments)
     assert told.code == code
     assert sentence in told.err
+
+
+async def test_a_nodes_state_is_exported_and_goes_on(pivot: Pivot, folder: Path) -> None:
+    with Database.open(folder / "home" / "chain", STORES) as database:
+        chain = Chain({key("alice").address: 77}, store=database)
+        chain.block()
+    shown = await pivot("genesis", "export")
+    assert shown.code == 0, shown.err
+    written = await pivot("genesis", "export", "--chain-id", "next-1", "--output-document", "next.json")
+    assert written.code == 0, written.err
+    assert (shown.json["chain_id"], shown.json["initial_height"]) == (TEST_CHAIN, "3")
+    found = (await pivot("genesis", "validate", "next.json", "--json")).json
+    assert (found["chain_id"], found["initial_height"], found["validators"]) == ("next-1", "3", 0)
+    missing = await pivot("genesis", "export", "--home", str(folder / "nowhere"))
+    assert missing.code == 1
+    (folder / "partial.json").write_text('{"chain_id": "next-1"}')
+    lacking = await pivot("genesis", "validate", "partial.json")
+    assert (lacking.code, "it lacks app_state" in lacking.err) == (1, True)

@@ -2,16 +2,19 @@
 
 import base64
 import binascii
+import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pivot.chain.genesis import genesis_hash
+from pivot.chain.store.database import ReadOnlyDatabase
+from pivot.chain.store.errors import StoreError
 from pivot.cli.flags import KeyFlags, spread, wrong_usage
 from pivot.cli.keyrings import keyring
 from pivot.cli.output import CommandFailed, Json, print_json, say
@@ -23,6 +26,7 @@ from pivot.node.ceremony.gentx import Gentx
 from pivot.node.ceremony.installation import Installation, install
 from pivot.node.engine_home import EngineHome
 from pivot.node.errors import NodeError
+from pivot.node.export import exported
 from pivot.node.genesis import check_genesis, genesis_sha256
 from pivot.node.join_settings import default_home
 from pivot.primitives.canonical_json import dumps
@@ -32,6 +36,8 @@ from pivot.protocol.parameters import PRESETS
 GENESIS_FILE = Path("genesis.json")
 GENTX_FOLDER = Path("gentxs")
 DEFAULT_CONTEXT_WINDOW = 32_768
+NEEDED = {"app_state", "chain_id", "consensus_params", "genesis_time", "initial_height", "validators"}
+"""What every genesis document has."""
 EVERYWHERE = "0.0.0.0:26656"
 RPC = "127.0.0.1:26657"
 
@@ -166,17 +172,18 @@ def validate(
     file: Annotated[Path, typer.Argument(help="The genesis document.")] = GENESIS_FILE,
     as_json: Json = False,
 ) -> None:
-    """Check a genesis document as a node does that starts from it, and print its hash.
+    """Check a genesis document, of a ceremony or exported, as a node does that starts from it, and print its hash.
 
     Everybody who starts from the document should see the same hash: it is the GENESIS_SHA256 of those who join later.
     """
     with _told():
-        document = read_genesis(file)
+        document = _document(file)
         check_genesis(document, document["chain_id"], None, str(file))
     shown = {
         "chain_id": document["chain_id"],
         "genesis_time": document["genesis_time"],
-        "hosts": len(document["app_state"]["inference"].get("participants", [])),
+        "initial_height": document["initial_height"],
+        "validators": len(document["validators"] or []),
         "sha256": genesis_sha256(document),
         "state_sha256": genesis_hash(dumps(document["app_state"])).hex(),
     }
@@ -210,7 +217,7 @@ def install_node(
     except ValueError as error:
         raise wrong_usage(str(error)) from error
     with _told():
-        document = read_genesis(file)
+        document = _document(file)
         peers = peer if peer is not None else [gentx.peer for gentx in read_gentxs(folder)]
         settings = Installation(
             home=(home or default_home()).absolute(),
@@ -225,6 +232,37 @@ def install_node(
     if as_json:
         print_json({"home": settings.home, "chain_id": document["chain_id"], "sha256": sha256})
     say(f"{settings.home} is a node of {document['chain_id']}, whose genesis has SHA-256 {sha256}")
+
+
+@app.command("export")
+def export(
+    home: Home = None,
+    chain_id: Annotated[str, typer.Option(help="Name of the chain that goes on.  [default: the same]")] = "",
+    output_document: Annotated[Path | None, typer.Option(help="File for the document, in place of stdout.")] = None,
+) -> None:
+    """Write a node's state after its last block as a genesis document. The node may run meanwhile."""
+    try:
+        with ReadOnlyDatabase.open((home or default_home()).absolute() / "chain") as database, database.view() as view:
+            document = exported(view, chain_id)
+    except StoreError as error:
+        raise CommandFailed(str(error)) from error
+    if output_document is None:
+        print_json(document)
+        return
+    write_genesis(output_document, document)
+    say(f"{output_document} goes on at block {document['initial_height']}: `pivot genesis validate` checks it.")
+
+
+def _document(file: Path) -> dict[str, Any]:
+    """A genesis document of any kind. Raises CeremonyError."""
+    try:
+        document: dict[str, Any] = json.loads(file.read_text())
+        complete = document.keys() >= NEEDED
+    except (OSError, ValueError, AttributeError) as error:
+        raise CeremonyError(f"{file} is no genesis document: {error}") from error
+    if not complete:
+        raise CeremonyError(f"{file} is no genesis document: it lacks {', '.join(sorted(NEEDED - document.keys()))}")
+    return document
 
 
 def _model(text: str) -> tuple[str, int]:

@@ -57,7 +57,9 @@ def block_pause(document: dict[str, Any]) -> str:
 
     All of a network's engines should pause alike, and no RPC tells it: it is that of the preset with the same epochs.
     """
-    told = json_format.ParseDict(document["app_state"]["inference"]["params"].get("epoch_params", {}), EpochParams())
+    state = document["app_state"]
+    section = state.get("inference") or state["params"]  # of a ceremony, or of an export
+    told = json_format.ParseDict(section["params"].get("epoch_params", {}), EpochParams())
     for preset in PRESETS:
         if preset_params(preset).epoch_params == told:
             return timeout_commit(preset)

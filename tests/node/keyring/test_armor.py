@@ -10,12 +10,27 @@ from pivot.node.keyring.errors import DamagedArmor, WrongPassword
 SECRET = bytes(range(1, 33))
 PASSWORD = "correct horse"
 SEALED = armor.seal(SECRET, PASSWORD)
+PUBLISHED = """-----BEGIN TENDERMINT PRIVATE KEY-----
+type: secp256k1
+salt: A0A1A2A3A4A5A6A7A8A9AAABACADAEAF
+kdf: argon2
+
+RrrVyjrbp86CSqFKkNDeD/zwmidSDZ2yp2olJ0ZmrzQ68YInbWxm20nibXyreKEE
+xvPHjdQ=
+=jwWE
+-----END TENDERMINT PRIVATE KEY-----
+"""
+"""Made with the Go packages (argon2, chacha20poly1305, openpgp/armor) and the settings of Cosmos SDK 0.53."""
 
 
 def test_what_was_sealed_is_unsealed() -> None:
     assert armor.unseal(SEALED, PASSWORD) == SECRET
     assert armor.unseal(f"\n{SEALED}\n", PASSWORD) == SECRET
     assert SECRET.hex() not in SEALED
+
+
+def test_a_key_that_was_exported_by_another_tool_is_read() -> None:
+    assert armor.unseal(PUBLISHED, PASSWORD) == SECRET
 
 
 def test_two_seals_of_one_key_differ() -> None:
