@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import accumulate
 
 from pivot.primitives.hashes import tagged_hash
@@ -13,6 +12,9 @@ MAX_NODES_PER_HOST = 512
 """All members' nodes stand in the published list, which clients load as a whole."""
 QUORUM_DIVISOR = 3
 """Valid and invalid weight together must be at least a third of the checkers' weight, and of everyone's for a refusal."""
+
+_SHARE_UNIT = 2**64
+"""Shares of at most 2^32 leaves that differ do so by more than one in so many: rounded down, they keep their order."""
 
 
 def vote_hash(chain_id: str, epoch: int, checker: str, votes: Sequence[PocVote], salt: bytes) -> bytes:
@@ -56,18 +58,18 @@ def credit(count: int, previous_weight: int, electorate: Electorate, votes: Sequ
     voted = valid_weight + sum(weight for weight, vote in votes if vote.verdict == PocVerdict.POC_INVALID)
     accepted = valid_weight * 2 > voted
     if accepted and electorate.hears(voted):
-        share = _weighted_median_share(valid, valid_weight)
-        return count - count * share.numerator // share.denominator
+        median = _weighted_median(valid, valid_weight)
+        return count - count * median.mismatched // median.checked
     if not accepted and electorate.may_reject(voted):
         return 0
     return min(previous_weight, count)
 
 
-def _weighted_median_share(votes: Sequence[tuple[int, PocVote]], total: int) -> Fraction:
-    """The mismatched share at half of the weight, shares in rising order: the lower one where two meet."""
-    shares = sorted((Fraction(vote.mismatched, max(vote.checked, 1)), weight) for weight, vote in votes)
-    reached = accumulate(weight for _, weight in shares)
-    return next(share for (share, _), below in zip(shares, reached, strict=True) if below * 2 >= total)
+def _weighted_median(votes: Sequence[tuple[int, PocVote]], total: int) -> PocVote:
+    """The vote whose mismatched share stands at half of the weight, shares in rising order: the lower one where two meet."""
+    rising = sorted(votes, key=lambda pair: pair[1].mismatched * _SHARE_UNIT // pair[1].checked)
+    reached = accumulate(weight for weight, _ in rising)
+    return next(vote for (_, vote), below in zip(rising, reached, strict=True) if below * 2 >= total)
 
 
 def split(total: int, shares: Sequence[int]) -> list[int]:

@@ -9,6 +9,7 @@ from pivot.chain.modules.members.groups import Member, write_active_participants
 from pivot.chain.modules.members.slots import with_slots
 from pivot.chain.modules.members.state import nodes, proven_weight, weights
 from pivot.chain.modules.members.weighing import backed, cap
+from pivot.chain.modules.models.state import models
 from pivot.chain.modules.params.state import genesis_only_params
 from pivot.chain.modules.participants.state import is_host, participant
 from pivot.chain.types import Block, Reader
@@ -45,7 +46,8 @@ def form(block: Block, epoch: Epoch, work: Sequence[Work]) -> None:
         epoch.carried_over = True
         put_epoch(block.state, epoch)
     proven = sorted((member for member in proven if member.proven > 0), key=lambda member: member.address)
-    members = [with_slots(block.state, epoch, member) for member in _weighed(block.state, epoch, proven)]
+    order = [model.id for model in models(block.state)]
+    members = [with_slots(block.state, epoch, member, order) for member in _weighed(block.state, epoch, proven)]
     write_groups(block.state, epoch, members)
     write_active_participants(block, epoch, members)
     block.emit(

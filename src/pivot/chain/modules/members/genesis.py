@@ -6,6 +6,7 @@ from pivot.chain.modules.epochs.state import effective
 from pivot.chain.modules.members.groups import Member, write_groups
 from pivot.chain.modules.members.slots import with_models
 from pivot.chain.modules.members.state import ACTIVE_PARTICIPANTS, GROUP_HASHES, GROUPS, STORE
+from pivot.chain.modules.models.state import models
 from pivot.chain.rows import Kinds, export_rows, load_rows
 from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
@@ -24,8 +25,9 @@ def begin(block: Block, document: GenesisState) -> None:
 
     Raises ValueError if there are none.
     """
+    order = [model.id for model in models(block.state)]
     members = [
-        with_models(block.state, _member(entry))
+        with_models(block.state, _member(entry), order)
         for entry in sorted(document.participants, key=lambda entry: entry.participant.address)
         if entry.weight > 0
     ]

@@ -5,16 +5,17 @@ from dataclasses import replace
 
 from pivot.chain.modules.members.groups import Member
 from pivot.chain.modules.members.state import serving_nodes
-from pivot.chain.modules.models.state import models
 from pivot.chain.modules.participants.state import hardware
 from pivot.chain.types import Reader
 from pivot.primitives.hashes import tagged_hash
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, HardwareNodes, MLNodeInfo
 
 
-def with_models(state: Reader, member: Member) -> Member:
-    """The member with its nodes sorted by model: every node serves the first one, in id order, that its hardware lists."""
-    order = [each.id for each in models(state)]
+def with_models(state: Reader, member: Member, order: Sequence[str]) -> Member:
+    """The member with its nodes sorted by model: every node serves the first one, in id order, that its hardware lists.
+
+    order: ids of all models.
+    """
     served = _served(hardware(state, member.address), order)
     nodes: dict[str, list[MLNodeInfo]] = {}
     for node in member.nodes:
@@ -23,13 +24,13 @@ def with_models(state: Reader, member: Member) -> Member:
     return replace(member, by_model=by_model, without_model=tuple(nodes.get("", ())))
 
 
-def with_slots(state: Reader, epoch: Epoch, member: Member) -> Member:
+def with_slots(state: Reader, epoch: Epoch, member: Member, order: Sequence[str]) -> Member:
     """The member with models and time slots: per model at most half of its nodes serve through the next sprint.
 
     None that served through this sprint is among them. A hash that nobody knew when nodes were declared puts them in order.
     """
     rested = {node.node_number for node in serving_nodes(state, epoch.index - 1, member.address)}
-    member = with_models(state, member)
+    member = with_models(state, member, order)
     by_model = {name: _allocated(epoch, member.address, nodes, rested) for name, nodes in member.by_model.items()}
     without = tuple(_slotted(node, serves=False) for node in member.without_model)
     nodes = tuple(node for each in (*by_model.values(), without) for node in each)
