@@ -1,14 +1,17 @@
 """`pivot node …`: what keeps a node from being set up or run is one sentence that names the setting, and nothing is half done."""
 
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from pivot.cli import main, node
 from pivot.node import disk
 from pivot.node.exclusive import holding
 from pivot.node.network_node import lock_file
+from pivot.node.supervisor import ProcessSpec
 from tests.cli.conftest import Pivot
 from tests.e2e.network import free_port
 from tests.node.fake_chain_node import FakeChainNode, chain_node
@@ -91,3 +94,21 @@ async def test_a_node_that_runs_is_not_run_twice_and_one_on_a_full_disk_not_at_a
         assert "already; a second one is refused" in await refused(pivot, *run)
     monkeypatch.setattr(disk, "LEAST_FREE_BYTES", 2**80)
     assert (await refused(pivot, *run)).startswith("PIVOT_HOME (--home): the disk of ")
+
+
+def test_a_node_whose_chain_waits_for_another_version_ends_with_code_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Started again and again it would only stop again and again."""
+    (tmp_path / "engine/config").mkdir(parents=True)
+    (tmp_path / "engine/config/genesis.json").write_text("{}")
+    application = ProcessSpec("application", [sys.executable, "-c", "raise SystemExit(3)"], None)
+    monkeypatch.setattr(node, "find_engine", lambda _: Path("cometbft"))
+    monkeypatch.setattr(node, "require_free_ports", lambda _: None)
+    monkeypatch.setattr(node, "node_groups", lambda _: [[application]])
+    run = ["pivot", "node", "run", "--home", str(tmp_path), "--rpc", f"http://127.0.0.1:{free_port()}"]
+    monkeypatch.setattr(sys, "argv", run)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    assert "the chain has come to an upgrade: the application's last line says" in capsys.readouterr().err

@@ -11,13 +11,14 @@ from typing import Annotated
 import aiohttp
 import typer
 
+from pivot.chain.exits import EXIT_UPGRADE
 from pivot.cli.output import EXIT_USAGE, CommandFailed, Json, print_json, say
 from pivot.node.addresses import LARGEST_PORT, HostPort, parse_address
 from pivot.node.chain_node import ChainNode
 from pivot.node.clock import watch_clock
 from pivot.node.disk import require_room, watch_room
 from pivot.node.engine import find_engine
-from pivot.node.errors import HomeUnusable, NodeError
+from pivot.node.errors import HomeUnusable, NodeError, UpgradeDue
 from pivot.node.exclusive import holding
 from pivot.node.join import join
 from pivot.node.join_settings import (
@@ -151,7 +152,10 @@ def run_node(
     grpc: Annotated[str, typer.Option(help="host:port of the gRPC queries.")] = "127.0.0.1:9090",
     rest: Annotated[str, typer.Option(help="host:port of the REST queries.")] = "127.0.0.1:1317",
 ) -> None:
-    """Run the three processes and keep them running until SIGINT or SIGTERM, or until the disk is full."""
+    """Run the three processes and keep them running until SIGINT or SIGTERM, or until the disk is full.
+
+    Ends with exit code 3 before the block in which a software upgrade is due that this version does not know.
+    """
     home = (home or default_home()).absolute()
     try:
         if not (home / "engine/config/genesis.json").exists():
@@ -167,6 +171,9 @@ def run_node(
             require_free_ports(settings)
             require_room(home)
             asyncio.run(_run(groups, home, settings.rpc_url))
+    except UpgradeDue as due:
+        say(str(due))
+        raise typer.Exit(EXIT_UPGRADE) from due
     except NodeError as error:
         raise CommandFailed(str(error)) from error
 
@@ -248,9 +255,14 @@ def import_key(
 
 
 async def _run(groups: list[list[ProcessSpec]], home: Path, rpc_url: str) -> None:
-    """Raises DiskNearlyFull, after everything has ended."""
-    supervisor = Supervisor(groups)
+    """Raises DiskNearlyFull and UpgradeDue, after everything has ended."""
     stop = asyncio.Event()
+
+    def look() -> None:
+        if _waits_for_upgrade(supervisor):
+            stop.set()
+
+    supervisor = Supervisor(groups, on_change=look)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -265,3 +277,11 @@ async def _run(groups: list[list[ProcessSpec]], home: Path, rpc_url: str) -> Non
     await supervisor.stop()
     if full.done():
         full.result()
+    if _waits_for_upgrade(supervisor):
+        raise UpgradeDue(
+            "the chain has come to an upgrade: the application's last line says which version goes on from here"
+        )
+
+
+def _waits_for_upgrade(supervisor: Supervisor) -> bool:
+    return any(process.last_exit == EXIT_UPGRADE for process in supervisor.processes)

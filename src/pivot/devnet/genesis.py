@@ -14,7 +14,8 @@ from pivot.primitives.coins import BASE_DENOM, NGONKA_PER_GONKA
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
 from pivot.protocol.generated.inference.inference.types_pb2 import Model, Participant, ParticipantStatus
-from pivot.protocol.parameters import preset_params
+from pivot.protocol.governance import gov_params
+from pivot.protocol.parameters import preset_genesis_only_params, preset_params
 
 TOTAL_SUPPLY = 10**9 * NGONKA_PER_GONKA
 REWARDS_SUPPLY = 680 * 10**6 * NGONKA_PER_GONKA
@@ -44,6 +45,7 @@ def build_genesis(plan: Plan, consensus_keys: Sequence[bytes]) -> dict[str, Any]
     balances[of_module(COMMUNITY_POOL)] = TOTAL_SUPPLY - sum(balances.values())
     state = GenesisState(
         params=preset_params(plan.preset),
+        genesis_only_params=preset_genesis_only_params(plan.preset),
         model_list=[Model(id=MODEL, proposed_by="genesis", context_window=CONTEXT_WINDOW)],
         participants=[
             GenesisParticipant(participant=_participant(host, key), weight=GENESIS_WEIGHT)
@@ -60,6 +62,7 @@ def build_genesis(plan: Plan, consensus_keys: Sequence[bytes]) -> dict[str, Any]
             "supply": [{"denom": BASE_DENOM, "amount": str(TOTAL_SUPPLY)}],
         },
         "slashing": {"params": SLASHING},
+        "gov": {"params": json_format.MessageToDict(gov_params(plan.preset), preserving_proto_field_name=True)},
         "inference": json_format.MessageToDict(state, preserving_proto_field_name=True),
     }
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -29,6 +29,10 @@ class DiskNearlyFull(NodeError):
     """There is no room for what a node writes."""
 
 
+class UpgradeDue(NodeError):
+    """The chain has come to the height of an upgrade that this version does not know. It is no failure."""
+
+
 class ClockOff(NodeError):
     """The clocks of this machine and of the network differ."""
 

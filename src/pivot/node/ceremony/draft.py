@@ -14,7 +14,8 @@ from pivot.primitives.addresses import InvalidAddress, from_public_key, of_modul
 from pivot.primitives.coins import BASE_DENOM, NGONKA_PER_GONKA
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
 from pivot.protocol.generated.inference.inference.types_pb2 import Model
-from pivot.protocol.parameters import InvalidParameters, preset_params
+from pivot.protocol.governance import gov_params
+from pivot.protocol.parameters import InvalidParameters, preset_genesis_only_params, preset_params
 
 TOTAL_SUPPLY = 10**9 * NGONKA_PER_GONKA
 REWARDS_SUPPLY = 680 * 10**6 * NGONKA_PER_GONKA
@@ -32,18 +33,19 @@ def new_genesis(chain_id: str, preset: str, models: Mapping[str, int], genesis_t
     if not 0 < len(chain_id) <= MAX_CHAIN_ID:
         raise CeremonyError(f"a chain's name has 1 to {MAX_CHAIN_ID} characters")
     try:
-        params = preset_params(preset)
+        params, for_good = preset_params(preset), preset_genesis_only_params(preset)
     except InvalidParameters as error:
         raise CeremonyError(str(error)) from error
     listed = [Model(id=name, proposed_by="genesis", context_window=window) for name, window in models.items()]
     balances = {REWARDS_ACCOUNT: REWARDS_SUPPLY, COMMUNITY_POOL: TOTAL_SUPPLY - REWARDS_SUPPLY}
-    network = GenesisState(params=params, model_list=listed)
+    network = GenesisState(params=params, genesis_only_params=for_good, model_list=listed)
     app_state = {
         "auth": {"accounts": []},
         "bank": {
             "balances": [_balance(address, amount) for address, amount in sorted(balances.items())],
             "supply": [{"denom": BASE_DENOM, "amount": str(TOTAL_SUPPLY)}],
         },
+        "gov": {"params": json_format.MessageToDict(gov_params(preset), preserving_proto_field_name=True)},
         "inference": json_format.MessageToDict(network, preserving_proto_field_name=True),
     }
     return genesis_document(chain_id, genesis_time, {}, app_state)
