@@ -53,7 +53,7 @@ class Route:
     takes_body: bool
     method: Method
     literal: int
-    """Length of the template's fixed text: the more specific of two routes that fit wins."""
+    """Length of the template's fixed text: the more specific of two routes that fit wins, of two alike the later one."""
 
 
 class RestApplication:
@@ -61,7 +61,7 @@ class RestApplication:
 
     def __init__(self, methods: Sequence[Method]) -> None:
         found = [route for method in methods for route in _routes(method)]
-        self._routes = sorted(found, key=lambda route: -route.literal)
+        self._routes = sorted(reversed(found), key=lambda route: -route.literal)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -102,14 +102,29 @@ def _written(message: Message) -> bytes:
         raise Refusal(StatusCode.INVALID_ARGUMENT, "the messages are nested too deep to be shown") from error
 
 
-def _routes(method: Method) -> Iterable[Route]:
+@dataclass(frozen=True)
+class Binding:
+    """One of a method's routes as its proto names it."""
+
+    verb: str
+    template: str
+    takes_body: bool
+
+
+def bindings(method: Method) -> list[Binding]:
+    """The routes that a method's proto names."""
     options: Any = method.descriptor.GetOptions()
     rule = options.Extensions[annotations_pb2.http]
-    for binding in (rule, *rule.additional_bindings):
-        for verb in ("get", "post"):
-            template: str = getattr(binding, verb)
-            if template:
-                yield _route(verb.upper(), template, bool(binding.body), method)
+    return [
+        Binding(verb.upper(), template, bool(each.body))
+        for each in (rule, *rule.additional_bindings)
+        for verb in ("get", "post")
+        if (template := getattr(each, verb))
+    ]
+
+
+def _routes(method: Method) -> Iterable[Route]:
+    return (_route(each.verb, each.template, each.takes_body, method) for each in bindings(method))
 
 
 def _route(verb: str, template: str, takes_body: bool, method: Method) -> Route:

@@ -4,8 +4,9 @@ from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.handlers import QueryHandler, query
 from pivot.chain.modules.epochs.state import effective_index
 from pivot.chain.modules.inferences.answers import requests
-from pivot.chain.modules.members.state import active_participants, group, weights
+from pivot.chain.modules.members.state import GROUPS, STORE, active_participants, group, weights
 from pivot.chain.modules.params.state import params
+from pivot.chain.pagination import list_page
 from pivot.chain.types import View
 from pivot.protocol.generated.inference.inference import query_pb2
 from pivot.protocol.generated.inference.inference.types_pb2 import EpochGroupData
@@ -23,6 +24,14 @@ def _params(view: View, _: query_pb2.QueryParamsRequest) -> query_pb2.QueryParam
 def _group(view: View, request: query_pb2.QueryGetEpochGroupDataRequest) -> query_pb2.QueryGetEpochGroupDataResponse:
     found = _shown(view, _require_group(view, request.epoch_index, request.model_id))
     return query_pb2.QueryGetEpochGroupDataResponse(epoch_group_data=found)
+
+
+def _groups(view: View, request: query_pb2.QueryAllEpochGroupDataRequest) -> query_pb2.QueryAllEpochGroupDataResponse:
+    """All that are kept: of each epoch that of all members, then those of its models."""
+    found, page = list_page(
+        view.state, STORE, GROUPS, request.pagination, lambda _, row: _shown(view, EpochGroupData.FromString(row))
+    )
+    return query_pb2.QueryAllEpochGroupDataResponse(epoch_group_data=found, pagination=page)
 
 
 def _current_group(
@@ -60,6 +69,7 @@ def _require_group(view: View, epoch: int, model: str) -> EpochGroupData:
 QUERIES: list[QueryHandler] = [
     query(SERVICE, "Params", _params),
     query(SERVICE, "EpochGroupData", _group),
+    query(SERVICE, "EpochGroupDataAll", _groups),
     query(SERVICE, "CurrentEpochGroupData", _current_group),
     query(SERVICE, "ActiveParticipants", _active),
 ]
