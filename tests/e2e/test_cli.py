@@ -125,44 +125,78 @@ def test_an_account_of_three_sends_when_two_have_signed(developer: Person) -> No
     assert balance(developer, "board") == 1000
 
 
-async def test_a_network_of_two_hosts_begins_with_a_ceremony(tmp_path: Path) -> None:
-    (tmp_path / "gentxs").mkdir()
-    hosts = [Person(tmp_path / name) for name in ("alice", "bob")]
+async def test_a_network_of_two_hosts_begins_with_a_ceremony_and_goes_on_from_an_export(tmp_path: Path) -> None:
+    hosts = [Host(tmp_path / name) for name in ("alice", "bob")]
     coordinator = Person(tmp_path)
     coordinator.json("genesis", "init", CHAIN_ID, "--preset", "test")
-    ports = [[f"127.0.0.1:{free_port()}" for _ in range(4)] for _ in hosts]
-    for host, (p2p, *_) in zip(hosts, ports, strict=True):
-        host.folder.mkdir()
+    for host in hosts:
         address = host.json("keys", "add", "host")["address"]
         coordinator.json("genesis", "add-account", address, "1_000_000ngonka")
         url = f"http://{address}.example:9000"
-        signed = host.json("genesis", "gentx", "host", "--chain-id", CHAIN_ID, "--url", url, "--p2p", p2p)
-        (tmp_path / "gentxs" / f"gentx-{address}.json").write_text(json.dumps(signed))
+        signed = host.json("genesis", "gentx", "host", "--chain-id", CHAIN_ID, "--url", url, "--p2p", host.p2p)
+        write(tmp_path / "gentxs" / f"gentx-{address}.json", json.dumps(signed))
     coordinator.json("genesis", "collect")
     expected = coordinator.json("genesis", "validate")["sha256"]
-
-    with contextlib.ExitStack() as running:
-        for host, (p2p, rpc, grpc, rest) in zip(hosts, ports, strict=True):
-            files = ("../genesis.json", "--gentx-dir", "../gentxs")
-            installed = host.json("genesis", "install", *files, "--moniker", "host", "--p2p", p2p, "--rpc", rpc)
-            assert installed["sha256"] == expected
-            running.enter_context(node(host, "--grpc", grpc, "--rest", rest))
-        async with aiohttp.ClientSession() as session:
-
-            async def both_are_at_block_3() -> bool:
-                heights = [await height(session, rpc) for _, rpc, *_ in ports]
-                return min(heights) >= 3
-
-            await until(both_are_at_block_3)
-            told = await get(session, f"http://{ports[1][1]}/genesis")
+    async with aiohttp.ClientSession() as session:
+        with running(hosts, tmp_path / "genesis.json", expected):
+            await until_all_are_at(session, hosts, 3)
+            told = await get(session, f"http://{hosts[1].rpc}/genesis")
             assert genesis_sha256(told["result"]["genesis"]) == expected
-            block = (await get(session, f"http://{ports[0][1]}/block?height=3"))["result"]["block"]
-            signed_by = [each for each in block["last_commit"]["signatures"] if each["signature"]]
-            assert len(signed_by) == 2
-        hosts[0].environment["PIVOT_NODE"] = f"tcp://{ports[0][1]}"
-        assert balance(hosts[0], "host") == 1_000_000
-        listed = hosts[0].json("query", "inference", "participant-all")
-        assert len(listed["participant"]) == 2
+            block = (await get(session, f"http://{hosts[0].rpc}/block?height=3"))["result"]["block"]
+            assert len([each for each in block["last_commit"]["signatures"] if each["signature"]]) == 2
+            assert balance(hosts[0], "host") == 1_000_000
+            assert len(hosts[0].json("query", "inference", "participant-all")["participant"]) == 2
+
+        exported = hosts[0].run("genesis", "export", "--output-document", str(tmp_path / "next.json"))
+        assert exported.returncode == 0, exported.stderr
+        found = coordinator.json("genesis", "validate", "next.json")
+        for host in hosts:
+            host.move(tmp_path / "next" / host.folder.name)
+        with running(hosts, tmp_path / "next.json", found["sha256"]):
+            await until_all_are_at(session, hosts, int(found["initial_height"]) + 2)
+            assert balance(hosts[1], "host") == 1_000_000
+
+
+class Host(Person):
+    """A person with a network node."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.p2p, self.rpc, self.grpc, self.rest = (f"127.0.0.1:{free_port()}" for _ in range(4))
+        super().__init__(folder, f"tcp://{self.rpc}")
+
+    def move(self, folder: Path) -> None:
+        """Begin a new home with the keys of the old one."""
+        new, old = folder / "home", Path(self.environment["PIVOT_HOME"])
+        for kept in ("keyring-test", "engine/config/priv_validator_key.json", "engine/config/node_key.json"):
+            (new / kept).parent.mkdir(parents=True, exist_ok=True)
+            (old / kept).rename(new / kept)
+        self.environment["PIVOT_HOME"] = str(new)
+
+
+@contextlib.contextmanager
+def running(hosts: list[Host], genesis: Path, sha256: str) -> Iterator[None]:
+    """The hosts' nodes, installed from a genesis document."""
+    with contextlib.ExitStack() as nodes:
+        for host in hosts:
+            gentxs = ("--gentx-dir", str(genesis.parent / "gentxs"))
+            where = ("--moniker", "host", "--p2p", host.p2p, "--rpc", host.rpc)
+            installed = host.json("genesis", "install", str(genesis), *gentxs, *where)
+            assert installed["sha256"] == sha256
+            nodes.enter_context(node(host, "--grpc", host.grpc, "--rest", host.rest))
+        yield
+
+
+async def until_all_are_at(session: aiohttp.ClientSession, hosts: list[Host], wanted: int) -> None:
+    async def reached() -> bool:
+        return min([await height(session, host.rpc) for host in hosts]) >= wanted
+
+    await until(reached)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
 
 
 async def height(session: aiohttp.ClientSession, rpc: str) -> int:
