@@ -146,6 +146,33 @@ async def test_an_offline_signature_needs_no_node(ask: Pivot, pivot: Pivot, engi
     assert engine.chain.balance(BOB) == COINS + 9
 
 
+async def test_what_the_chain_would_tell_may_be_given(ask: Pivot, engine: FakeEngine) -> None:
+    account = engine.chain.account(ALICE)
+    assert account is not None
+    number = ("--account-number", str(account.number))
+    told = await ask("tx", "bank", "send", "alice", BOB, "3ngonka", *number, "--sequence", "0", "--yes")
+    assert told.code == 0, told.err
+    told = await ask("tx", "bank", "send", "alice", BOB, "3ngonka", *number, "--yes")
+    assert told.code == 0, told.err
+    told = await ask("tx", "bank", "send", "alice", BOB, "3ngonka", "--sequence", "7", "--yes")
+    assert (told.code, "(code 32 of sdk)" in told.err) == (1, True)
+    assert engine.chain.balance(BOB) == COINS + 6
+
+
+async def test_an_unordered_transaction_needs_the_direct_mode(ask: Pivot) -> None:
+    send = ("tx", "bank", "send", "alice", BOB, "3ngonka", "--gas", "90000", "--unordered", "--yes")
+    told = await ask(*send, "--sign-mode", "amino-json")
+    assert (told.code, "SIGN_MODE_DIRECT" in told.err) == (1, True)
+
+
+async def test_an_account_whose_key_is_elsewhere_may_be_tried_out(ask: Pivot) -> None:
+    await ask("keys", "delete", "alice", "--yes")
+    told = await ask("tx", "bank", "send", ALICE, BOB, "3ngonka", "--dry-run", "--json")
+    assert told.code == 0, told.err
+    told = await ask("tx", "bank", "send", ALICE, BOB, "3ngonka", "--yes")
+    assert (told.code, "there is no key" in told.err) == (1, True)
+
+
 async def test_an_unordered_transaction_uses_no_sequence(
     ask: Pivot, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

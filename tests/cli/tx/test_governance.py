@@ -51,6 +51,12 @@ async def test_what_is_no_proposal_is_told(text: str, ask: Pivot) -> None:
     assert told.code == 2
 
 
+async def test_a_proposal_may_be_given_by_its_fields(ask: Pivot) -> None:
+    fields = ("--title", "A word", "--summary", "On it", "--initial-deposit", "5ngonka")
+    message = await made(ask, "gov", "submit-proposal", *fields, "--from", "alice")
+    assert (message["title"], message["initial_deposit"][0]["amount"]) == ("A word", "5")
+
+
 @pytest.mark.parametrize("word", ["yes", "YES", "VOTE_OPTION_YES", "1"])
 async def test_a_vote_is_given_in_any_of_its_words(word: str, ask: Pivot) -> None:
     message = await made(ask, "gov", "vote", "7", word, "--from", "alice")
@@ -101,6 +107,8 @@ async def test_an_allowance_may_be_by_period_and_for_some_messages(ask: Pivot) -
     assert outer["allowed_messages"] == ["/cosmos.bank.v1beta1.MsgSend"]
     assert outer["allowance"]["period"] == "3600s"
     assert outer["allowance"]["basic"]["expiration"] == "2030-03-17T17:46:40Z"
+    message = await made(ask, "feegrant", "grant", "bob", "--from", "alice")
+    assert message["allowance"]["expiration"] is None
     allowance = '{"@type": "/cosmos.feegrant.v1beta1.BasicAllowance"}'
     message = await made(ask, "feegrant", "grant", "bob", "--allowance", allowance, "--from", "alice")
     assert message["allowance"]["spend_limit"] == []
