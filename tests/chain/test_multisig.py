@@ -205,7 +205,10 @@ def test_a_shared_account_is_simulated_without_signatures(chain: Chain) -> None:
     def bare(info: SignerInfo) -> None:
         info.ClearField("mode_info")
 
-    for raw in (shared().SerializeToString(), with_info(shared(), bare)):
+    def unknown(info: SignerInfo) -> None:
+        info.ClearField("public_key")
+
+    for raw in (shared().SerializeToString(), with_info(shared(), bare), with_info(shared(), unknown)):
         without = TxRaw.FromString(raw)
         without.ClearField("signatures")
         request = abci.RequestQuery(

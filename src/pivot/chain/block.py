@@ -53,8 +53,11 @@ def process_block(
     A transaction that could not be decoded comes as the Rejection that says why.
     """
     begin_block(block)
+    _mark_events(block, 0, "BeginBlock")
+    began = len(block.events)
     results = [process_transaction(block, transaction, signatures) for transaction in transactions]
     end_block(block)
+    _mark_events(block, began, "EndBlock")
     return results
 
 
@@ -148,6 +151,11 @@ def process_messages(block: Block, transaction: Transaction) -> list[Message]:
             index = (("msg_index", str(position)),)
             block.events[emitted:] = [Event(e.type, e.attributes + index) for e in block.events[emitted:]]
     return responses
+
+
+def _mark_events(block: Block, first: int, mode: str) -> None:
+    """Tell of the block's own events when they have happened, as clients expect it."""
+    block.events[first:] = [Event(each.type, (*each.attributes, ("mode", mode))) for each in block.events[first:]]
 
 
 def _message_event(call: Call) -> Event:

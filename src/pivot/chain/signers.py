@@ -4,7 +4,7 @@ Here is what needs no state. Whether a key belongs to its account and the signat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cosmos.crypto.multisig.keys_pb2 import LegacyAminoPubKey
 from cosmos.crypto.multisig.v1beta1.multisig_pb2 import MultiSignature
@@ -23,8 +23,7 @@ MAX_SIGNERS = 7
 _MODES = (SignMode.SIGN_MODE_DIRECT, SignMode.SIGN_MODE_LEGACY_AMINO_JSON)
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(NamedTuple):
     """One signing account of a transaction. Keys are empty if the transaction does not carry them."""
 
     address: str

@@ -6,6 +6,7 @@ content has one hash.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, Fee, TxBody, TxRaw
 from google.protobuf.message import Message
@@ -28,8 +29,7 @@ GAS_PER_BYTE = 10
 GAS_PER_SIGNATURE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One message, what handles it, and whose signatures it needs."""
 
     handler: MessageHandler
@@ -37,8 +37,7 @@ class Call:
     signers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(NamedTuple):
     """What is done in somebody's name: `sender` signs for it, `owner` is responsible. They differ inside a MsgExec."""
 
     handler: MessageHandler
@@ -157,9 +156,8 @@ def _acts(call: Call, messages: MessageTable) -> Sequence[Act]:
         return [Act(call.handler, call.message, each, each) for each in call.signers]
     acts = []
     for message in call.handler.inner(call.message):
-        handler = messages.find(type_url(message))
-        if handler is not None:
-            acts += [Act(handler, message, call.signers[0], owner) for owner in signers(message)]
+        handler = messages.all()[type_url(message)]
+        acts += [Act(handler, message, call.signers[0], owner) for owner in signers(message)]
     return acts
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pivot.chain.store.journal import State
 
@@ -34,8 +34,7 @@ STORES = (
 """Names of the authenticated trees. `inference` holds all of Pivot's own modules, each under its own key prefix."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One ABCI event; attribute order is kept."""
 
     type: str
@@ -91,7 +90,7 @@ class Block:
 
     def emit(self, event: str, **attributes: object) -> None:
         """Add an event to the transaction (or to the block, outside one)."""
-        self.events.append(Event(event, tuple((name, str(value)) for name, value in attributes.items())))
+        self.events.append(Event(event, tuple([(name, str(value)) for name, value in attributes.items()])))
 
     @contextmanager
     def frame(self) -> Iterator[None]:

@@ -8,7 +8,9 @@ import pytest
 from cosmos.auth.v1beta1 import query_pb2 as q
 from cosmos.auth.v1beta1.auth_pb2 import BaseAccount, ModuleAccount
 from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
+from cosmos.base.v1beta1.coin_pb2 import Coin
 from cosmos.crypto.secp256k1.keys_pb2 import PubKey
+from cosmos.vesting.v1beta1.vesting_pb2 import BaseVestingAccount, PermanentLockedAccount
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from pivot.chain.errors import SdkCode, SdkError
@@ -27,6 +29,7 @@ from pivot.chain.modules.auth.state import (
     set_public_key,
 )
 from pivot.chain.modules.bank.state import MODULE_ACCOUNTS
+from pivot.chain.modules.vesting.state import put_vesting_account
 from pivot.primitives.addresses import InvalidAddress, of_module, to_bytes
 from pivot.protocol.multisig import address_of_multisig, threshold_key
 from tests.chain.chain import Chain, key, plain_block
@@ -218,6 +221,18 @@ def test_a_key_of_another_type_or_of_another_account_is_refused() -> None:
         auth.check_multisig(BOB.address, wrong)
     with pytest.raises(SdkError, match="not 0 of 0"):
         auth.check_multisig(BOB.address, b"")
+
+
+def test_a_vesting_account_is_exported_with_what_it_locks() -> None:
+    locked = BaseVestingAccount(original_vesting=[Coin(denom="ngonka", amount="5")])
+    block = plain_block()
+    ensure_account(block.state, ALICE.address)
+    put_vesting_account(block.state, ALICE.address, PermanentLockedAccount(base_vesting_account=locked))
+    exported = genesis.export(block.state)
+    assert exported["accounts"][0]["@type"].endswith("PermanentLockedAccount")
+    other = plain_block()
+    genesis.load(other, exported)
+    assert other.state.changes() == block.state.changes()
 
 
 def test_a_genesis_account_of_another_type_is_refused() -> None:
