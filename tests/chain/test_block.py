@@ -137,7 +137,7 @@ def test_two_epochs_from_the_genesis_to_a_claim() -> None:
     assert dict(weights(chain.state, 1)) == {key("alice").address: 60, key("bob").address: 30}
     powers = {update.pub_key.ed25519: update.power for update in chain.last.validator_updates}
     assert powers == {consensus_key("alice"): 60, consensus_key("bob"): 30}
-    assert events_of(chain.last, "epoch_switched") == [{"epoch_index": "1"}]
+    assert events_of(chain.last, "epoch_switched") == [{"epoch_index": "1", "mode": "EndBlock"}]
     current = chain.query("inference.inference.Query/GetCurrentEpoch", QueryGetCurrentEpochRequest())
     assert current.epoch == 1
 
