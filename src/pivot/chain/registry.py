@@ -19,6 +19,8 @@ from pivot.chain.modules.feegrant import queries as feegrant_queries
 from pivot.chain.modules.gov import governed
 from pivot.chain.modules.gov import messages as gov
 from pivot.chain.modules.gov import queries as gov_queries
+from pivot.chain.modules.gov import v1beta1_messages as gov_v1beta1
+from pivot.chain.modules.gov import v1beta1_queries as gov_v1beta1_queries
 from pivot.chain.modules.inferences import messages as inferences
 from pivot.chain.modules.inferences import queries as inferences_queries
 from pivot.chain.modules.members import queries as members_queries
@@ -75,7 +77,8 @@ _OF_MODULES = [
 
 GOVERNED = governed.governed(_OF_MODULES)
 """What a proposal may carry."""
-_WITH_PROPOSALS = [*_OF_MODULES, *gov.messages(GOVERNED)]
+_OF_GOVERNANCE = gov.messages(GOVERNED)
+_WITH_PROPOSALS = [*_OF_MODULES, *_OF_GOVERNANCE, *gov_v1beta1.messages(_OF_GOVERNANCE)]
 MESSAGES = MessageTable([*_WITH_PROPOSALS, *authz.messages(_WITH_PROPOSALS)])
 
 QUERIES = QueryTable(
@@ -90,6 +93,7 @@ QUERIES = QueryTable(
         *evidence_queries.QUERIES,
         *feegrant_queries.QUERIES,
         *gov_queries.QUERIES,
+        *gov_v1beta1_queries.QUERIES,
         *inferences_queries.QUERIES,
         *members_queries.QUERIES,
         *models_queries.QUERIES,

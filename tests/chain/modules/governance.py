@@ -123,6 +123,11 @@ class Parliament(Chain):
         found: Proposal = self.query(f"{SERVICE}/Proposal", q.QueryProposalRequest(proposal_id=proposal_id)).proposal
         return found
 
+    def events(self, kind: str) -> list[dict[str, str]]:
+        """Events of the last block itself, without what says when in the block they came."""
+        found = events_of(self.last, kind)
+        return [{name: value for name, value in each.items() if name != "mode"} for each in found]
+
     @property
     def held(self) -> int:
         """Of the deposits' account."""

@@ -59,7 +59,7 @@ def test_a_text_is_proposed_voted_on_and_passed_and_its_deposit_goes_back() -> N
     assert record.status == gov.PROPOSAL_STATUS_PASSED
     assert record.final_tally_result.yes_count == "40"
     assert (chain.held, chain.balance(address("alice"))) == (0, COINS)
-    assert events_of(chain.last, "active_proposal") == [
+    assert chain.events("active_proposal") == [
         {"proposal_id": "1", "proposal_result": "proposal_passed", "proposal_log": "passed"}
     ]
     chain.block()
@@ -80,7 +80,7 @@ def test_a_proposal_waits_for_its_deposit_and_is_dropped_without_one() -> None:
     assert events_of(more, "submit_proposal") == []
     assert chain.held == 2 * (DEPOSIT // 10) + 2 * DEPOSIT
     chain.later(VOTING_SECONDS)
-    assert events_of(chain.last, "inactive_proposal") == [{"proposal_id": "1", "proposal_result": "proposal_dropped"}]
+    assert chain.events("inactive_proposal") == [{"proposal_id": "1", "proposal_result": "proposal_dropped"}]
     assert chain.balance(address("dave")) == COINS
     assert chain.put_down(waiting, "dave", DEPOSIT).code == GovCode.INACTIVE_PROPOSAL
     assert chain.proposal(backed).status == gov.PROPOSAL_STATUS_REJECTED
@@ -105,7 +105,7 @@ def test_a_veto_costs_the_deposit_which_goes_to_the_community_pool() -> None:
     chain.vote(proposal_id, VETO, "bob", "carol")
     record = chain.decide(proposal_id)
     assert record.status == gov.PROPOSAL_STATUS_REJECTED
-    assert events_of(chain.last, "active_proposal")[0]["proposal_log"] == "vetoed"
+    assert chain.events("active_proposal")[0]["proposal_log"] == "vetoed"
     assert chain.balance(COMMUNITY_POOL) - pool == DEPOSIT
 
 
@@ -136,8 +136,8 @@ def test_all_messages_of_a_proposal_run_or_none_and_a_refusal_halts_nothing() ->
     record = chain.pass_(rules(burn_vote_quorum=True), spend(COINS))
     assert record.status == gov.PROPOSAL_STATUS_FAILED
     assert record.failed_reason.startswith("message 1 is refused: spendable balance")
-    assert events_of(chain.last, "active_proposal")[0]["proposal_result"] == "proposal_failed"
-    assert events_of(chain.last, "transfer") == [
+    assert chain.events("active_proposal")[0]["proposal_result"] == "proposal_failed"
+    assert chain.events("transfer") == [
         {"recipient": address("alice"), "sender": AUTHORITY, "amount": f"{DEPOSIT}ngonka"}
     ]
     lost = chain.propose()
@@ -163,7 +163,7 @@ def test_an_expedited_proposal_that_does_not_pass_goes_on_as_a_normal_one_with_i
     record = chain.proposal(proposal_id)
     assert (record.status, record.expedited) == (gov.PROPOSAL_STATUS_VOTING_PERIOD, False)
     assert record.voting_end_time.seconds - record.voting_start_time.seconds == VOTING_SECONDS
-    assert events_of(chain.last, "active_proposal")[0]["proposal_result"] == "expedited_proposal_rejected"
+    assert chain.events("active_proposal")[0]["proposal_result"] == "expedited_proposal_rejected"
     assert chain.held == EXPEDITED_DEPOSIT
     chain.later(VOTING_SECONDS - EXPEDITED_SECONDS)
     record = chain.proposal(proposal_id)
@@ -187,7 +187,7 @@ def test_a_proposer_takes_its_proposal_back_for_half_of_the_deposits(deposit: in
     assert chain.balance(address("alice")) == COINS - deposit // 2
     assert chain.deliver(key("alice"), taken).code == GovCode.INACTIVE_PROPOSAL
     chain.later(VOTING_SECONDS)
-    assert events_of(chain.last, "active_proposal") == events_of(chain.last, "inactive_proposal") == []
+    assert chain.events("active_proposal") == chain.events("inactive_proposal") == []
 
 
 def test_what_is_kept_of_a_cancelled_proposal_goes_where_the_rules_say() -> None:
@@ -235,12 +235,12 @@ def test_many_proposals_that_end_together_are_spread_over_blocks(monkeypatch: py
     for _ in range(2):
         chain.propose(deposit=DEPOSIT // 10)
     chain.later(VOTING_SECONDS)
-    assert len(events_of(chain.last, "active_proposal")) == 2
-    assert len(events_of(chain.last, "inactive_proposal")) == 1
+    assert len(chain.events("active_proposal")) == 2
+    assert len(chain.events("inactive_proposal")) == 1
     late = MsgVote(proposal_id=voted_on[-1], voter=address("alice"), option=YES)
     assert chain.deliver(key("alice"), late).code == GovCode.VOTING_PERIOD_ENDED
-    assert len(events_of(chain.last, "active_proposal")) == 1
-    assert len(events_of(chain.last, "inactive_proposal")) == 1
+    assert len(chain.events("active_proposal")) == 1
+    assert len(chain.events("inactive_proposal")) == 1
 
 
 def test_a_crowd_of_depositors_and_voters_is_cleared_over_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,15 @@ from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.gov.state import put_vote
 from pivot.chain.modules.gov.tally import Outcome, Tally, count, outcome
 from pivot.chain.modules.members.state import put_group
+from pivot.chain.modules.participants.state import put
 from pivot.chain.types import Block
 from pivot.primitives.fixed_point import ONE
-from pivot.protocol.generated.inference.inference.types_pb2 import EpochGroupData, ValidationWeight
+from pivot.protocol.generated.inference.inference.types_pb2 import (
+    EpochGroupData,
+    Participant,
+    ParticipantStatus,
+    ValidationWeight,
+)
 from pivot.protocol.governance import gov_params
 from tests.chain.chain import plain_block
 from tests.chain.modules.governance import ABSTAIN, NO, VETO, YES, address
@@ -67,6 +73,15 @@ def test_votes_of_those_who_are_no_members_any_more_do_not_count() -> None:
     ballot(block, "alice", (YES, "1"))
     assert count(block.state, PROPOSAL) == tally(electorate=10)
     assert outcome(count(block.state, PROPOSAL), RULES, expedited=False) is Outcome.NO_QUORUM
+
+
+def test_a_member_that_has_become_invalid_has_no_vote_but_its_weight_stays_in_the_quorum() -> None:
+    block = plain_block()
+    members(block, 0, alice=30, bob=10)
+    ballot(block, "alice", (YES, "1"))
+    ballot(block, "bob", (NO, "1"))
+    put(block.state, Participant(address=address("alice"), status=ParticipantStatus.INVALID))
+    assert count(block.state, PROPOSAL) == tally(no=10, electorate=40)
 
 
 def test_more_members_than_a_page_holds_are_all_counted() -> None:

@@ -13,7 +13,7 @@ from pivot.chain.modules.pricing.state import price
 from pivot.protocol.generated.inference.inference.params_pb2 import Decimal
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgRegisterModel
 from pivot.protocol.pricing import MAX_PRICE, MAX_TOKENS_PER_REQUEST
-from tests.chain.chain import events_of, plain_block
+from tests.chain.chain import plain_block
 from tests.chain.modules.governance import Parliament, address
 from tests.chain.modules.test_gov_messages import refusal
 
@@ -35,7 +35,7 @@ def test_a_registered_model_has_a_price_from_its_first_block() -> None:
         context_window=32_768,
     )
     assert chain.pass_(first).status == gov.PROPOSAL_STATUS_PASSED
-    assert events_of(chain.last, "model_registered") == [{"model_id": "Qwen/QwQ-32B"}]
+    assert chain.events("model_registered") == [{"model_id": "Qwen/QwQ-32B"}]
     found = models.model(chain.state, "Qwen/QwQ-32B")
     assert found is not None
     assert (list(found.model_args), found.v_ram, found.context_window) == (list(first.model_args), 80, 32_768)

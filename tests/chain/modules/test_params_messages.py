@@ -16,7 +16,7 @@ from pivot.protocol.generated.inference.inference.params_pb2 import Params
 from pivot.protocol.generated.inference.inference.query_pb2 import QueryParamsRequest
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgUpdateParams
 from pivot.protocol.parameters import preset_params
-from tests.chain.chain import events_of, key
+from tests.chain.chain import key
 from tests.chain.modules.governance import Parliament, address
 from tests.chain.modules.test_gov_messages import refusal, submission
 
@@ -114,7 +114,7 @@ def test_limits_of_a_proposal_that_fails_are_not_told() -> None:
         patched.setattr("pivot.protocol.parameters.LONGEST_EPOCH_BLOCKS", 79)
         assert chain.decide(proposal_id).status == gov.PROPOSAL_STATUS_FAILED
     assert not chain.last.HasField("consensus_param_updates")
-    assert events_of(chain.last, "params_updated") == []
+    assert chain.events("params_updated") == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pivot.chain.modules.partial_upgrades.messages import MAX_BINARIES_BYTES, MA
 from pivot.chain.modules.partial_upgrades.state import partial_upgrades
 from pivot.protocol.generated.inference.inference import query_pb2 as q
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCreatePartialUpgrade
-from tests.chain.chain import events_of, plain_block
+from tests.chain.chain import plain_block
 from tests.chain.modules.governance import Parliament, address
 from tests.chain.modules.test_gov_messages import refusal
 
@@ -31,7 +31,7 @@ def heights(chain: Parliament) -> list[int]:
 def test_a_partial_upgrade_is_told_before_its_height_and_the_last_one_stays() -> None:
     chain = Parliament()
     chain.pass_(upgrade(20), upgrade(22, "v3", apiBinariesJson='{"linux": "https://example.org"}'), upgrade(24))
-    assert [event["height"] for event in events_of(chain.last, "partial_upgrade_created")] == ["20", "22", "24"]
+    assert [event["height"] for event in chain.events("partial_upgrade_created")] == ["20", "22", "24"]
     assert heights(chain) == [20, 22, 24]
     one = chain.query(f"{SERVICE}/PartialUpgrade", q.QueryGetPartialUpgradeRequest(height=22)).partialUpgrade
     assert (one.node_version, one.api_binaries_json) == ("v3", '{"linux": "https://example.org"}')

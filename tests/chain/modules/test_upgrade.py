@@ -28,7 +28,7 @@ from pivot.chain.server.frames import encode_frame
 from pivot.chain.store.database import Database
 from pivot.chain.store.memory import MemoryDatabase
 from pivot.chain.types import STORES, Block
-from tests.chain.chain import events_of, plain_block
+from tests.chain.chain import plain_block
 from tests.chain.modules.governance import Parliament, address
 from tests.chain.modules.test_gov_messages import refusal
 from tests.chain.test_run import after_start, logged
@@ -82,11 +82,11 @@ def test_the_chain_stops_before_the_agreed_block_and_the_next_version_goes_on(mo
     chain.block()
     assert chain.time > before
     assert chain.state.get("inference", b"migrated") == b"yes"
-    assert events_of(chain.last, "upgrade_applied") == [{"name": "v2", "height": str(HEIGHT)}]
+    assert chain.events("upgrade_applied") == [{"name": "v2", "height": str(HEIGHT)}]
     assert chain.query(f"{SERVICE}/AppliedPlan", q.QueryAppliedPlanRequest(name="v2")).height == HEIGHT
     assert not chain.query(f"{SERVICE}/CurrentPlan", q.QueryCurrentPlanRequest()).HasField("plan")
     chain.block()
-    assert events_of(chain.last, "upgrade_applied") == []
+    assert chain.events("upgrade_applied") == []
     again = chain.pass_(upgrade(height=HEIGHT + 50))
     assert again.status == gov.PROPOSAL_STATUS_FAILED
     assert "has been applied at height 20" in again.failed_reason

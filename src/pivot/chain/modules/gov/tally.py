@@ -1,6 +1,7 @@
 """What a vote comes to. Weight is compute power: that of the epoch whose members serve when the votes are counted.
 
-Only members count, with the weight that they have then, whatever they had when they voted. All comparisons are of whole
+Only members count, with the weight that they have then, whatever they had when they voted; who has become INVALID has no vote.
+All comparisons are of whole
 numbers: an outcome that lies exactly on a threshold has not passed it (W-25).
 """
 
@@ -19,9 +20,11 @@ from cosmos.gov.v1.gov_pb2 import (
 from pivot.chain.modules.epochs.state import effective_index
 from pivot.chain.modules.gov.state import vote
 from pivot.chain.modules.members.state import weights
+from pivot.chain.modules.participants.state import participant
 from pivot.chain.types import Reader
 from pivot.primitives.fixed_point import ONE
 from pivot.protocol.decimals import parse
+from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
 
 OPTIONS = (VOTE_OPTION_YES, VOTE_OPTION_ABSTAIN, VOTE_OPTION_NO, VOTE_OPTION_NO_WITH_VETO)
 
@@ -68,10 +71,17 @@ def count(state: Reader, proposal_id: int) -> Tally:
     for address, weight in weights(state, effective_index(state)):
         electorate += weight
         cast = vote(state, proposal_id, address)
-        for option in cast.options if cast is not None else ():
-            sums[option.option] += weight * parse(option.weight)
+        if cast is not None and not _is_invalid(state, address):
+            for option in cast.options:
+                sums[option.option] += weight * parse(option.weight)
     yes, abstain, no, veto = (sums[option] for option in OPTIONS)
     return Tally(yes, abstain, no, veto, electorate)
+
+
+def _is_invalid(state: Reader, address: str) -> bool:
+    """Whether a member has been found cheating since its epoch was formed: its vote does not count any more."""
+    found = participant(state, address)
+    return found is not None and found.status == ParticipantStatus.INVALID
 
 
 def outcome(tally: Tally, rules: Params, *, expedited: bool) -> Outcome:
