@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pivot.chain.errors import NetworkCode
+from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.bank.state import COLLATERAL, COMMUNITY_POOL, balance, move
 from pivot.chain.modules.collateral.state import collateral, put_collateral
 from pivot.chain.modules.epochs import state as epochs
@@ -30,7 +30,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import HostStanding,
 from pivot.protocol.parameters import preset_params
 from tests.chain.chain import key
 from tests.chain.modules.checking import FAILED, PASSED, Checking, checking_params
-from tests.chain.modules.network import Network
+from tests.chain.modules.network import Network, node, vote
 from tests.chain.requests import make_start
 
 ALICE, BOB = key("alice").address, key("bob").address
@@ -148,6 +148,20 @@ def test_w8_an_invalid_host_has_no_consensus_power() -> None:
         note_failed(network.block, ALICE)
     network.advance(4)
     assert set(network.powers()) == {"bob"}
+
+
+def test_w8_an_invalid_host_judges_nobodys_sprint() -> None:
+    network = Network({"alice": 30, "bob": 20})
+    network.declare("bob", node(0))
+    network.to_sprint()
+    network.deliver(network.commit_message("bob", {0: 10}))
+    network.to_votes()
+    for _ in range(5):
+        note_failed(network.block, ALICE)
+    hashed, _ = network.vote_messages("alice", [vote("bob")])
+    with pytest.raises(NetworkError, match="judges nobody") as refusal:
+        network.deliver(hashed)
+    assert refusal.value.code == NetworkCode.NOT_A_MEMBER
 
 
 def test_w7_registering_again_wipes_nothing() -> None:

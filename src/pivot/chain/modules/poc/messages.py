@@ -162,6 +162,8 @@ def _note_vote_hash(block: Block, message: MsgSubmitPocVoteHash) -> MsgSubmitPoc
     _require_window(block, marks.poc_validation_start + 1, marks.poc_validation_reveal)
     if not is_member(block.state, upcoming.index - 1, message.creator):
         raise NetworkError(NetworkCode.NOT_A_MEMBER, f"{message.creator} is not a member of the current epoch")
+    if require_participant(block.state, message.creator).status == ParticipantStatus.INVALID:
+        raise NetworkError(NetworkCode.NOT_A_MEMBER, f"{message.creator} has become INVALID and judges nobody")
     put_votes(
         block.state,
         PocVotes(checker=message.creator, epoch_index=upcoming.index, vote_hash=message.vote_hash),
