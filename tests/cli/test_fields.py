@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from pivot.cli.fields import Field, parse_coins
 from pivot.cli.names import Name, by_module, kebab
 from pivot.protocol.generated.inference.inference.params_pb2 import Params, ValidationParams
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgRevealElement
 from pivot.protocol.generated.inference.inference.types_pb2 import Model
 
 
@@ -45,6 +46,8 @@ def read(kind: Any, name: str, text: str) -> Any:
         (Model, "validation_threshold", "-1", {"value": "-1"}),
         (Model, "model_args", "--quantization, fp8", ["--quantization", "fp8"]),
         (Params, "epoch_params", '{"epoch_length": "600"}', {"epoch_length": "600"}),
+        (MsgRevealElement, "element", "0xfbff", "+/8="),
+        (MsgRevealElement, "element", "+/8=", "+/8="),
     ],
 )
 def test_each_kind_has_its_form(kind: Any, name: str, text: str, value: Any) -> None:
@@ -65,6 +68,8 @@ def test_each_kind_has_its_form(kind: Any, name: str, text: str, value: Any) -> 
         (Params, "epoch_params", "{"),
         (Params, "epoch_params", '{"nonesuch": 1}'),
         (Params, "epoch_params", "@/nonesuch"),
+        (MsgRevealElement, "element", "0xzz"),
+        (MsgRevealElement, "element", "%"),
         (ValidationParams, "min_ramp_up_measurements", "1.5"),
     ],
 )

@@ -82,6 +82,7 @@ async def test_a_host_whose_key_a_signer_holds_names_that_key(pivot: Pivot, fold
         (("init", CHAIN_ID), 1, "exists already"),
         (("init", CHAIN_ID, "--genesis", "other.json", "--preset", "nonesuch"), 1, "nonesuch"),
         (("init", CHAIN_ID, "--genesis", "other.json", "--model", "m=many"), 2, "--model"),
+        (("init", CHAIN_ID, "--genesis", "other.json", "--model", "m=99999999999999999999"), 2, "--model"),
         (("add-account", "alice", "many"), 2, "no amount"),
         (("add-account", "nobody", "1ngonka"), 1, "no key nobody"),
         (("add-account", "alice", "0ngonka"), 1, "cannot be given"),

@@ -10,8 +10,16 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from pivot.cli.output import EXIT_USAGE, say
+from pivot.primitives.numbers import MAX_INT64
 
 DEFAULT_NODE = "http://127.0.0.1:26657"
+
+
+def whole(value: int | None) -> int | None:
+    """A number that fits where heights, sequences and counts stand in messages: 0 to 2⁶³ − 1. Raises typer.BadParameter."""
+    if value is not None and not 0 <= value <= MAX_INT64:
+        raise typer.BadParameter(f"a whole number from 0 to {MAX_INT64}, not {value}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,9 @@ class NodeFlags:
 class PageFlags:
     """Which part of a long list."""
 
-    page_limit: Annotated[int, typer.Option(min=0, help="Entries of one page; 0: as the chain has it.")] = 0
+    page_limit: Annotated[int, typer.Option(callback=whole, help="Entries of one page; 0: as the chain has it.")] = 0
     page_key: Annotated[str, typer.Option(help="Where the page begins: next_key of the one before.")] = ""
-    page_offset: Annotated[int, typer.Option(min=0, help="Entries to pass over, in place of a key.")] = 0
+    page_offset: Annotated[int, typer.Option(callback=whole, help="Entries to pass over, in place of a key.")] = 0
     page_reverse: Annotated[bool, typer.Option("--page-reverse", help="From the end.")] = False
     count_total: Annotated[bool, typer.Option("--count-total", help="Count all entries, too.")] = False
 

@@ -36,6 +36,8 @@ from pivot.protocol.parameters import PRESETS
 GENESIS_FILE = Path("genesis.json")
 GENTX_FOLDER = Path("gentxs")
 DEFAULT_CONTEXT_WINDOW = 32_768
+MAX_CONTEXT_WINDOW = 2**31
+MAX_WEIGHT = 2**31
 NEEDED = {"app_state", "chain_id", "consensus_params", "genesis_time", "initial_height", "validators"}
 """What every genesis document has."""
 EVERYWHERE = "0.0.0.0:26656"
@@ -149,7 +151,7 @@ def collect_gentxs(
     file: GenesisFile = GENESIS_FILE,
     folder: GentxFolder = GENTX_FOLDER,
     weight: Annotated[
-        int, typer.Option(min=1, help="Weight of every host until the first proof of compute.")
+        int, typer.Option(min=1, max=MAX_WEIGHT, help="Weight of every host until the first proof of compute.")
     ] = DEFAULT_WEIGHT,
     as_json: Json = False,
 ) -> None:
@@ -267,8 +269,8 @@ def _document(file: Path) -> dict[str, Any]:
 
 def _model(text: str) -> tuple[str, int]:
     name, _, window = text.partition("=")
-    if window and not window.isdigit():
-        raise wrong_usage(f"--model: {text!r} is not ID or ID=TOKENS")
+    if window and not (window.isascii() and window.isdigit() and int(window) <= MAX_CONTEXT_WINDOW):
+        raise wrong_usage(f"--model: {text!r} is not ID or ID=TOKENS, with {MAX_CONTEXT_WINDOW} tokens at most")
     return name, int(window or DEFAULT_CONTEXT_WINDOW)
 
 

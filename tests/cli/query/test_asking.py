@@ -42,6 +42,8 @@ async def test_what_the_chain_refuses_is_told_with_its_code(ask: Pivot, engine: 
 async def test_wrong_usage_is_told(ask: Pivot) -> None:
     assert (await ask("query", "bank", "balances", "alice", "more")).code == 2
     assert (await ask("query", "inference", "active-participants", "many")).code == 2
+    assert (await ask("query", "auth", "accounts", "--page-limit", "9" * 30)).code == 2
+    assert (await ask("query", "block", "-5")).code == 2
     assert (await ask("query", "nonesuch")).code == 2
     assert (await ask("query", "bank", "nonesuch")).code == 2
 

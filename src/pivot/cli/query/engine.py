@@ -11,7 +11,7 @@ from cosmos.tx.v1beta1 import service_pb2
 from pivot.chain.gateway.blocks import Blocks
 from pivot.chain.gateway.transactions import Transactions
 from pivot.cli.chain_port import ChainPort
-from pivot.cli.flags import NodeFlags, spread
+from pivot.cli.flags import NodeFlags, spread, whole
 from pivot.cli.output import CommandFailed, Json
 from pivot.cli.tx.draft import document
 from pivot.cli.tx.sending import tell
@@ -19,7 +19,7 @@ from pivot.cli.tx.sending import tell
 DEFAULT_LIMIT = 30
 _HASH = re.compile(r"(0x)?[0-9A-Fa-f]{64}")
 
-Height = Annotated[int, typer.Argument(min=0, help="Height of the block; 0: the last.")]
+Height = Annotated[int, typer.Argument(callback=whole, help="Height of the block; 0: the last.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -84,7 +84,7 @@ def show_block(node: NodeFlags, height: Height = 0, as_json: Json = False) -> No
 def show_validators(
     node: NodeFlags,
     height: Height = 0,
-    page_offset: Annotated[int, typer.Option(min=0, help="Validators to pass over.")] = 0,
+    page_offset: Annotated[int, typer.Option(callback=whole, help="Validators to pass over.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Show the validators at a height, and their power."""

@@ -13,7 +13,7 @@ from pivot.chain.handlers import QueryHandler
 from pivot.chain.registry import QUERIES
 from pivot.cli.chain_port import ChainPort
 from pivot.cli.fields import Field, Resolve, fields_of
-from pivot.cli.flags import KeyFlags, NodeFlags, PageFlags, options, packed, with_parameters, wrong_usage
+from pivot.cli.flags import KeyFlags, NodeFlags, PageFlags, options, packed, whole, with_parameters, wrong_usage
 from pivot.cli.keyrings import keyring
 from pivot.cli.names import by_module, kebab, of_query
 from pivot.cli.tx.draft import document
@@ -38,7 +38,7 @@ DEFAULTS: Mapping[tuple[str, str], Mapping[str, str]] = {("bank", "balance"): {"
 class QueryFlags:
     """What all queries take."""
 
-    height: Annotated[int, typer.Option(min=0, help="Block whose state is asked for; 0: the last.")] = 0
+    height: Annotated[int, typer.Option(callback=whole, help="Block whose state is asked for; 0: the last.")] = 0
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
 
 

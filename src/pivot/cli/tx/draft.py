@@ -17,7 +17,7 @@ from pivot.chain.gateway.json_parse import InvalidJson, read
 from pivot.chain.gateway.refusals import Refusal
 from pivot.chain.registry import MESSAGES
 from pivot.cli.fields import Resolve, parse_coins
-from pivot.cli.flags import wrong_usage
+from pivot.cli.flags import whole, wrong_usage
 from pivot.cli.output import CommandFailed
 from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol.messages import pack, signers
@@ -38,7 +38,7 @@ class DraftFlags:
     gas_adjustment: Annotated[float, typer.Option(min=1.0, help="Factor on the gas found by auto.")] = 1.2
     gas_prices: Annotated[str, typer.Option(help="Fee per unit of gas, such as 0.1ngonka, in place of --fees.")] = ""
     note: Annotated[str, typer.Option("--note", "--memo", help="A remark in the transaction, for everybody.")] = ""
-    timeout_height: Annotated[int, typer.Option(min=0, help="Last block that may take it; 0: any.")] = 0
+    timeout_height: Annotated[int, typer.Option(callback=whole, help="Last block that may take it; 0: any.")] = 0
     unordered: Annotated[
         bool, typer.Option("--unordered", help="Without a sequence: valid once, until its time-out.")
     ] = False
@@ -67,9 +67,9 @@ def fixed_gas(flags: DraftFlags) -> int | None:
     if flags.gas == AUTO:
         return None
     try:
-        return int(flags.gas.replace("_", ""))
-    except ValueError:
-        raise wrong_usage(f"--gas: a whole number or auto, not {flags.gas!r}") from None
+        return whole(int(flags.gas.replace("_", "")))
+    except (ValueError, typer.BadParameter):
+        raise wrong_usage(f"--gas: a whole number or auto, not {flags.gas[:40]!r}") from None
 
 
 def set_fee(transaction: Tx, flags: DraftFlags, gas: int, least_price_e18: int) -> None:

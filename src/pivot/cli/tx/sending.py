@@ -12,7 +12,7 @@ from cosmos.tx.v1beta1.tx_pb2 import Tx
 from google.protobuf.message import Message
 
 from pivot.cli.chain_port import AccountState, ChainPort, ChainRefused
-from pivot.cli.flags import KeyFlags, NodeFlags, wrong_usage
+from pivot.cli.flags import KeyFlags, NodeFlags, whole, wrong_usage
 from pivot.cli.keyrings import keyring
 from pivot.cli.output import CommandFailed, print_json, say
 from pivot.cli.tx.draft import (
@@ -41,8 +41,8 @@ class SignerFlags:
 
     sign_mode: Annotated[str, typer.Option(help="What is signed: direct or amino-json.")] = DEFAULT_MODE
     chain_id: Annotated[str, typer.Option(help="Name of the chain.  [default: as the node tells it]")] = ""
-    account_number: Annotated[int | None, typer.Option(min=0, help="In place of the chain's answer.")] = None
-    sequence: Annotated[int | None, typer.Option(min=0, help="In place of the chain's answer.")] = None
+    account_number: Annotated[int | None, typer.Option(callback=whole, help="In place of the chain's answer.")] = None
+    sequence: Annotated[int | None, typer.Option(callback=whole, help="In place of the chain's answer.")] = None
     offline: Annotated[bool, typer.Option("--offline", help="Ask no node; the three before are then needed.")] = False
 
 
