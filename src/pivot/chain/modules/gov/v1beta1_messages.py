@@ -1,10 +1,12 @@
-"""The messages of `cosmos.gov.v1beta1`, which many wallets still send: each is taken as the one of `v1` that means the same."""
+"""The messages of `cosmos.gov.v1beta1`, which many wallets still send: each is taken as the one of `v1` that means the same.
+
+But for a proposal's, the fields of both have the same numbers.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from cosmos.gov.v1 import tx_pb2 as v1
-from cosmos.gov.v1.gov_pb2 import WeightedVoteOption
 from cosmos.gov.v1beta1 import tx_pb2 as v1beta1
 from cosmos.gov.v1beta1.gov_pb2 import TextProposal
 from google.protobuf.message import Message
@@ -67,17 +69,19 @@ def _submission(message: v1beta1.MsgSubmitProposal) -> v1.MsgSubmitProposal:
 
 
 def _deposit(message: v1beta1.MsgDeposit) -> v1.MsgDeposit:
-    return v1.MsgDeposit(proposal_id=message.proposal_id, depositor=message.depositor, amount=message.amount)
+    return v1.MsgDeposit.FromString(message.SerializeToString())
 
 
 def _vote(message: v1beta1.MsgVote) -> v1.MsgVote:
-    return v1.MsgVote(proposal_id=message.proposal_id, voter=message.voter, option=message.option)
+    return v1.MsgVote.FromString(message.SerializeToString())
 
 
 def _weighted(message: v1beta1.MsgVoteWeighted) -> v1.MsgVoteWeighted:
     """Raises GovError (INVALID_VOTE) for a weight that is no number."""
-    options = [WeightedVoteOption(option=each.option, weight=_weight(each.weight)) for each in message.options]
-    return v1.MsgVoteWeighted(proposal_id=message.proposal_id, voter=message.voter, options=options)
+    voted = v1.MsgVoteWeighted.FromString(message.SerializeToString())
+    for each in voted.options:
+        each.weight = _weight(each.weight)
+    return voted
 
 
 def _weight(written: str) -> str:

@@ -1,6 +1,6 @@
 """`cosmos.gov.v1beta1.Query`, which many wallets still read: proposals as texts, decimals without their point."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from cosmos.gov.v1 import gov_pb2 as v1
@@ -11,7 +11,6 @@ from google.protobuf.message import Message
 from pivot.chain.handlers import QueryHandler, QueryTable, query
 from pivot.chain.modules.gov.queries import QUERIES as V1_QUERIES
 from pivot.chain.types import View
-from pivot.primitives.fixed_point import ONE
 from pivot.protocol.decimals import parse
 from pivot.protocol.messages import pack
 
@@ -79,7 +78,7 @@ def _as_text(record: v1.Proposal) -> v1beta1.Proposal:
     old = v1beta1.Proposal(
         proposal_id=record.id,
         content=pack(text),
-        status=record.status,
+        status=v1.ProposalStatus.Name(record.status),
         final_tally_result=_old_tally(record.final_tally_result),
         total_deposit=record.total_deposit,
     )
@@ -99,17 +98,14 @@ def _old_tally(tally: v1.TallyResult) -> v1beta1.TallyResult:
 
 
 def _old_vote(vote: v1.Vote) -> v1beta1.Vote:
-    options = [v1beta1.WeightedVoteOption(option=each.option, weight=_pointless(each.weight)) for each in vote.options]
-    return v1beta1.Vote(
-        proposal_id=vote.proposal_id, voter=vote.voter, options=options, option=_only_option(vote.options)
-    )
-
-
-def _only_option(options: Sequence[v1.WeightedVoteOption]) -> v1beta1.VoteOption:
-    """The option of an undivided vote; unspecified for one that is divided."""
-    if len(options) == 1 and parse(options[0].weight) == ONE:
-        return options[0].option
-    return v1beta1.VOTE_OPTION_UNSPECIFIED
+    """The vote, whose fields have the same numbers; `option` is that of an undivided one, unspecified for a divided one."""
+    old = v1beta1.Vote.FromString(vote.SerializeToString())
+    old.DiscardUnknownFields()
+    for each in old.options:
+        each.weight = _pointless(each.weight)
+    if len(old.options) == 1:
+        old.option = old.options[0].option
+    return old
 
 
 def _pointless(decimal: str) -> str:
