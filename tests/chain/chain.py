@@ -213,9 +213,9 @@ class Chain:
 
 
 def events_of(result: Any, event: str) -> list[dict[str, str]]:
-    """The attributes of a result's events of one type."""
+    """The attributes of a result's events of one type, but for the one that tells when in a block they have happened."""
     return [
-        {attribute.key: attribute.value for attribute in each.attributes}
+        {attribute.key: attribute.value for attribute in each.attributes if attribute.key != "mode"}
         for each in result.events
         if each.type == event
     ]

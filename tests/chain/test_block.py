@@ -137,7 +137,20 @@ def test_two_epochs_from_the_genesis_to_a_claim() -> None:
     assert dict(weights(chain.state, 1)) == {key("alice").address: 60, key("bob").address: 30}
     powers = {update.pub_key.ed25519: update.power for update in chain.last.validator_updates}
     assert powers == {consensus_key("alice"): 60, consensus_key("bob"): 30}
-    assert events_of(chain.last, "epoch_switched") == [{"epoch_index": "1", "mode": "EndBlock"}]
+    assert events_of(chain.last, "epoch_switched") == [{"epoch_index": "1"}]
+
+
+def test_the_blocks_own_events_tell_when_they_have_happened() -> None:
+    """As on every Cosmos chain since blocks are made in one step; explorers tell begin and end apart by it."""
+    chain = new_chain()
+    chain.advance(effective(chain.state).boundaries.next_poc_start)
+    begun = next(event for event in chain.last.events if event.type == "poc_started")
+    assert [(each.key, each.value, each.index) for each in begun.attributes][-1] == ("mode", "BeginBlock", True)
+    for name in HOSTS:
+        must(chain, name, declare(name))
+    sprint(chain, {"alice": 60, "bob": 30})
+    switched = next(event for event in chain.last.events if event.type == "epoch_switched")
+    assert [(each.key, each.value) for each in switched.attributes] == [("epoch_index", "1"), ("mode", "EndBlock")]
     current = chain.query("inference.inference.Query/GetCurrentEpoch", QueryGetCurrentEpochRequest())
     assert current.epoch == 1
 

@@ -127,7 +127,7 @@ async def test_a_block_is_shown_with_its_transactions(engine: tuple[FakeEngine, 
     assert await memos(limit=2, reverse=True) == ["other", ""]
     for wrong in ({"height": 0}, {"offset": 3}, {"key": b"k"}):
         with pytest.raises(Refusal) as refusal:
-            await memos(**wrong)  # type: ignore[arg-type]
+            await memos(**wrong)
         assert refusal.value.http_status == 400
 
 
