@@ -40,7 +40,8 @@ def test_a_send_moves_coins_and_makes_the_receivers_account(chain: Chain) -> Non
     assert (chain.balance(ALICE.address), chain.balance(BOB.address)) == (700, 300)
     assert chain.account(BOB.address).number == 1
     assert events_of(result, "message") == [
-        {"action": "/cosmos.bank.v1beta1.MsgSend", "sender": ALICE.address, "module": "bank", "msg_index": "0"}
+        {"action": "/cosmos.bank.v1beta1.MsgSend", "sender": ALICE.address, "module": "bank", "msg_index": "0"},
+        {"sender": ALICE.address, "msg_index": "0"},
     ]
 
 

@@ -59,6 +59,8 @@ STATUS: dict[str, Any] = {
         "version": "0.38.26",
         "channels": "402021",
         "moniker": "host0",
+        "protocol_version": {"p2p": "8", "block": "11", "app": "0"},
+        "other": {"tx_index": "on", "rpc_address": "tcp://0.0.0.0:26657"},
     },
     "sync_info": {"catching_up": True},
 }
@@ -92,6 +94,7 @@ async def test_node_and_sync_state(fake_engine: tuple[FakeEngine, Engine]) -> No
     fake.answers["status"] = lambda _: STATUS
     info = await Blocks(engine).node_info(query_pb2.GetNodeInfoRequest())
     assert (info.default_node_info.network, info.application_version.app_name) == ("chain-1", "pivot")
+    assert (info.default_node_info.protocol_version.block, info.default_node_info.other.tx_index) == (11, "on")
     assert (await Blocks(engine).syncing(query_pb2.GetSyncingRequest())).syncing is True
 
 
@@ -100,7 +103,7 @@ async def test_validators_carry_bech32_addresses_and_keys(fake_engine: tuple[Fak
     key = {"type": "tendermint/PubKeyEd25519", "value": base64_of(b"k" * 32)}
     one = {"address": ADDRESS, "pub_key": key, "voting_power": "10", "proposer_priority": "-3"}
     fake.answers["validators"] = lambda _: {"block_height": "5", "validators": [one], "total": "1"}
-    page = PageRequest(offset=100)
+    page = PageRequest(offset=100, limit=50)
     by_height = query_pb2.GetValidatorSetByHeightRequest(height=5, pagination=page)
     answer = await Blocks(engine).validators_by_height(by_height)
     assert answer.validators[0].address.startswith("gonkavalcons1")
@@ -108,7 +111,7 @@ async def test_validators_carry_bech32_addresses_and_keys(fake_engine: tuple[Fak
     assert answer.pagination.total == 1
     latest = await Blocks(engine).latest_validators(query_pb2.GetLatestValidatorSetRequest())
     assert latest.validators == answer.validators
-    assert fake.calls[0] == ("validators", {"page": "2", "per_page": "100", "height": "5"})
+    assert fake.calls[0] == ("validators", {"page": "3", "per_page": "50", "height": "5"})
 
 
 async def test_abci_queries_pass_through_with_their_proof(fake_engine: tuple[FakeEngine, Engine]) -> None:

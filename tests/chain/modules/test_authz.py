@@ -77,7 +77,9 @@ def test_a_grantee_acts_for_the_granter(chain: Chain) -> None:
     assert (chain.balance(ALICE.address), chain.balance(CAROL.address)) == (8, 2)
     assert [event["authz_msg_index"] for event in events_of(result, "transfer")] == ["0", "1"]
     assert events_of(result, "message") == [
-        {"action": "/cosmos.authz.v1beta1.MsgExec", "sender": BOB.address, "module": "authz", "msg_index": "0"}
+        {"action": "/cosmos.authz.v1beta1.MsgExec", "sender": BOB.address, "module": "authz", "msg_index": "0"},
+        {"sender": ALICE.address, "authz_msg_index": "0", "msg_index": "0"},
+        {"sender": ALICE.address, "authz_msg_index": "1", "msg_index": "0"},
     ]
 
 

@@ -81,6 +81,7 @@ def test_a_send_tells_it_in_the_published_events() -> None:
         ("coin_spent", {"spender": ALICE, "amount": "3ngonka"}),
         ("coin_received", {"receiver": BOB, "amount": "3ngonka"}),
         ("transfer", {"recipient": BOB, "sender": ALICE, "amount": "3ngonka"}),
+        ("message", {"sender": ALICE}),
     ]
 
 

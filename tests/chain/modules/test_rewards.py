@@ -415,7 +415,7 @@ def test_a_claim_pays_work_and_reward_once() -> None:
     assert done is not None
     assert done.claimed
     names = [event.type for event in later.events]
-    assert names[-4:] == ["coin_spent", "coin_received", "transfer", "rewards_claimed"]
+    assert names[-5:] == ["coin_spent", "coin_received", "transfer", "message", "rewards_claimed"]
     refused = refused_claim(later, "bob", 1)
     assert refused.code == NetworkCode.NOTHING_TO_CLAIM
     assert "paid" in refused.log

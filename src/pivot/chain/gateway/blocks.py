@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 import cosmpy.protos  # noqa: F401  (puts the folder of the standard types on the path)
+from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 from cosmos.base.tendermint.v1beta1 import query_pb2, types_pb2
 from cosmos.crypto.ed25519.keys_pb2 import PubKey
 from google.protobuf import json_format
@@ -71,12 +72,14 @@ class Blocks:
     async def node_info(self, _: query_pb2.GetNodeInfoRequest) -> query_pb2.GetNodeInfoResponse:
         told = (await self._engine.call("status"))["node_info"]
         info = DefaultNodeInfo(
+            protocol_version={name: int(number) for name, number in told["protocol_version"].items()},
             default_node_id=told["id"],
             listen_addr=told["listen_addr"],
             network=told["network"],
             version=told["version"],
             channels=bytes.fromhex(told["channels"]),
             moniker=told["moniker"],
+            other=told["other"],
         )
         application = query_pb2.VersionInfo(
             name=APPLICATION_NAME,
@@ -99,12 +102,12 @@ class Blocks:
     async def latest_validators(
         self, request: query_pb2.GetLatestValidatorSetRequest
     ) -> query_pb2.GetLatestValidatorSetResponse:
-        return query_pb2.GetLatestValidatorSetResponse(**await self._validators(None, request.pagination.offset))
+        return query_pb2.GetLatestValidatorSetResponse(**await self._validators(None, request.pagination))
 
     async def validators_by_height(
         self, request: query_pb2.GetValidatorSetByHeightRequest
     ) -> query_pb2.GetValidatorSetByHeightResponse:
-        fields = await self._validators(request.height, request.pagination.offset)
+        fields = await self._validators(request.height, request.pagination)
         return query_pb2.GetValidatorSetByHeightResponse(**fields)
 
     async def abci_query(self, request: query_pb2.ABCIQueryRequest) -> query_pb2.ABCIQueryResponse:
@@ -142,8 +145,10 @@ class Blocks:
         )
         return {"block_id": engine_message(told["block_id"], BlockID()), "block": block, "sdk_block": sdk_block}
 
-    async def _validators(self, height: int | None, offset: int) -> dict[str, Any]:
-        parameters = {"page": str(offset // VALIDATORS_PER_PAGE + 1), "per_page": str(VALIDATORS_PER_PAGE)}
+    async def _validators(self, height: int | None, asked: PageRequest) -> dict[str, Any]:
+        """One of the engine's pages; those of the request must begin where one of them does."""
+        size = min(asked.limit or VALIDATORS_PER_PAGE, VALIDATORS_PER_PAGE)
+        parameters = {"page": str(asked.offset // size + 1), "per_page": str(size)}
         told = await self._engine.call("validators", parameters | ({} if height is None else {"height": str(height)}))
         validators = [
             query_pb2.Validator(

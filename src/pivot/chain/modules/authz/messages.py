@@ -74,9 +74,9 @@ def _grant(block: Block, message: MsgGrant) -> MsgGrantResponse:
     grant(block.state, permitted)
     block.emit(
         "cosmos.authz.v1beta1.EventGrant",
-        msg_type_url=_quoted(permitted.message_type),
-        granter=_quoted(message.granter),
         grantee=_quoted(message.grantee),
+        granter=_quoted(message.granter),
+        msg_type_url=_quoted(permitted.message_type),
     )
     return MsgGrantResponse()
 
@@ -93,9 +93,9 @@ def _revoke(block: Block, message: MsgRevoke) -> MsgRevokeResponse:
         )
     block.emit(
         "cosmos.authz.v1beta1.EventRevoke",
-        msg_type_url=_quoted(message.msg_type_url),
-        granter=_quoted(message.granter),
         grantee=_quoted(message.grantee),
+        granter=_quoted(message.granter),
+        msg_type_url=_quoted(message.msg_type_url),
     )
     return MsgRevokeResponse()
 

@@ -102,6 +102,7 @@ def send(block: Block, source: str, target: str, amount: int) -> None:
     block.emit("coin_spent", spender=source, amount=coins)
     block.emit("coin_received", receiver=target, amount=coins)
     block.emit("transfer", recipient=target, sender=source, amount=coins)
+    block.emit("message", sender=source)
 
 
 def put_genesis_balance(state: State, address: str, amount: int) -> None:
