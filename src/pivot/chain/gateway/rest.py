@@ -61,7 +61,8 @@ class RestApplication:
 
     def __init__(self, methods: Sequence[Method]) -> None:
         found = [route for method in methods for route in _routes(method)]
-        self._routes = sorted(reversed(found), key=lambda route: -route.literal)
+        found.reverse()
+        self._routes = sorted(found, key=lambda route: -route.literal)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
