@@ -20,11 +20,11 @@ from pivot.chain.invariants import INVARIANTS
 from pivot.chain.modules.auth.state import account
 from pivot.chain.modules.gov.state import require_proposal
 from pivot.chain.store.interface import Snapshot, Store
-from pivot.primitives.addresses import of_module
+from pivot.primitives.addresses import of_module, operator
 from pivot.primitives.coins import BASE_DENOM, NGONKA_PER_GONKA
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
-from pivot.protocol.generated.inference.inference.params_pb2 import Params
+from pivot.protocol.generated.inference.inference.params_pb2 import Decimal, GenesisOnlyParams, Params
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     HardwareNode,
@@ -47,6 +47,8 @@ EVERY_NTH_HOST_LIES = 4
 COINS = 10**4 * NGONKA_PER_GONKA
 REWARDS_SUPPLY = 10**8 * NGONKA_PER_GONKA
 MAX_GAS = 100_000_000
+MATURE_WEIGHT = 5_000
+"""Up to this weight of all, the guardian is lifted."""
 SLEEP = 10
 """Blocks."""
 DEPOSIT = 1_000_000
@@ -67,6 +69,7 @@ def simulated_params() -> Params:
     epoch.inference_pruning_epoch_threshold = 2
     params.validation_params.expiration_blocks = 15
     params.poc_params.max_rate = 0
+    params.collateral_params.grace_period_end_epoch = 2
     check_params(params)
     return params
 
@@ -130,6 +133,13 @@ class World:
         balances[of_module("rewards")] = REWARDS_SUPPLY
         network = GenesisState(
             params=simulated_params(),
+            genesis_only_params=GenesisOnlyParams(
+                max_individual_power_percentage=Decimal(value=25, exponent=-2),
+                genesis_guardian_enabled=True,
+                genesis_guardian_network_maturity_threshold=MATURE_WEIGHT,
+                genesis_guardian_multiplier=Decimal(value=52, exponent=-2),
+                genesis_guardian_addresses=[operator(self.hosts[0].address)],
+            ),
             model_list=[Model(id=name, throughput_per_nonce=10, context_window=4096) for name in MODELS],
             participants=[
                 GenesisParticipant(
