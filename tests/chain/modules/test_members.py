@@ -290,7 +290,7 @@ def test_queries_answer_groups_and_members_that_may_be_called() -> None:
     asked = query_pb2.QueryGetEpochGroupDataRequest(epoch_index=1, model_id=BIG)
     assert network.query("EpochGroupData", asked).epoch_group_data == members.group(network.state, 1, BIG)
     every = network.query("EpochGroupDataAll", query_pb2.QueryAllEpochGroupDataRequest()).epoch_group_data
-    assert [(each.epoch_index, each.model_id) for each in every] [:3] == [(0, ""), (1, ""), (1, BIG)]
+    assert [(each.epoch_index, each.model_id) for each in every][:3] == [(0, ""), (1, ""), (1, BIG)]
     params = network.query("Params", query_pb2.QueryParamsRequest()).params
     assert set(params.transfer_agent_access_params.allowed_transfer_addresses) == {ALICE, BOB}
     assert params.epoch_params == network.params.epoch_params
