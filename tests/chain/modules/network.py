@@ -26,8 +26,8 @@ from pivot.chain.modules.poc import queries as poc_queries
 from pivot.chain.modules.poc import state as poc
 from pivot.chain.modules.poc import tally
 from pivot.chain.modules.randomness import queries as randomness_queries
-from pivot.chain.modules.validation import messages as validation_messages
 from pivot.chain.modules.slashing.invariants import check_signing
+from pivot.chain.modules.validation import messages as validation_messages
 from pivot.chain.modules.validators import genesis as validators_genesis
 from pivot.chain.modules.validators.invariants import check_powers
 from pivot.chain.types import CommitVote, ValidatorUpdate, View
