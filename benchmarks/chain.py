@@ -16,9 +16,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cosmpy.protos  # noqa: F401
 from cosmos.bank.v1beta1.tx_pb2 import MsgSend
@@ -272,33 +273,38 @@ def time_of(height: int) -> int:
 
 def genesis(addresses: Sequence[str], hosts: Sequence[PrivateKey]) -> abci.RequestInitChain:
     """Every account with coins, in order, so that account i has number i; these hosts serve the model."""
-    balances = [{"address": each, "coins": [{"denom": "ngonka", "amount": str(COINS)}]} for each in addresses]
-    network = GenesisState(
-        params=preset_params("devnet"),
-        model_list=[Model(id=MODEL)],
-        participants=[genesis_host(host) for host in hosts],
-    )
-    network.params.epoch_params.epoch_shift = 10_000
-    state = {
-        "auth": {"accounts": [{"address": each} for each in addresses]},
-        "bank": {"balances": balances, "supply": [{"denom": "ngonka", "amount": str(COINS * len(addresses))}]},
-        "inference": json_format.MessageToDict(network, preserving_proto_field_name=True),
-    }
+    keys = {host: hashlib.sha256(host.public_key).digest() for host in hosts}
     return abci.RequestInitChain(
         time=timestamp(GENESIS_TIME),
         chain_id=CHAIN_ID,
         consensus_params=ConsensusParams(block=BlockParams(max_bytes=4 * 2**20, max_gas=-1)),
-        app_state_bytes=json.dumps(state).encode(),
+        app_state_bytes=json.dumps(app_state(addresses, keys)).encode(),
         initial_height=1,
     )
 
 
-def genesis_host(host: PrivateKey) -> GenesisParticipant:
+def app_state(addresses: Sequence[str], hosts: Mapping[PrivateKey, bytes]) -> dict[str, Any]:
+    """A state in which these accounts have coins, and these hosts (account key, consensus key) weight and a node each."""
+    balances = [{"address": each, "coins": [{"denom": "ngonka", "amount": str(COINS)}]} for each in addresses]
+    network = GenesisState(
+        params=preset_params("devnet"),
+        model_list=[Model(id=MODEL)],
+        participants=[genesis_host(host, key) for host, key in hosts.items()],
+    )
+    network.params.epoch_params.epoch_shift = 100_000
+    return {
+        "auth": {"accounts": [{"address": each} for each in addresses]},
+        "bank": {"balances": balances, "supply": [{"denom": "ngonka", "amount": str(COINS * len(addresses))}]},
+        "inference": json_format.MessageToDict(network, preserving_proto_field_name=True),
+    }
+
+
+def genesis_host(host: PrivateKey, consensus_key: bytes) -> GenesisParticipant:
     return GenesisParticipant(
         participant=Participant(
             address=host.address,
             inference_url="http://host.example:9000",
-            validator_key=base64.b64encode(hashlib.sha256(host.public_key).digest()).decode(),
+            validator_key=base64.b64encode(consensus_key).decode(),
             account_public_key=host.public_key,
             status=ParticipantStatus.ACTIVE,
         ),
