@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from pivot.chain.errors import NetworkCode, Rejection, RestrictionCode, SdkCode
 from pivot.chain.modules.bank.state import ESCROW, balance, move
-from pivot.chain.modules.restrictions import genesis
+from pivot.chain.modules.restrictions import genesis, state
 from pivot.chain.modules.restrictions.checks import (
     MAX_EXEMPTION_ID,
     MAX_EXEMPTIONS,
@@ -318,6 +318,23 @@ def test_the_end_of_the_restriction_is_told_once() -> None:
         assert len([event for event in block.events if event.type == "restriction_lifted"]) == told
 
 
+def test_w24_uses_of_exemptions_are_forgotten_some_per_block_when_the_restriction_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An exemption for anybody has a row for everybody who has used it."""
+    monkeypatch.setattr(state, "FORGOTTEN_PER_BLOCK", 2)
+    block = restricted(exemption(from_address="*", to_address="*"))
+    for source, target in ((ALICE, BOB), (BOB, CAROL), (CAROL, ALICE)):
+        transfer(block, source, target, 1)
+    lift(next_block(block, END - 1))
+    assert len(list(state.usages(block.state))) == 3
+    left = []
+    for height in (END, END + 1):
+        lift(next_block(block, height))
+        left.append(len(list(state.usages(block.state))))
+    assert left == [1, 0]
+
+
 def test_a_restriction_that_begins_anew_is_lifted_anew() -> None:
     block = next_block(restricted(end=3), 3)
     lift(block)
@@ -362,10 +379,15 @@ def test_after_the_end_no_blocks_remain() -> None:
 def test_an_export_loads_into_the_same_rows() -> None:
     block = restricted(exemption(from_address="*"), end=3)
     transfer(block, ALICE, BOB, 1)
+    require_same_export(block, b"ExemptionUsage/", b"RestrictionParams/")
     lift(next_block(block, 3))
+    require_same_export(block, b"RestrictionLifted/", b"RestrictionParams/")
+
+
+def require_same_export(block: Block, *prefixes: bytes) -> None:
     restored = plain_block()
     genesis.load(restored, genesis.export(block.state))
-    for prefix in (b"ExemptionUsage/", b"Restriction"):
+    for prefix in prefixes:
         rows = [list(each.state.iterate("inference", prefix, prefix + b"\xff")) for each in (block, restored)]
         assert rows[0] == rows[1] != []
 

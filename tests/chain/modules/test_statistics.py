@@ -49,12 +49,10 @@ def answer(
         requested_by=developer,
         model=model,
         status=InferenceStatus.FINISHED,
-        prompt_token_count=tokens - 3,
-        completion_token_count=3,
         actual_cost=cost,
         end_block_timestamp=time,
     )
-    note_answered(block.state, record)
+    note_answered(block.state, record, tokens)
 
 
 def ask(block: Block, method: str, **fields: Any) -> Any:

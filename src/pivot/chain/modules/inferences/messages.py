@@ -69,8 +69,9 @@ def process_finish(block: Block, finish: MsgFinishInference, keys: HostKeys) -> 
     """Close an inference that its executor has answered, and charge what was used, never more than the escrow.
 
     What is left of the escrow goes back at once; the cost becomes the executor's earnings. A second finish is refused: an
-    inference is paid exactly once. Raises NetworkError: ALREADY_DONE, INFERENCE_EXPIRED, NOT_DRAWN for another executor than
-    the recorded one, INVALID_SIGNATURE, and what opening refuses.
+    inference is paid exactly once. Tokens count for prices and statistics as far as the escrow was meant to pay for them: more
+    of them would cost nothing, and move the price for everybody. Raises NetworkError: ALREADY_DONE, INFERENCE_EXPIRED, NOT_DRAWN
+    for another executor than the recorded one, INVALID_SIGNATURE, and what opening refuses.
     """
     record = inference(block.state, finish.inference_id)
     if record is None:
@@ -83,6 +84,9 @@ def process_finish(block: Block, finish: MsgFinishInference, keys: HostKeys) -> 
 
     cost = pricing.cost(
         finish.prompt_token_count, finish.completion_token_count, record.per_token_price, record.escrow_amount
+    )
+    tokens = min(
+        finish.prompt_token_count + finish.completion_token_count, record.prompt_token_count + record.max_tokens
     )
     escrow.release(block.state, record, cost)
     record.status = InferenceStatus.FINISHED
@@ -97,8 +101,8 @@ def process_finish(block: Block, finish: MsgFinishInference, keys: HostKeys) -> 
     note_answer(block, record)
     close(block.state, record)
     note_finished(block.state, record.executed_by, cost)
-    note_tokens(block.state, record.model, record.prompt_token_count + record.completion_token_count)
-    note_answered(block.state, record)
+    note_tokens(block.state, record.model, tokens)
+    note_answered(block.state, record, tokens)
     block.emit("inference_finished", inference_id=record.inference_id)
 
 

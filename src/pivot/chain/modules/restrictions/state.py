@@ -6,6 +6,7 @@ ExemptionUsage/value/<exemption id>/<address>/ how many times an account has use
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
@@ -18,6 +19,8 @@ from pivot.protocol.generated.inference.restrictions.types_pb2 import (
 
 STORE = "inference"
 USAGES = b"ExemptionUsage/value/"
+FORGOTTEN_PER_BLOCK = 500
+"""Counts of uses that one block deletes once the restriction is over."""
 _PARAMS = b"RestrictionParams/value/"
 _LIFTED = b"RestrictionLifted/value/"
 _COUNT_BYTES = 8
@@ -83,11 +86,18 @@ def put_lifted(state: State) -> None:
 
 
 def lift(block: Block) -> None:
-    """Tell once, in the block of its end, that the restriction is over."""
+    """Tell once, in the block of its end, that the restriction is over, and forget how often exemptions were used.
+
+    They are forgotten some per block; a restriction that begins anew counts anew.
+    """
+    if is_restricted(block.state, block.height):
+        return
     end = restriction_params(block.state).restriction_end_block
-    if end and block.height >= end and not is_lifted(block.state):
+    if end and not is_lifted(block.state):
         put_lifted(block.state)
         block.emit("restriction_lifted", current_block=block.height, restriction_end_block=end)
+    for key, _ in islice(block.state.iterate(STORE, USAGES, prefix_end(USAGES)), FORGOTTEN_PER_BLOCK):
+        block.state.delete(STORE, key)
 
 
 def _usage_key(exemption_id: str, address: str) -> bytes:

@@ -65,8 +65,9 @@ def _require_allowed(block: Block, source: str, target: str, amount: int) -> Non
     if block.height >= params.restriction_end_block:
         return
     for exemption in params.emergency_transfer_exemptions:
-        used = uses(block.state, exemption.exemption_id, source)
-        if used < exemption.usage_limit and matches(exemption, block, source, target, amount):
+        if not matches(exemption, block, source, target, amount):
+            continue
+        if uses(block.state, exemption.exemption_id, source) < exemption.usage_limit:
             count_use(block.state, exemption, source)
             return
     raise RestrictionError(

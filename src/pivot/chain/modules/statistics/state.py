@@ -18,6 +18,7 @@ from pivot.chain.modules.epochs.state import effective_index, epoch_key
 from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
+from pivot.primitives.numbers import MAX_UINT64
 from pivot.protocol.generated.inference.inference.types_pb2 import DeveloperStatsByTime, Inference, InferenceStats
 
 STORE = "inference"
@@ -52,10 +53,13 @@ class Totals(NamedTuple):
         return Totals(self.tokens + other.tokens, self.answers + other.answers, self.cost + other.cost)
 
 
-def note_answered(state: State, record: Inference) -> None:
-    """An inference was finished: write its row and add it to the totals. What is found out later changes neither."""
+def note_answered(state: State, record: Inference, tokens: int) -> None:
+    """An inference was finished that counts for so many tokens: write its row and add it to the totals.
+
+    What is found out later changes neither.
+    """
     epoch = effective_index(state)
-    one = Totals(record.prompt_token_count + record.completion_token_count, 1, record.actual_cost)
+    one = Totals(tokens, 1, record.actual_cost)
     put_answer(
         state,
         record.requested_by,
@@ -108,8 +112,8 @@ def totals(reader: Reader, key: bytes) -> Totals:
 
 
 def put_totals(state: State, key: bytes, changed: Totals) -> None:
-    """Write totals."""
-    state.set(STORE, key, _TOTALS.pack(*changed))
+    """Write totals, each as far as its 8 bytes hold it: the same coins may pay for answers, and come back, any number of times."""
+    state.set(STORE, key, _TOTALS.pack(*(min(number, MAX_UINT64) for number in changed)))
 
 
 def totals_between(reader: Reader, prefix: bytes, first: int, last: int) -> Iterator[tuple[int, str, Totals]]:

@@ -3,6 +3,8 @@
 0x04 ‖ address      its published form in an Any, without the base account
 """
 
+from functools import lru_cache
+
 from cosmos.auth.v1beta1.auth_pb2 import BaseAccount
 from cosmos.vesting.v1beta1.vesting_pb2 import (
     ContinuousVestingAccount,
@@ -22,6 +24,8 @@ from pivot.protocol.transactions import NANOSECONDS
 
 STORE = "acc"
 VESTING_PREFIX = b"\x04"
+CACHED_ACCOUNTS = 256
+"""Rows of which a process remembers what is locked; each may have 20 kB."""
 TYPES: dict[str, type[VestingAccount]] = {
     type_url(kind): kind
     for kind in (ContinuousVestingAccount, DelayedVestingAccount, PeriodicVestingAccount, PermanentLockedAccount)
@@ -31,17 +35,14 @@ TYPES: dict[str, type[VestingAccount]] = {
 
 def vesting_account(reader: Reader, address: str) -> VestingAccount | None:
     """What is locked in an account, without its base account; None for an account in which nothing ever was."""
-    row = reader.get(STORE, VESTING_PREFIX + to_bytes(address))
-    if row is None:
-        return None
-    packed = AnyMessage.FromString(row)
-    return TYPES[packed.type_url].FromString(packed.value)
+    row = reader.get(STORE, _key(address))
+    return None if row is None else _decoded(row)
 
 
 def locked(reader: Reader, address: str) -> int:
     """ngonka that an address cannot spend in the block under way. `bank` asks it before coins move."""
-    account = vesting_account(reader, address)
-    return 0 if account is None else locked_at(account, block_time(reader) // NANOSECONDS)
+    row = reader.get(STORE, _key(address))
+    return 0 if row is None else _locked_at(row, block_time(reader) // NANOSECONDS)
 
 
 def published_vesting(reader: Reader, base: BaseAccount) -> VestingAccount | None:
@@ -56,4 +57,19 @@ def put_vesting_account(state: State, address: str, account: VestingAccount) -> 
     """Write what is locked in an account; its base account is left out."""
     stripped = type(account).FromString(account.SerializeToString())
     stripped.base_vesting_account.ClearField("base_account")
-    state.set(STORE, VESTING_PREFIX + to_bytes(address), pack(stripped).SerializeToString(deterministic=True))
+    state.set(STORE, _key(address), pack(stripped).SerializeToString(deterministic=True))
+
+
+@lru_cache(maxsize=CACHED_ACCOUNTS)
+def _locked_at(row: bytes, seconds: int) -> int:
+    """Counted once per account and block: an account may have hundreds of periods, and send to hundreds at once."""
+    return locked_at(_decoded(row), seconds)
+
+
+def _decoded(row: bytes) -> VestingAccount:
+    packed = AnyMessage.FromString(row)
+    return TYPES[packed.type_url].FromString(packed.value)
+
+
+def _key(address: str) -> bytes:
+    return VESTING_PREFIX + to_bytes(address)
