@@ -20,6 +20,10 @@ MAX_LOG_CHARACTERS = 500
 """Of the sentence that tells why something was refused; it may quote what somebody has sent."""
 
 
+ABSENCE = "rpc error: code = NotFound desc = "
+"""How the log of an `abci_query` begins when there is no such thing: wallets tell by these words that an account is new."""
+
+
 class Rejection(Exception):
     """A transaction, a message or a query that is refused. `code` is above 0, `name` is its name."""
 
@@ -156,6 +160,28 @@ class NetworkCode(IntEnum):
     WRONG_ELEMENT = 1208
     DUTIES_MISSING = 1209
     DISPUTE_NOT_FOUND = 1210
+
+
+def tells_absence(refusal: Rejection) -> bool:
+    """Whether a query is refused because there is no such thing, not because it is wrong."""
+    return refusal.code in _ABSENCE.get(refusal.codespace, ())
+
+
+_ABSENCE: dict[str, frozenset[int]] = {
+    "sdk": frozenset({SdkCode.UNKNOWN_ADDRESS, SdkCode.KEY_NOT_FOUND, SdkCode.NOT_FOUND}),
+    "slashing": frozenset({SlashingCode.NO_VALIDATOR, SlashingCode.NO_SIGNING_INFO}),
+    "inference": frozenset(
+        {
+            NetworkCode.INFERENCE_NOT_FOUND,
+            NetworkCode.PARTICIPANT_NOT_FOUND,
+            NetworkCode.EPOCH_NOT_FOUND,
+            NetworkCode.CURRENT_EPOCH_NOT_FOUND,
+            NetworkCode.UPCOMING_EPOCH_NOT_FOUND,
+            NetworkCode.INVALID_MODEL,
+            NetworkCode.DISPUTE_NOT_FOUND,
+        }
+    ),
+}
 
 
 class SdkError(Rejection):

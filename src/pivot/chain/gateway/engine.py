@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 from grpc import StatusCode
 
+from pivot.chain.errors import ABSENCE
 from pivot.chain.gateway.refusals import Refusal
 
 TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -38,7 +39,9 @@ class Engine:
         result = await self.call("abci_query", {"path": path, "data": data.hex()})
         response = result["response"]
         if response.get("code"):
-            raise Refusal(StatusCode.INVALID_ARGUMENT, str(response.get("log", "")))
+            log = str(response.get("log", ""))
+            code = StatusCode.NOT_FOUND if log.startswith(ABSENCE) else StatusCode.INVALID_ARGUMENT
+            raise Refusal(code, log.removeprefix(ABSENCE))
         return base64.b64decode(response.get("value") or "")
 
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from grpc import StatusCode
 
-from pivot.chain.errors import NetworkCode, NetworkError, Rejection, SdkCode, SdkError
+from pivot.chain.errors import Rejection, SdkCode, SdkError, tells_absence
 
 
 class Refusal(Exception):
@@ -32,12 +32,10 @@ class Refusal(Exception):
 
 def refused(rejection: Rejection) -> Refusal:
     """What a client is told of a query that a handler has refused."""
-    codes: dict[int, StatusCode] = {}
-    if isinstance(rejection, SdkError):
-        codes = _SDK
-    elif isinstance(rejection, NetworkError):
-        codes = _NETWORK
-    return Refusal(codes.get(rejection.code, StatusCode.INVALID_ARGUMENT), rejection.log)
+    if tells_absence(rejection):
+        return Refusal(StatusCode.NOT_FOUND, rejection.log)
+    code = _SDK.get(rejection.code) if isinstance(rejection, SdkError) else None
+    return Refusal(code or StatusCode.INVALID_ARGUMENT, rejection.log)
 
 
 def number_of(code: StatusCode) -> int:
@@ -49,18 +47,6 @@ def number_of(code: StatusCode) -> int:
 _SDK: dict[int, StatusCode] = {
     SdkCode.UNAUTHORIZED: StatusCode.PERMISSION_DENIED,
     SdkCode.UNKNOWN_REQUEST: StatusCode.UNIMPLEMENTED,
-    SdkCode.UNKNOWN_ADDRESS: StatusCode.NOT_FOUND,
-    SdkCode.KEY_NOT_FOUND: StatusCode.NOT_FOUND,
-    SdkCode.NOT_FOUND: StatusCode.NOT_FOUND,
-}
-
-_NETWORK: dict[int, StatusCode] = {
-    NetworkCode.INFERENCE_NOT_FOUND: StatusCode.NOT_FOUND,
-    NetworkCode.PARTICIPANT_NOT_FOUND: StatusCode.NOT_FOUND,
-    NetworkCode.EPOCH_NOT_FOUND: StatusCode.NOT_FOUND,
-    NetworkCode.CURRENT_EPOCH_NOT_FOUND: StatusCode.NOT_FOUND,
-    NetworkCode.UPCOMING_EPOCH_NOT_FOUND: StatusCode.NOT_FOUND,
-    NetworkCode.INVALID_MODEL: StatusCode.NOT_FOUND,
 }
 
 _HTTP: dict[StatusCode, int] = {
