@@ -52,7 +52,7 @@ def _require_enough(block: Block, transaction: Transaction, source: str) -> tupl
             f"insufficient fees; got: {transaction.fee}{BASE_DENOM} required: {least}{BASE_DENOM}",
         )
     if held := price_of(rules.held_per_gas_e18, transaction.gas):
-        quota.use(block.state, source, held)
+        quota.use(block.state, source, held, lent=source != transaction.payer)
     return ()
 
 

@@ -146,7 +146,7 @@ def test_each_message_makes_its_kind_of_account_and_moves_the_coins() -> None:
         assert isinstance(account, kind)
         assert account.base_vesting_account.end_time == end
         assert (balance(block.state, NEW), balance(block.state, RICH)) == (1_000, COINS - 1_000)
-        assert [event.type for event in block.events] == ["coin_spent", "coin_received", "transfer"]
+        assert [event.type for event in block.events] == ["coin_spent", "coin_received", "transfer", "message"]
 
 
 def test_an_existing_account_cannot_be_locked_by_others() -> None:

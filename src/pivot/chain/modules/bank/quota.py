@@ -2,7 +2,7 @@
 
 The coins that stand behind a window's transactions stay where they are until it ends; else the same coins would go from account
 to account and stand behind any number of transactions. An account that somebody made for another one who holds too little
-counts against its maker. Rows of the store `bank`.
+counts against its maker, but not so far that others could lock up all that the maker has. Rows of the store `bank`.
 
 0x11 ‖ address    window (8 bytes) ‖ ngonka (8 bytes): what stands behind the account's transactions in that window
 0x12 ‖ address    address: whoever made this account
@@ -25,28 +25,34 @@ WINDOW_NS = 60 * NANOSECONDS
 """Windows follow one another by block time; each begins with nothing used."""
 MOST_MAKERS = 3
 """How far the accounts' makers are asked, one after another."""
+LENT_PART = 2
+"""One part in so many of what an account holds stands behind others' transactions; the rest stays for its own."""
 
 QUOTA_PREFIX = b"\x11"
 MAKER_PREFIX = b"\x12"
 NUMBER_BYTES = 8
 
 
-def use(state: State, payer: str, coins: int) -> None:
-    """Have so many ngonka stand behind a transaction: the payer's, or its maker's. Raises SdkError (INSUFFICIENT_FEE)."""
+def use(state: State, payer: str, coins: int, *, lent: bool = False) -> None:
+    """Have so many ngonka stand behind a transaction: the payer's, or its maker's. Raises SdkError (INSUFFICIENT_FEE).
+
+    lent: the payer stands for somebody else's transaction, as a maker always does.
+    """
     window = block_time(state) // WINDOW_NS
     address: str | None = payer
-    for _ in range(1 + MOST_MAKERS):
+    for asked in range(1 + MOST_MAKERS):
         if address is None:
             break
         used = _used(state, address, window) + coins
-        if used <= balance(state, address):
+        if used <= balance(state, address) // (LENT_PART if lent or asked else 1):
             put_quota(state, address, window, used)
             return
         address = maker(state, address)
+    part = f", of which one part in {LENT_PART} stands behind others' transactions" if lent else ""
     raise SdkError(
         SdkCode.INSUFFICIENT_FEE,
         f"{payer} must hold {_used(state, payer, window) + coins}{BASE_DENOM} for its transactions within "
-        f"{WINDOW_NS // NANOSECONDS} seconds, but holds {balance(state, payer)}{BASE_DENOM}: insufficient fee",
+        f"{WINDOW_NS // NANOSECONDS} seconds, but holds {balance(state, payer)}{BASE_DENOM}{part}: insufficient fee",
     )
 
 
