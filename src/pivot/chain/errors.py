@@ -20,10 +20,6 @@ MAX_LOG_CHARACTERS = 500
 """Of the sentence that tells why something was refused; it may quote what somebody has sent."""
 
 
-ABSENCE = "rpc error: code = NotFound desc = "
-"""How the log of an `abci_query` begins when there is no such thing: wallets tell by these words that an account is new."""
-
-
 class Rejection(Exception):
     """A transaction, a message or a query that is refused. `code` is above 0, `name` is its name."""
 
@@ -182,6 +178,20 @@ _ABSENCE: dict[str, frozenset[int]] = {
         }
     ),
 }
+
+
+def absence_log(sentence: str) -> str:
+    """The log of an `abci_query` when there is no such thing. Wallets tell by its first and last words that an account is new."""
+    return f"{_BEFORE}{sentence}{_BEHIND}"
+
+
+def sentence_of_absence(log: str) -> str | None:
+    """What `absence_log` was given; None for any other log."""
+    is_one = log.startswith(_BEFORE) and log.endswith(_BEHIND)
+    return log.removeprefix(_BEFORE).removesuffix(_BEHIND) if is_one else None
+
+
+_BEFORE, _BEHIND = "rpc error: code = NotFound desc = ", ": key not found"
 
 
 class SdkError(Rejection):

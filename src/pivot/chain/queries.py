@@ -19,7 +19,7 @@ from tendermint.abci.types_pb2 import RequestQuery, ResponseQuery
 
 from pivot.chain.ante import process_simulated_ante
 from pivot.chain.block import process_messages
-from pivot.chain.errors import ABSENCE, Rejection, SdkCode, SdkError, tells_absence
+from pivot.chain.errors import Rejection, SdkCode, SdkError, absence_log, tells_absence
 from pivot.chain.handlers import decode
 from pivot.chain.modules.params import state as params
 from pivot.chain.registry import MESSAGES, QUERIES
@@ -35,7 +35,7 @@ def answer_query(store: Store, request: RequestQuery) -> ResponseQuery:
     try:
         return _answer(store, request)
     except Rejection as refusal:
-        log = ABSENCE + refusal.log if tells_absence(refusal) else refusal.log
+        log = absence_log(refusal.log) if tells_absence(refusal) else refusal.log
         return ResponseQuery(code=refusal.code, codespace=refusal.codespace, log=log, height=store.height)
 
 

@@ -15,7 +15,7 @@ from cosmos.tx.v1beta1.service_pb2 import GetTxRequest, GetTxResponse, SimulateR
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from pivot.chain.errors import ABSENCE
+from pivot.chain.errors import sentence_of_absence
 from pivot.chain.gateway.engine import Engine, EngineRefusal
 from pivot.chain.gateway.refusals import Refusal
 from pivot.chain.gateway.transactions import SIMULATE_PATH, Transactions
@@ -80,7 +80,8 @@ class ChainPort:
             "response"
         ]
         if code := int(told.get("code", 0)):
-            raise ChainRefused(told.get("codespace", ""), code, told.get("log", "").removeprefix(ABSENCE))
+            log = told.get("log", "")
+            raise ChainRefused(told.get("codespace", ""), code, sentence_of_absence(log) or log)
         return base64.b64decode(told.get("value") or "")
 
     def chain_id(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 from grpc import StatusCode
 
-from pivot.chain.errors import ABSENCE
+from pivot.chain.errors import sentence_of_absence
 from pivot.chain.gateway.refusals import Refusal
 
 TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -40,8 +40,9 @@ class Engine:
         response = result["response"]
         if response.get("code"):
             log = str(response.get("log", ""))
-            code = StatusCode.NOT_FOUND if log.startswith(ABSENCE) else StatusCode.INVALID_ARGUMENT
-            raise Refusal(code, log.removeprefix(ABSENCE))
+            if (absent := sentence_of_absence(log)) is not None:
+                raise Refusal(StatusCode.NOT_FOUND, absent)
+            raise Refusal(StatusCode.INVALID_ARGUMENT, log)
         return base64.b64decode(response.get("value") or "")
 
 
