@@ -44,7 +44,7 @@ def table(text: str, heading: str) -> list[list[str]]:
     for line in lines:
         if not line.startswith("|"):
             break
-        found.append([cell.strip() for cell in line.strip("|").split(" | ")])
+        found.append([cell.strip() for cell in line[1:-1].split("|")])
     return found
 
 
