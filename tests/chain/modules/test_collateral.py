@@ -287,6 +287,8 @@ def test_who_has_missed_requests_cannot_take_its_collateral_away_before_the_epoc
         note_missed(network.state, ALICE)
     assert withdraw(network.block, 1000) == 2
     network.sprint({name: {0: 100} for name in ("bob", "carol")})
+    assert balance(network.state, ALICE) == 0
+    network.to_sprint()
     assert balance(network.state, ALICE) == 900
     assert balance(network.state, COMMUNITY_POOL) == 100
 

@@ -42,7 +42,7 @@ from pivot.chain.modules.rewards.state import (
     summary,
 )
 from pivot.chain.modules.rewards.state import settlement as under_way
-from pivot.chain.modules.rewards.totals import note_spent
+from pivot.chain.modules.rewards.totals import note_spent, tokenomics
 from pivot.chain.modules.streamvesting.invariants import check_schedules
 from pivot.chain.modules.streamvesting.state import schedule
 from pivot.chain.types import Block, View
@@ -598,6 +598,8 @@ def test_the_networks_totals_are_kept_as_coins_move() -> None:
     told = answer.tokenomics_data  # type: ignore[attr-defined]
     assert (told.total_fees, told.total_refunded, told.total_burned) == (5, 2**64 - 1, 0)
     assert told.total_subsidies == INITIAL - balance(later.state, COMMUNITY_POOL)
+    note_spent(later.state, fee=-6, refund=6)
+    assert tokenomics(later.state).total_fees == 0
 
 
 def test_queries_for_what_is_not_there_are_refused() -> None:

@@ -1,7 +1,7 @@
 """Rows of collateral in the store `inference`. The coins themselves lie in the module's account.
 
 Collateral/value/<address>/                              ngonka that stand behind a weight (8 bytes, big-endian)
-UnbondingCollateral/value/<address>/<epoch, 8 bytes>/    ngonka that are released at the switch to this epoch (8 bytes)
+UnbondingCollateral/value/<address>/<epoch, 8 bytes>/    ngonka that are released in this epoch, from its sprint on (8 bytes)
 CollateralRelease/value/<epoch, 8 bytes>/<address>/      the same, in the order in which it falls due
 """
 
@@ -37,7 +37,7 @@ def put_collateral(state: State, address: str, amount: int) -> None:
 
 
 def unbonding(reader: Reader, address: str, epoch: int) -> int:
-    """ngonka of an address that are released at the switch to `epoch`."""
+    """ngonka of an address that are released in `epoch`."""
     return int.from_bytes(reader.get(STORE, _unbonding_key(address, epoch)) or b"")
 
 
@@ -55,7 +55,7 @@ def all_unbondings(reader: Reader) -> Iterator[tuple[str, int, int]]:
 
 
 def put_unbonding(state: State, address: str, epoch: int, amount: int) -> None:
-    """Write what of an address is released at the switch to `epoch`; a row of 0 is deleted."""
+    """Write what of an address is released in `epoch`; a row of 0 is deleted."""
     _put(state, _unbonding_key(address, epoch), amount)
     if amount:
         state.set(STORE, epoch_key(RELEASES, epoch, address), _MARK)
@@ -64,7 +64,7 @@ def put_unbonding(state: State, address: str, epoch: int, amount: int) -> None:
 
 
 def due(reader: Reader, epoch: int) -> Iterator[tuple[str, int]]:
-    """(address, epoch) of all releases up to the switch to `epoch`, oldest first."""
+    """(address, epoch) of all releases up to those in `epoch`, oldest first."""
     for key, _ in reader.iterate(STORE, RELEASES, epoch_key(RELEASES, epoch + 1)[:-1]):
         place = len(RELEASES)
         yield key[place + _NUMBER_BYTES + 1 : -1].decode(), int.from_bytes(key[place : place + _NUMBER_BYTES])

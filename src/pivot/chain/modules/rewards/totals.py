@@ -27,18 +27,21 @@ def put_tokenomics(state: State, record: TokenomicsData) -> None:
 def note_spent(state: State, fee: int, refund: int) -> None:
     """Of an escrow this much was paid for an answer, and this much went back. A fee that is given back later is negative."""
     record = tokenomics(state)
-    record.total_fees = _capped(record.total_fees + fee)
-    record.total_refunded = _capped(record.total_refunded + refund)
+    record.total_fees = _within_field(record.total_fees + fee)
+    record.total_refunded = _within_field(record.total_refunded + refund)
     put_tokenomics(state, record)
 
 
 def note_rewards(state: State, amount: int) -> None:
     """So much of an epoch's reward was given to hosts."""
     record = tokenomics(state)
-    record.total_subsidies = _capped(record.total_subsidies + amount)
+    record.total_subsidies = _within_field(record.total_subsidies + amount)
     put_tokenomics(state, record)
 
 
-def _capped(total: int) -> int:
-    """A total fits its published field; the same coins may be refunded any number of times."""
-    return min(total, MAX_UINT64)
+def _within_field(total: int) -> int:
+    """A total as its published field holds it, so that no sum ends the chain.
+
+    The same coins may be refunded any number of times, and a genesis may leave out the totals of what is refunded after it.
+    """
+    return max(0, min(total, MAX_UINT64))
