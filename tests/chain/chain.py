@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import cosmpy.protos  # noqa: F401
@@ -13,13 +14,15 @@ from tendermint.abci import types_pb2 as abci
 from tendermint.types.params_pb2 import BlockParams, ConsensusParams
 
 from pivot.chain.application import Application
+from pivot.chain.errors import Rejection
 from pivot.chain.invariants import INVARIANTS
 from pivot.chain.modules.auth.state import Account, account
 from pivot.chain.modules.bank.state import balance, put_genesis_balance, put_genesis_supply, supply
 from pivot.chain.modules.params.state import name_chain, set_params
-from pivot.chain.registry import QUERIES
+from pivot.chain.registry import MESSAGES, QUERIES
 from pivot.chain.store.interface import Snapshot, Store
 from pivot.chain.store.memory import MemoryDatabase
+from pivot.chain.transaction import decode_transaction
 from pivot.chain.types import STORES, Block
 from pivot.primitives.coins import BASE_DENOM
 from pivot.primitives.keys import PrivateKey
@@ -143,10 +146,18 @@ class Chain:
         before = supply(self.state)
         self.last = self.application.finalize_block(self.block_request(height, *transactions))
         self.application.commit(abci.RequestCommit())
+        self._check_that_none_has_changed(transactions)
         for check in INVARIANTS:
             check(self.state)
         assert supply(self.state) == before or height == 1
         return list(self.last.tx_results)
+
+    def _check_that_none_has_changed(self, transactions: Sequence[bytes]) -> None:
+        """The application decodes a transaction once, so no handler may change a message."""
+        for raw in transactions:
+            with suppress(Rejection):
+                fresh = decode_transaction(raw, MESSAGES)
+                assert self.application._decoded.transaction(raw) == fresh
 
     def block_request(self, height: int, *transactions: bytes) -> abci.RequestFinalizeBlock:
         """What the engine sends to have a block made."""

@@ -13,19 +13,19 @@ from tendermint.crypto.keys_pb2 import PublicKey
 
 from pivot.chain.ante import process_ante
 from pivot.chain.block import process_block
+from pivot.chain.decoded import Decoded
 from pivot.chain.errors import Rejection
 from pivot.chain.free_space import FreeSpace
 from pivot.chain.genesis import load_genesis
 from pivot.chain.modules.params import state as params
 from pivot.chain.proposal import choose, shares_out
 from pivot.chain.queries import answer_query
-from pivot.chain.registry import MESSAGES
 from pivot.chain.results import abci_events
 from pivot.chain.signatures import Signatures
 from pivot.chain.store.interface import Store
 from pivot.chain.store.journal import State
 from pivot.chain.store.snapshot_taker import SnapshotTaker
-from pivot.chain.transaction import Transaction, decode_transaction
+from pivot.chain.transaction import Transaction
 from pivot.chain.types import Block, CommitVote, Misbehaviour, ValidatorUpdate
 from pivot.protocol.transactions import nanoseconds
 
@@ -42,6 +42,7 @@ class Application:
         """`taker` is told of every commit; without one no snapshots are taken."""
         self._store = store
         self._taker = taker
+        self._decoded = Decoded()
         self._signatures = Signatures()
         self._genesis: Mapping[str, Mapping[bytes, bytes | None]] = {}
         self._chain_id = ""
@@ -73,7 +74,7 @@ class Application:
         The engine is told the gas that it takes, not the limit that clients name generously: it fills blocks by that number.
         """
         try:
-            transaction = decode_transaction(request.tx, MESSAGES)
+            transaction = self._decoded.transaction(request.tx)
             process_ante(self._checking, transaction, self._signatures)
         except Rejection as refusal:
             return abci.ResponseCheckTx(code=refusal.code, codespace=refusal.codespace, log=refusal.log)
@@ -83,12 +84,12 @@ class Application:
 
     def prepare_proposal(self, request: abci.RequestPrepareProposal) -> abci.ResponsePrepareProposal:
         """The transactions of a proposal: members' urgent duties first, then by arrival."""
-        known = [decoded for raw in request.txs if isinstance(decoded := _decoded(raw), Transaction)]
+        known = [decoded for raw in request.txs if isinstance(decoded := self._decode(raw), Transaction)]
         return abci.ResponsePrepareProposal(txs=choose(known, self._free_space(), request.max_tx_bytes))
 
     def process_proposal(self, request: abci.RequestProcessProposal) -> abci.ResponseProcessProposal:
         """Accept a proposal whose transactions can all be decoded and take no more gas than a block, and than hosts' shares of it."""
-        decoded = [_decoded(raw) for raw in request.txs]
+        decoded = [self._decode(raw) for raw in request.txs]
         known = [each for each in decoded if isinstance(each, Transaction)]
         most = params.consensus_params(self._checking.state).block.max_gas  # the engine's −1: no limit
         sound = len(known) == len(decoded) and (most < 0 or sum(each.gas for each in known) <= most)
@@ -100,7 +101,7 @@ class Application:
         """Make a block. Nothing is durable yet; the same height may come again."""
         block = self._begin(request)
         limits = params.consensus_params(block.state)
-        results = process_block(block, [_decoded(raw) for raw in request.txs], self._signatures)
+        results = process_block(block, [self._decode(raw) for raw in request.txs], self._signatures)
         changed = params.consensus_params(block.state)
         return abci.ResponseFinalizeBlock(
             events=abci_events(block.events),
@@ -128,6 +129,12 @@ class Application:
     def query(self, request: abci.RequestQuery) -> abci.ResponseQuery:
         """An answer from the last committed state, with a proof if it is asked for one."""
         return answer_query(self._store, request)
+
+    def _decode(self, raw: bytes) -> Transaction | Rejection:
+        try:
+            return self._decoded.transaction(raw)
+        except Rejection as refusal:
+            return refusal
 
     def _free_space(self) -> FreeSpace:
         """Of one block after the committed ones; what is being checked changes nothing that it depends on."""
@@ -158,13 +165,6 @@ class Application:
                 if value is not None:
                     state.set(store, key, value)
         return state
-
-
-def _decoded(raw: bytes) -> Transaction | Rejection:
-    try:
-        return decode_transaction(raw, MESSAGES)
-    except Rejection as refusal:
-        return refusal
 
 
 def _validator_updates(updates: Sequence[ValidatorUpdate]) -> list[abci.ValidatorUpdate]:

@@ -1,15 +1,15 @@
 """The journal: what modules read and write while a block is being made.
 
-A journal lies over committed rows that never change under it. Changes live in a stack of frames, one dictionary per
-frame and store name; a frame that fails takes its changes with it, one that ends well hands them to the frame below.
-Nothing here is durable: the store takes the net changes of the bottom frame when the block is done.
+A journal lies over committed rows that never change under it. Changes live in one dictionary per store; inside a frame
+every one leaves behind what was there before, and a frame that fails puts that back. So to read, to write and to end a
+frame well costs the same however deep frames lie in each other. Nothing here is durable: the store takes the net changes
+when the block is done.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from heapq import merge
 from typing import Final, Protocol
 
 from pivot.chain.store.encoding import check_key, check_value
@@ -40,7 +40,10 @@ _ABSENT: Final = _Absent.ABSENT
 
 
 class _Overlay:
-    """One frame's changes to one store: the dictionary, and its keys in order once somebody iterates."""
+    """The changes to one store: the dictionary, and its keys in order once somebody iterates.
+
+    Among the keys in order may be some that a failed frame has taken back, and a key may stand there twice.
+    """
 
     __slots__ = ("_fresh", "_sorted", "rows")
 
@@ -53,6 +56,15 @@ class _Overlay:
         if key not in self.rows:
             self._fresh.append(key)
         self.rows[key] = value
+
+    def put_back(self, key: bytes, before: bytes | _Absent | None) -> None:
+        """Let the row be what it was before the last change that has not been put back yet."""
+        if before is _ABSENT:
+            del self.rows[key]
+            if self._fresh and self._fresh[-1] == key:
+                self._fresh.pop()
+        else:
+            self.rows[key] = before
 
     def keys(self) -> Sequence[bytes]:
         """All keys of this overlay in order, as they are now."""
@@ -73,16 +85,16 @@ class State:
 
     def __init__(self, committed: Reader, stores: Sequence[str]) -> None:
         self._committed = committed
-        self._stores = frozenset(stores)
-        self._frames: list[dict[str, _Overlay]] = [{}]
+        self._overlays = {store: _Overlay() for store in stores}
+        self._depth = 0  # frames under way
+        self._before: list[
+            tuple[_Overlay, bytes, bytes | _Absent | None]
+        ] = []  # what each change in a frame has replaced
 
     def get(self, store: str, key: bytes) -> bytes | None:
         """The value of a key with the journal's changes, or None if there is none."""
-        value = self._journalled(store, key)
-        if value is not _ABSENT:
-            return value
-        self._check_store(store)
-        return self._committed.get(store, key)
+        value = self._overlay(store).rows.get(key, _ABSENT)
+        return self._committed.get(store, key) if value is _ABSENT else value
 
     def iterate(
         self, store: str, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False
@@ -92,14 +104,10 @@ class State:
         The caller may change the state meanwhile. The keys are those that were there when this was called; each
         comes with its value at the moment it is reached, and not at all if it is deleted by then.
         """
-        self._check_store(store)
-        journalled = []
-        for frame in self._frames:
-            overlay = frame.get(store)
-            if overlay is not None:
-                journalled.append(_between(overlay.keys(), start, end, reverse=reverse))
+        overlay = self._overlay(store)
+        journalled = _between(overlay.keys(), start, end, reverse=reverse)
         committed = self._committed.iterate(store, start, end, reverse=reverse)
-        return self._merged(store, merge(*journalled, reverse=reverse), committed, reverse=reverse)
+        return _merged(overlay.rows, journalled, committed, reverse=reverse)
 
     def set(self, store: str, key: bytes, value: bytes) -> None:
         """Write a row. Raises RefusedEntry for an empty key or value or a key over 400 bytes, UnknownStore."""
@@ -114,66 +122,64 @@ class State:
 
     @contextmanager
     def frame(self) -> Iterator[None]:
-        """Changes made inside vanish if the body raises; otherwise they join those of the frame below."""
-        frame: dict[str, _Overlay] = {}
-        self._frames.append(frame)
-        depth = len(self._frames)
+        """Changes made inside vanish if the body raises; otherwise they join those of the frame around it."""
+        self._depth += 1
+        depth, changes = self._depth, len(self._before)
         try:
             yield
         except BaseException:
-            del self._frames[depth - 1 :]
+            self._depth = depth - 1
+            while len(self._before) > changes:
+                overlay, key, before = self._before.pop()
+                overlay.put_back(key, before)
             raise
-        if len(self._frames) != depth:
+        if self._depth != depth:
             raise StoreError("A frame of the journal ended before a frame that was opened inside it.")
-        self._frames.pop()
-        for store, overlay in frame.items():
-            for key, value in overlay.rows.items():
-                self._put(store, key, value)
+        self._depth -= 1
+        if not self._depth:
+            self._before.clear()
 
     def changes(self) -> dict[str, dict[bytes, bytes | None]]:
-        """Net changes of the bottom frame by store; None: deleted."""
-        return {store: dict(overlay.rows) for store, overlay in self._frames[0].items()}
+        """Net changes by store; None: deleted."""
+        return {store: dict(overlay.rows) for store, overlay in self._overlays.items() if overlay.rows}
 
     def _put(self, store: str, key: bytes, value: bytes | None) -> None:
-        overlay = self._frames[-1].get(store)
-        if overlay is None:
-            self._check_store(store)
-            overlay = self._frames[-1][store] = _Overlay()
+        overlay = self._overlay(store)
+        if self._depth:
+            self._before.append((overlay, key, overlay.rows.get(key, _ABSENT)))
         overlay.put(key, value)
 
-    def _check_store(self, store: str) -> None:
-        if store not in self._stores:
-            raise UnknownStore(store)
+    def _overlay(self, store: str) -> _Overlay:
+        try:
+            return self._overlays[store]
+        except KeyError:
+            raise UnknownStore(store) from None
 
-    def _journalled(self, store: str, key: bytes) -> bytes | _Absent | None:
-        for frame in reversed(self._frames):
-            overlay = frame.get(store)
-            if overlay is not None:
-                value = overlay.rows.get(key, _ABSENT)
-                if value is not _ABSENT:
-                    return value
-        return _ABSENT
 
-    def _merged(
-        self, store: str, journalled: Iterator[bytes], committed: Iterator[tuple[bytes, bytes]], *, reverse: bool
-    ) -> Iterator[tuple[bytes, bytes]]:
-        journalled_key = next(journalled, None)
-        for key, committed_value in committed:
-            while journalled_key is not None and (journalled_key > key if reverse else journalled_key < key):
-                yield from self._row(store, journalled_key, None)
-                journalled_key = _next_other(journalled, journalled_key)
-            if journalled_key == key:
-                journalled_key = _next_other(journalled, key)
-            yield from self._row(store, key, committed_value)
-        while journalled_key is not None:
-            yield from self._row(store, journalled_key, None)
+def _merged(
+    rows: Mapping[bytes, bytes | None],
+    journalled: Iterator[bytes],
+    committed: Iterator[tuple[bytes, bytes]],
+    *,
+    reverse: bool,
+) -> Iterator[tuple[bytes, bytes]]:
+    journalled_key = next(journalled, None)
+    for key, committed_value in committed:
+        while journalled_key is not None and (journalled_key > key if reverse else journalled_key < key):
+            yield from _row(rows, journalled_key, None)
             journalled_key = _next_other(journalled, journalled_key)
+        if journalled_key == key:
+            journalled_key = _next_other(journalled, key)
+        yield from _row(rows, key, committed_value)
+    while journalled_key is not None:
+        yield from _row(rows, journalled_key, None)
+        journalled_key = _next_other(journalled, journalled_key)
 
-    def _row(self, store: str, key: bytes, committed: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
-        """The row as it is now, if there is one."""
-        journalled = self._journalled(store, key)
-        value = committed if journalled is _ABSENT else journalled
-        return () if value is None else ((key, value),)
+
+def _row(rows: Mapping[bytes, bytes | None], key: bytes, committed: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
+    """The row as it is now, if there is one."""
+    value = rows.get(key, committed)
+    return () if value is None else ((key, value),)
 
 
 def _between(keys: Sequence[bytes], start: bytes, end: bytes | None, *, reverse: bool) -> Iterator[bytes]:
@@ -184,5 +190,5 @@ def _between(keys: Sequence[bytes], start: bytes, end: bytes | None, *, reverse:
 
 
 def _next_other(keys: Iterator[bytes], key: bytes) -> bytes | None:
-    """The next key that differs: several frames may hold the same one."""
+    """The next key that differs."""
     return next((other for other in keys if other != key), None)
