@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from pivot.node.genesis import genesis_sha256
 from tests.conftest import pivot, tails
-from tests.e2e.network import Network, free_port, get, until
+from tests.e2e.network import Network, get
+from tests.e2e.terminal import Host, Person, balance, hold_ceremony, until_all_are_at
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
-END_SECONDS = 60
 CHAIN_ID = "pivot-ceremony-1"
 
 
@@ -36,46 +31,11 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     assert down.returncode == 0, down.stderr
 
 
-class Person:
-    """Somebody at a terminal, with a keyring and a chain node."""
-
-    def __init__(self, folder: Path, node: str = "") -> None:
-        self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DAPI_", "CONFIG_"))}
-        self.environment = {
-            **kept,
-            "PIVOT_KEYRING_BACKEND": "test",
-            "PIVOT_HOME": str(folder / "home"),
-            **({"PIVOT_NODE": node} if node else {}),
-        }
-
-    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pivot.cli", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment, input=stdin, capture_output=True, text=True, check=False
-        )
-
-    def json(self, *arguments: str, stdin: str = "") -> Any:
-        told = self.run(*arguments, "--json", stdin=stdin)
-        assert told.returncode == 0, told.stderr
-        return json.loads(told.stdout)
-
-    def file(self, name: str, *arguments: str) -> str:
-        told = self.run(*arguments)
-        assert told.returncode == 0, told.stderr
-        (self.folder / name).write_text(told.stdout)
-        return name
-
-
 @pytest.fixture
 def developer(network: Network, tmp_path: Path) -> Person:
     person = Person(tmp_path, network.hosts[0]["rpc_url"])
     person.json("keys", "import-hex", "developer", stdin=network.contract["developer"]["private_key_hex"])
     return person
-
-
-def balance(person: Person, account: str) -> int:
-    return int(person.json("query", "bank", "balance", account)["balance"]["amount"])
 
 
 def test_coins_are_sent_first_on_trial_then_really(developer: Person) -> None:
@@ -127,16 +87,7 @@ def test_an_account_of_three_sends_when_two_have_signed(developer: Person) -> No
 
 async def test_a_network_of_two_hosts_begins_with_a_ceremony_and_goes_on_from_an_export(tmp_path: Path) -> None:
     hosts = [Host(tmp_path / name) for name in ("alice", "bob")]
-    coordinator = Person(tmp_path)
-    coordinator.json("genesis", "init", CHAIN_ID, "--preset", "test")
-    for host in hosts:
-        address = host.json("keys", "add", "host")["address"]
-        coordinator.json("genesis", "add-account", address, "1_000_000ngonka")
-        url = f"http://{address}.example:9000"
-        signed = host.json("genesis", "gentx", "host", "--chain-id", CHAIN_ID, "--url", url, "--p2p", host.p2p)
-        write(tmp_path / "gentxs" / f"gentx-{address}.json", json.dumps(signed))
-    coordinator.json("genesis", "collect")
-    expected = coordinator.json("genesis", "validate")["sha256"]
+    expected = hold_ceremony(tmp_path, CHAIN_ID, hosts, 1_000_000)
     async with aiohttp.ClientSession() as session:
         with running(hosts, tmp_path / "genesis.json", expected):
             await until_all_are_at(session, hosts, 3)
@@ -149,7 +100,7 @@ async def test_a_network_of_two_hosts_begins_with_a_ceremony_and_goes_on_from_an
 
         exported = hosts[0].run("genesis", "export", "--output-document", str(tmp_path / "next.json"))
         assert exported.returncode == 0, exported.stderr
-        found = coordinator.json("genesis", "validate", "next.json")
+        found = Person(tmp_path).json("genesis", "validate", "next.json")
         for host in hosts:
             host.move(tmp_path / "next" / host.folder.name)
         with running(hosts, tmp_path / "next.json", found["sha256"]):
@@ -157,63 +108,11 @@ async def test_a_network_of_two_hosts_begins_with_a_ceremony_and_goes_on_from_an
             assert balance(hosts[1], "host") == 1_000_000
 
 
-class Host(Person):
-    """A person with a network node."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self.p2p, self.rpc, self.grpc, self.rest = (f"127.0.0.1:{free_port()}" for _ in range(4))
-        super().__init__(folder, f"tcp://{self.rpc}")
-
-    def move(self, folder: Path) -> None:
-        """Begin a new home with the keys of the old one."""
-        new, old = folder / "home", Path(self.environment["PIVOT_HOME"])
-        for kept in ("keyring-test", "engine/config/priv_validator_key.json", "engine/config/node_key.json"):
-            (new / kept).parent.mkdir(parents=True, exist_ok=True)
-            (old / kept).rename(new / kept)
-        self.environment["PIVOT_HOME"] = str(new)
-
-
 @contextlib.contextmanager
 def running(hosts: list[Host], genesis: Path, sha256: str) -> Iterator[None]:
     """The hosts' nodes, installed from a genesis document."""
     with contextlib.ExitStack() as nodes:
         for host in hosts:
-            gentxs = ("--gentx-dir", str(genesis.parent / "gentxs"))
-            where = ("--moniker", "host", "--p2p", host.p2p, "--rpc", host.rpc)
-            installed = host.json("genesis", "install", str(genesis), *gentxs, *where)
-            assert installed["sha256"] == sha256
-            nodes.enter_context(node(host, "--grpc", host.grpc, "--rest", host.rest))
+            assert host.install(genesis) == sha256
+            nodes.enter_context(host.running())
         yield
-
-
-async def until_all_are_at(session: aiohttp.ClientSession, hosts: list[Host], wanted: int) -> None:
-    async def reached() -> bool:
-        return min([await height(session, host.rpc) for host in hosts]) >= wanted
-
-    await until(reached)
-
-
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-
-
-async def height(session: aiohttp.ClientSession, rpc: str) -> int:
-    try:
-        return int((await get(session, f"http://{rpc}/status"))["result"]["sync_info"]["latest_block_height"])
-    except aiohttp.ClientError:
-        return 0
-
-
-@contextlib.contextmanager
-def node(host: Person, *arguments: str) -> Iterator[None]:
-    """A host's engine, application and gateway."""
-    with (host.folder / "node.log").open("wb") as log:
-        command = [sys.executable, "-m", "pivot.cli", "node", "run", *arguments]
-        process = subprocess.Popen(command, env=host.environment, stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(END_SECONDS)
