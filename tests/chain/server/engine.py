@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,14 @@ ANSWER_SECONDS = 5.0
 class Node:
     """An engine behind an application; the only validator of its chain."""
 
-    def __init__(self, home: Path, balances: dict[str, int], timeout_commit: str = "20ms") -> None:
+    def __init__(
+        self,
+        home: Path,
+        balances: dict[str, int],
+        timeout_commit: str = "20ms",
+        sections: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`sections`: further ones of the genesis."""
         self.home = home
         self.socket = home / "application.sock"
         self.rpc = f"127.0.0.1:{free_port()}"
@@ -46,7 +54,7 @@ class Node:
             environment={},
         )
         consensus_key = self._engine_home.consensus_key()
-        state = app_state(balances, lone_host(consensus_key))
+        state = app_state(balances, lone_host(consensus_key)) | dict(sections or {})
         document = genesis_document(CHAIN_ID, "2026-01-01T00:00:00Z", {consensus_key: 10}, state)
         self._engine_home.genesis_file.write_text(json.dumps(document))
         self.application: subprocess.Popen[bytes] | None = None
