@@ -1,4 +1,5 @@
-"""Refuse in consensus code what could make two machines disagree: clocks, floats, randomness, unordered iteration, I/O.
+"""Refuse in consensus code what could make two machines disagree: clocks, floats, randomness, unordered iteration, I/O,
+and what depends on the version of Python's table of Unicode.
 
 It reads `primitives/`, `protocol/` and `chain/`; the chain's store, server, gateway and entry point touch the disk and the
 network by their nature and are read for floats and randomness only.
@@ -27,7 +28,7 @@ INPUT_OUTPUT = {
     "pathlib",
 }
 FORBIDDEN_CALLS = {"float", "open", "input", "hash", "id", "print", "vars", "eval", "exec"}
-FORBIDDEN_ATTRIBUTES = {"now", "utcnow", "today", "urandom", "getrandbits", "total_seconds"}
+FORBIDDEN_ATTRIBUTES = {"now", "utcnow", "today", "urandom", "getrandbits", "total_seconds", "isprintable"}
 
 
 def complaints(tree: ast.AST, *, outer: bool) -> Iterator[tuple[int, str]]:

@@ -82,10 +82,16 @@ def votes(reader: Reader, record: Dispute) -> Iterator[tuple[str, bool]]:
 
 
 def prune(block: Block) -> None:
-    """Delete disputes of epochs past their time (W-24), but none that is still open (W-25)."""
-    if next(due(block.state, block.height), None) is None:
-        prune_rows(block, DISPUTES)
+    """Delete disputes of epochs past their time (W-24), but none that is still open (W-25).
+
+    A vote may last longer than the epochs after it, where members have agreed on shorter ones meanwhile.
+    """
+    if prune_rows(block, DISPUTES, may_go=_is_closed):
         prune_rows(block, VOTES)
+
+
+def _is_closed(row: bytes) -> bool:
+    return Dispute.FromString(row).outcome != DisputeOutcome.DISPUTE_OPEN
 
 
 def _key(epoch: int, inference_id: str) -> bytes:

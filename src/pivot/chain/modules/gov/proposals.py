@@ -183,7 +183,8 @@ def _burns(rules: Params, decided: Outcome) -> bool:
 def _run(block: Block, messages: Sequence[AnyMessage], governed: MessageTable) -> str:
     """Run the messages of a passed proposal, all or none. The sentence of the first that is refused, or nothing.
 
-    Each is checked again: rules may have changed since it was proposed.
+    Each is checked again: rules may have changed since it was proposed. The sentence becomes part of the state, in ASCII:
+    versions of Python disagree on which other characters a quoted text can show.
     """
     done = 0
     try:
@@ -194,5 +195,5 @@ def _run(block: Block, messages: Sequence[AnyMessage], governed: MessageTable) -
                 handler.handle(block, message)
                 done += 1
     except Rejection as refusal:
-        return f"message {done} is refused: {refusal.log}"
+        return f"message {done} is refused: {refusal.log}".encode("ascii", "backslashreplace").decode()
     return ""

@@ -8,6 +8,7 @@ from pivot.chain.modules.gov.authority import check_authority
 from pivot.chain.modules.models.state import MAX_MODEL_ID, put
 from pivot.chain.types import Block
 from pivot.primitives.fixed_point import ONE
+from pivot.primitives.plain_text import is_printable
 from pivot.protocol.decimals import InvalidDecimal, fixed_point
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgRegisterModel, MsgRegisterModelResponse
 from pivot.protocol.generated.inference.inference.types_pb2 import Model
@@ -30,7 +31,7 @@ def check_registration(message: MsgRegisterModel) -> None:
     _require(0 < len(message.id.encode()) <= MAX_MODEL_ID, f"id must have 1 to {MAX_MODEL_ID} bytes")
     for name in ("id", "proposed_by", "hf_repo", "hf_commit"):
         text = getattr(message, name)
-        _require(_is_plain(text), f"{name} must be printable, of {MAX_TEXT_BYTES} bytes at most")
+        _require(_is_plain(text), f"{name} must be printable ASCII, of {MAX_TEXT_BYTES} bytes at most")
     _require(message.coins_per_token <= MAX_PRICE, f"coins_per_token must not be above {MAX_PRICE}")
     _require(
         message.context_window <= MAX_TOKENS_PER_REQUEST, f"context_window must not be above {MAX_TOKENS_PER_REQUEST}"
@@ -50,7 +51,7 @@ def _check_arguments(arguments: Sequence[str]) -> None:
     _require(len(arguments) <= MAX_ARGUMENTS, f"model_args: {MAX_ARGUMENTS} at most")
     _require(
         all(each and _is_plain(each) for each in arguments),
-        f"model_args must be printable, each of 1 to {MAX_TEXT_BYTES} bytes",
+        f"model_args must be printable ASCII, each of 1 to {MAX_TEXT_BYTES} bytes",
     )
     _require(not arguments or arguments[0].startswith("--"), "model_args must begin with an argument's name (--key)")
     keys = [each.partition("=")[0] for each in arguments if each.startswith("--")]
@@ -72,7 +73,7 @@ def _value(arguments: Sequence[str], key: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    return len(text.encode()) <= MAX_TEXT_BYTES and (not text or text.isprintable())
+    return len(text) <= MAX_TEXT_BYTES and is_printable(text)
 
 
 def _require(holds: bool, sentence: str) -> None:

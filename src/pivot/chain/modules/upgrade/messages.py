@@ -12,6 +12,7 @@ from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.gov.authority import check_authority
 from pivot.chain.modules.upgrade.state import applied_height, cancel, schedule
 from pivot.chain.types import Block
+from pivot.primitives.plain_text import is_printable
 
 GAS_OF_A_PLAN = 50_000
 MAX_NAME_BYTES = 140
@@ -21,8 +22,8 @@ MAX_INFO_BYTES = 10_240
 def _check_upgrade(message: MsgSoftwareUpgrade) -> None:
     check_authority(message.authority)
     plan = message.plan
-    if not plan.name.isprintable() or not 0 < len(plan.name.encode()) <= MAX_NAME_BYTES:
-        raise SdkError(SdkCode.INVALID_REQUEST, f"plan.name must be printable, of 1 to {MAX_NAME_BYTES} bytes")
+    if not is_printable(plan.name) or not 0 < len(plan.name) <= MAX_NAME_BYTES:
+        raise SdkError(SdkCode.INVALID_REQUEST, f"plan.name must be printable ASCII, of 1 to {MAX_NAME_BYTES} bytes")
     if plan.height <= 0:
         raise SdkError(SdkCode.INVALID_REQUEST, "plan.height must be above 0")
     if plan.HasField("time") or plan.HasField("upgraded_client_state"):

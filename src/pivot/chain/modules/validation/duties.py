@@ -5,6 +5,7 @@ and at the 24 segments, however many answers the epoch had.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.epochs.state import epoch as epoch_record
@@ -16,8 +17,31 @@ from pivot.chain.store.journal import State
 from pivot.chain.types import Reader
 from pivot.primitives.fixed_point import ONE
 from pivot.protocol.decimals import fixed_point
-from pivot.protocol.duties import drawn
+from pivot.protocol.duties import answer, drawn
 from pivot.protocol.epochs import SEGMENTS
+from pivot.protocol.generated.inference.inference.params_pb2 import ValidationParams
+from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, InferenceValidationDetails
+
+
+class Draw(NamedTuple):
+    """What decides, together with an answer's details, whether a host must check it."""
+
+    host: str
+    element: bytes
+    """Of the host's hash chain for the segment, 32 bytes."""
+    params: ValidationParams
+    """Of the epoch."""
+    powers: Mapping[str, int]
+    """The host's weight by model."""
+
+    def names(self, details: InferenceValidationDetails) -> bool:
+        """Whether the host must check this answer. Costs the same, however many answers its segment has."""
+        return bool(drawn(self.element, [answer(self.params, details)], self.host, self.powers))
+
+
+def draw(state: Reader, served: Epoch, host: str, element: bytes) -> Draw:
+    """The draw for one host in the segment of an epoch to which its element (32 bytes) belongs."""
+    return Draw(host, element, served.params.validation_params, powers(state, served.index, host))
 
 
 def drawn_for(state: Reader, epoch: int, segment: int, host: str, element: bytes) -> list[str]:

@@ -12,7 +12,7 @@ from pivot.chain.modules.randomness.reveal import (
     require_epoch,
     reveal,
 )
-from pivot.chain.modules.validation.duties import count_due, drawn_for
+from pivot.chain.modules.validation.duties import count_due, draw
 from pivot.chain.modules.validation.reports import Duty, process_report
 from pivot.chain.types import Block
 from pivot.protocol.epochs import SEGMENTS
@@ -74,7 +74,7 @@ def _submit(block: Block, message: MsgSubmitValidations) -> MsgSubmitValidations
     Raises NetworkError: EPOCH_NOT_FOUND, NOT_A_MEMBER, WRONG_ELEMENT.
     """
     host, epoch, segment = message.creator, message.epoch_index, message.segment
-    require_epoch(block, epoch)
+    served = require_epoch(block, epoch)
     revealed = require_chain(block.state, epoch, host).revealed
     if require_participant(block.state, host).status == ParticipantStatus.INVALID:
         raise NetworkError(NetworkCode.NOT_A_MEMBER, f"{host} has become INVALID and checks nobody")
@@ -83,7 +83,7 @@ def _submit(block: Block, message: MsgSubmitValidations) -> MsgSubmitValidations
     element = require_element(block, epoch, segment, host)
     if message.element not in (b"", element):
         raise NetworkError(NetworkCode.WRONG_ELEMENT, f"element is not element {segment}, which is revealed already")
-    duty = Duty(host, epoch, segment, frozenset(drawn_for(block.state, epoch, segment, host, element)))
+    duty = Duty(epoch, segment, draw(block.state, served, host, element))
 
     def result(report: ValidationReport) -> ItemResult:
         return item_result(block, "report_refused", report.inference_id, lambda: process_report(block, duty, report))

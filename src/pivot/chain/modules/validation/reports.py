@@ -10,13 +10,14 @@ from pivot.chain.modules.inferences.answers import details
 from pivot.chain.modules.inferences.state import inference, put
 from pivot.chain.modules.rewards.earnings import note_validated
 from pivot.chain.modules.status.state import note_passed
-from pivot.chain.modules.validation.duties import count_done
+from pivot.chain.modules.validation.duties import Draw, count_done
 from pivot.chain.modules.validation.state import has_reported, put_report
 from pivot.chain.types import Block
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     AnswerVerdict,
     Inference,
     InferenceStatus,
+    InferenceValidationDetails,
     ValidationReport,
 )
 
@@ -27,11 +28,14 @@ _VERDICTS = (AnswerVerdict.ANSWER_PASSED, AnswerVerdict.ANSWER_FAILED, AnswerVer
 class Duty(NamedTuple):
     """A host's duties in one segment of an epoch."""
 
-    host: str
     epoch: int
     segment: int
-    drawn: frozenset[str]
-    """Ids of the answers that it must check."""
+    draw: Draw
+
+    @property
+    def host(self) -> str:
+        """The checker."""
+        return self.draw.host
 
 
 def check_report(report: ValidationReport) -> None:
@@ -48,8 +52,8 @@ def process_report(block: Block, duty: Duty, report: ValidationReport) -> None:
     Raises NetworkError: INVALID_FIELD, INFERENCE_NOT_FOUND, NOT_DRAWN, ALREADY_DONE.
     """
     check_report(report)
-    record = _require_answer(block, duty, report.inference_id)
-    if report.inference_id not in duty.drawn:
+    known, record = _require_answer(block, duty, report.inference_id)
+    if not duty.draw.names(known):
         own = ": nobody checks its own answers" if record.executed_by == duty.host else ""
         raise NetworkError(
             NetworkCode.NOT_DRAWN, f"{duty.host} was not drawn to check inference {report.inference_id}{own}"
@@ -75,15 +79,15 @@ def process_report(block: Block, duty: Duty, report: ValidationReport) -> None:
     )
 
 
-def _require_answer(block: Block, duty: Duty, inference_id: str) -> Inference:
+def _require_answer(block: Block, duty: Duty, inference_id: str) -> tuple[InferenceValidationDetails, Inference]:
     known = details(block.state, duty.epoch, duty.segment, inference_id)
     record = None if known is None else inference(block.state, inference_id)
-    if record is None:
+    if known is None or record is None:
         raise NetworkError(
             NetworkCode.INFERENCE_NOT_FOUND,
             f"segment {duty.segment} of epoch {duty.epoch} has no answer {inference_id[:100]!r}",
         )
-    return record
+    return known, record
 
 
 def _pass(block: Block, record: Inference, checker: str) -> None:
