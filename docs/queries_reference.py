@@ -47,7 +47,6 @@ MISSING = {
     "inference.genesistransfer": "accounts of the genesis are not handed over",
     "cosmos.group": "there are no group proposals",
     "cosmos.mint: Params": "no coins are made; inflation and annual provisions are answered, both are 0",
-    "cosmos.gov.v1beta1": "proposals are those of gov v1",
     "cosmos.tx: TxEncodeAmino, TxDecodeAmino": "nobody has sent transactions in amino's binary form since 2021",
 }
 """Names of queries, or the service, and the reason."""

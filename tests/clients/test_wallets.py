@@ -133,6 +133,12 @@ def test_cosmjs_proposes_and_votes(told: dict[str, Any]) -> None:
     assert governance["notAMember"] != 0
 
 
+def test_cosmjs_proposes_votes_and_reads_in_the_older_version(told: dict[str, Any]) -> None:
+    """As many wallets still do; the vote is signed in amino JSON."""
+    expected = {"submitted": 0, "title": "An old text", "voted": 0, "weight": "1" + "0" * 18, "quorum": True}
+    assert told["oldGovernance"] == expected
+
+
 def test_cosmjs_permits_and_acts_for_another(told: dict[str, Any]) -> None:
     expected = {"granted": 0, "done": 0, "grants": 1, "balance": "9", "foundUnderGranter": True}
     assert told["authz"] == expected

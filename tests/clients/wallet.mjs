@@ -12,6 +12,7 @@ import {
   setupBankExtension,
   setupDistributionExtension,
   setupFeegrantExtension,
+  setupGovExtension,
   setupMintExtension,
   setupSlashingExtension,
   setupStakingExtension,
@@ -23,6 +24,7 @@ import { GenericAuthorization } from "cosmjs-types/cosmos/authz/v1beta1/authz";
 import { MsgExec, MsgGrant } from "cosmjs-types/cosmos/authz/v1beta1/tx";
 import { MsgSend } from "cosmjs-types/cosmos/bank/v1beta1/tx";
 import { BasicAllowance } from "cosmjs-types/cosmos/feegrant/v1beta1/feegrant";
+import { TextProposal } from "cosmjs-types/cosmos/gov/v1beta1/gov";
 import { MsgSubmitProposalResponse } from "cosmjs-types/cosmos/gov/v1/tx";
 
 const [rpc, ...keys] = process.argv.slice(2);
@@ -47,6 +49,7 @@ const query = QueryClient.withExtensions(
   setupBankExtension,
   setupDistributionExtension,
   setupFeegrantExtension,
+  setupGovExtension,
   setupMintExtension,
   setupSlashingExtension,
   setupStakingExtension,
@@ -124,6 +127,18 @@ const steps = {
     const voted = await host.client.signAndBroadcast(host.address, [{ typeUrl: "/cosmos.gov.v1.MsgVote", value: vote }], "auto");
     const refused = await bob.client.signAndBroadcast(bob.address, [{ typeUrl: "/cosmos.gov.v1.MsgVote", value: { ...vote, voter: bob.address } }], calculateFee(200_000, gasPrice));
     return { submitted: submitted.code, proposalId: String(proposalId), voted: voted.code, notAMember: refused.code };
+  },
+  async oldGovernance() {
+    const content = any("/cosmos.gov.v1beta1.TextProposal", TextProposal, { title: "An old text", description: "says it" });
+    const value = { content, initialDeposit: coins(25_000_000), proposer: alice.address };
+    const submitted = await alice.client.signAndBroadcast(alice.address, [{ typeUrl: "/cosmos.gov.v1beta1.MsgSubmitProposal", value }], "auto");
+    const { proposals } = await query.gov.proposals(2, "", "");
+    const { proposalId, content: shown } = proposals.at(-1);
+    const onLedger = await person(keys[2], Secp256k1Wallet);
+    const vote = { typeUrl: "/cosmos.gov.v1beta1.MsgVote", value: { proposalId, voter: host.address, option: 1 } };
+    const voted = await onLedger.client.signAndBroadcast(host.address, [vote], "auto");
+    const cast = await query.gov.vote(proposalId, host.address);
+    return { submitted: submitted.code, title: TextProposal.decode(shown.value).title, voted: voted.code, weight: cast.vote.options[0].weight, quorum: (await query.gov.params("tallying")).tallyParams.quorum.length > 0 };
   },
   async authz() {
     const authorization = any("/cosmos.authz.v1beta1.GenericAuthorization", GenericAuthorization, { msg: "/cosmos.bank.v1beta1.MsgSend" });

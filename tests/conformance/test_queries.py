@@ -127,6 +127,11 @@ def test_the_other_modules_have_their_published_paths() -> None:
     assert len(NETWORK) == 61
 
 
+def test_what_the_page_calls_missing_is_missing() -> None:
+    services = {path.strip("/").partition("/")[0] for path in answered()}
+    assert not [name for name in missing() for service in services if "." in name and service.startswith(name)]
+
+
 def test_no_two_queries_have_one_path() -> None:
     templates = [(each.verb, each.template) for method in page().all_methods() for each in bindings(method)]
     assert len(templates) == len(set(templates))
