@@ -1,12 +1,18 @@
-"""What the end of an epoch costs, over a state on disk, fsync on: hosts' pay is settled and a slot of each one's schedule released.
+"""What the end of an epoch costs, over a state on disk, fsync on: whole blocks, with nothing in them but the end of the epoch.
 
-All hosts have answered, each holds a schedule of 180 epochs, and each left a claim of the epoch before that nobody took. Blocks do
-nothing else. Then a host claims that had 100,000 duties in its epoch: counters tell that it has done them.
+- `form`: the block at the end of the checks of the sprint, in which commits and votes become members and groups;
+- `switch`: the block in which the next epoch's members begin to serve, and the engine is told of their powers;
+- `settle`: the blocks after it, until all pay is settled and a slot of every vesting schedule is released.
+
+All hosts have one node, have committed, were checked by committees of 16 and have answered; each holds a schedule of 180
+epochs and left a claim of the epoch before that nobody took. Then a host claims that had 100,000 duties: counters tell that it
+has done them.
 
     python benchmarks/settlement.py --json
 """
 
 import argparse
+import base64
 import json
 import sys
 import tempfile
@@ -16,45 +22,66 @@ from pathlib import Path
 import cosmpy.protos  # noqa: F401
 from report import machine, print_table, versions
 
+from pivot.chain.block import process_block
 from pivot.chain.modules.bank.state import ESCROW, REWARDS, STREAMVESTING, move, put_genesis_balance, put_genesis_supply
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.members.state import put_group
+from pivot.chain.modules.models.state import put as put_model
+from pivot.chain.modules.params.state import set_params
 from pivot.chain.modules.participants.state import put as put_participant
-from pivot.chain.modules.rewards import settlement
+from pivot.chain.modules.participants.state import put_hardware
+from pivot.chain.modules.poc.state import put_commit, put_votes
+from pivot.chain.modules.poc.tally import checkers
 from pivot.chain.modules.rewards.messages import process_claim
 from pivot.chain.modules.rewards.state import note_finished, put_settle_amount, put_summary
 from pivot.chain.modules.rewards.state import settlement as settlement_under_way
-from pivot.chain.modules.streamvesting import release
 from pivot.chain.modules.streamvesting.state import Schedule, put_schedule
 from pivot.chain.modules.streamvesting.state import release as release_under_way
 from pivot.chain.modules.validation.state import put_duties
+from pivot.chain.modules.validators.state import prove, set_members
+from pivot.chain.signatures import Signatures
 from pivot.chain.store.database import Database
+from pivot.chain.store.journal import State
 from pivot.chain.types import STORES, Block
-from pivot.primitives.addresses import from_bytes
+from pivot.primitives.addresses import consensus_address, from_bytes
 from pivot.primitives.hashes import sha256
 from pivot.protocol.epochs import boundaries
+from pivot.protocol.generated.inference.inference.params_pb2 import Params
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     CheckerDuties,
     Epoch,
     EpochGroupData,
     EpochPerformanceSummary,
+    HardwareNode,
+    HardwareNodes,
+    MLNodeInfo,
+    Model,
     Participant,
     ParticipantStatus,
+    PocCommit,
+    PocNodeCommit,
+    PocVerdict,
+    PocVote,
+    PocVotes,
     SettleAmount,
     ValidationWeight,
 )
 from pivot.protocol.parameters import preset_params
 from pivot.protocol.transactions import NANOSECONDS
 
+CHAIN_ID = "pivot-benchmark-1"
+MODEL = "pivot/tiny-chat"
 SIZES = (1_000, 10_000)
 """Hosts."""
 SLOTS = 180
 COINS = 10**18
 COST = 1_000
+WEIGHT = 10
 DUTIES = 100_000
 ENDED = 2
 """The epoch that is settled."""
+LEAVES = 100
 
 Figures = dict[str, int | float | str]
 
@@ -82,69 +109,150 @@ def measure_settlements(folder: Path | None) -> list[Figures]:
 
 
 def measure(database: Database, hosts: int) -> Figures:
-    """Settle an epoch of so many hosts, block by block, and claim for one of them."""
-    addresses = [from_bytes(sha256(b"host %d" % number)[:20]) for number in range(hosts)]
-    record = prepare(database, addresses)
-    made: list[float] = []
-    commits: list[float] = []
-    began = False
-    while True:
-        start = time.perf_counter()
-        block = Block(database.begin(), "pivot-benchmark-1", database.height + 1, NANOSECONDS, bytes(32))
-        if not began:
-            settlement.settle(block, record)
-            epochs.switch(block, ENDED + 1)
-            release.begin(block, ENDED + 1)
-            began = True
-        settlement.settle_some(block)
-        release.release_some(block)
-        database.stage(block.height, block.state.changes())
-        made.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        database.commit()
-        commits.append(time.perf_counter() - start)
-        if settlement_under_way(block.state) is None and release_under_way(block.state) is None:
-            break
+    """End an epoch of so many hosts, block by block, and claim for one of them."""
+    addresses = sorted(from_bytes(sha256(b"host %d" % number)[:20]) for number in range(hosts))
+    upcoming = prepare(database, addresses)
+    form, form_commit = make_block(database, upcoming.boundaries.poc_validation_end)
+    switch, switch_commit = make_block(database, upcoming.boundaries.set_new_validators)
+    settle: list[float] = []
+    commits = [form_commit, switch_commit]
+    while is_under_way(database):
+        made, committed = make_block(database, database.height + 1)
+        settle.append(made)
+        commits.append(committed)
     start = time.perf_counter()
-    block = Block(database.begin(), "pivot-benchmark-1", database.height + 1, NANOSECONDS, bytes(32))
-    process_claim(block, MsgClaimRewards(creator=addresses[0], epoch_index=ENDED))
+    process_claim(begin(database, database.height + 1), MsgClaimRewards(creator=addresses[0], epoch_index=ENDED))
     claim = time.perf_counter() - start
     return {
         "hosts": hosts,
-        "blocks": len(made),
-        "longest_block_ms": round(max(made) * 1e3, 1),
-        "longest_commit_ms": round(max(commits) * 1e3, 1),
-        "in_all_ms": round((sum(made) + sum(commits)) * 1e3, 1),
+        "form_ms": milliseconds(form),
+        "switch_ms": milliseconds(switch),
+        "settle_blocks": len(settle),
+        "longest_settle_ms": milliseconds(max(settle)),
+        "settle_in_all_ms": milliseconds(switch + sum(settle) + sum(commits[1:])),
+        "longest_commit_ms": milliseconds(max(commits)),
         "claim_ms": round(claim * 1e3, 2),
     }
 
 
+def make_block(database: Database, height: int) -> tuple[float, float]:
+    """Make an empty block. Returns the seconds up to its app hash, and those of its commit."""
+    start = time.perf_counter()
+    block = begin(database, height)
+    process_block(block, [], Signatures())
+    database.stage(height, block.state.changes())
+    made = time.perf_counter()
+    database.commit()
+    return made - start, time.perf_counter() - made
+
+
+def begin(database: Database, height: int) -> Block:
+    return Block(database.begin(), CHAIN_ID, height, height * NANOSECONDS, bytes(32))
+
+
+def is_under_way(database: Database) -> bool:
+    with database.view() as state:
+        return settlement_under_way(state) is not None or release_under_way(state) is not None
+
+
+def milliseconds(seconds: float) -> float:
+    return round(seconds * 1e3, 1)
+
+
 def prepare(database: Database, addresses: list[str]) -> Epoch:
-    """The state before a switch. Returns the record of the epoch that ends."""
-    block = Block(database.begin(), "pivot-benchmark-1", 1, NANOSECONDS, bytes(32))
-    state = block.state
-    params = preset_params("mainnet")
-    for index in (ENDED, ENDED + 1):
-        calendar = boundaries(params.epoch_params, 10)
-        epochs.put(state, Epoch(index=index, boundaries=calendar, params=params, randomness=bytes(32)))
-    epochs.switch(block, ENDED)
+    """The state before the formation of the next epoch. Returns its record."""
+    block = begin(database, 1)
+    state, params = block.state, preset_params("mainnet")
+    set_params(state, params)
+    put_model(state, Model(id=MODEL))
+    upcoming = put_epochs(block, params)
     put_genesis_balance(state, REWARDS, COINS)
     put_genesis_balance(state, ESCROW, COINS)
     put_genesis_supply(state, 2 * COINS)
     for address in addresses:
-        status = ParticipantStatus.ACTIVE
-        put_participant(state, Participant(index=address, address=address, status=status, inference_url="http://host"))
+        put_host(state, address)
         note_finished(state, address, COST)
         put_settle_amount(state, SettleAmount(participant=address, work_coins=COST, epoch_index=ENDED - 1))
         put_summary(state, EpochPerformanceSummary(participant_id=address, epoch_index=ENDED - 1))
         put_schedule(state, address, Schedule(ENDED + 1, (COST,) * SLOTS))
         put_duties(state, CheckerDuties(participant=address, epoch_index=ENDED, due=DUTIES, done=DUTIES))
     move(state, ESCROW, STREAMVESTING, COST * SLOTS * len(addresses))
-    members = [ValidationWeight(member_address=address, weight=10) for address in sorted(addresses)]
-    put_group(state, EpochGroupData(epoch_index=ENDED, validation_weights=members, total_weight=10 * len(members)))
+    put_members(block, addresses)
+    put_sprint(state, upcoming, addresses)
     database.stage(1, state.changes())
     database.commit()
-    return epochs.effective(state)
+    return upcoming
+
+
+def put_epochs(block: Block, params: Params) -> Epoch:
+    """The epoch that serves and, after it, the one whose sprint is over."""
+    start = 10
+    for index in (ENDED, ENDED + 1):
+        marks = boundaries(params.epoch_params, start)
+        made = Epoch(
+            index=index, poc_start_block_height=start, boundaries=marks, params=params, randomness=sha256(b"%d" % index)
+        )
+        epochs.put(block.state, made)
+        start = marks.next_poc_start
+    epochs.switch(block, ENDED)
+    return made
+
+
+def put_host(state: State, address: str) -> None:
+    key = base64.b64encode(consensus_key(address)).decode()
+    record = Participant(index=address, address=address, inference_url="http://host", validator_key=key)
+    record.status = ParticipantStatus.ACTIVE
+    put_participant(state, record)
+    put_hardware(
+        state,
+        HardwareNodes(
+            participant=address,
+            hardware_nodes=[HardwareNode(local_id="node1", node_number=1, models=[MODEL])],
+        ),
+    )
+
+
+def consensus_key(address: str) -> bytes:
+    return sha256(b"consensus " + address.encode())
+
+
+def put_members(block: Block, addresses: list[str]) -> None:
+    """All hosts are members of the epoch that serves, and validators whom the engine knows."""
+    nodes = [MLNodeInfo(node_id="node1", node_number=1, poc_weight=WEIGHT, proven_weight=WEIGHT)]
+    members = [
+        ValidationWeight(member_address=address, weight=WEIGHT, ml_nodes=nodes, proven_weight=WEIGHT)
+        for address in addresses
+    ]
+    for model, subgroups in (("", [MODEL]), (MODEL, [])):
+        group = EpochGroupData(
+            epoch_index=ENDED,
+            model_id=model,
+            validation_weights=members,
+            total_weight=WEIGHT * len(members),
+            sub_group_models=subgroups,
+        )
+        put_group(block.state, group)
+    set_members(block, [(address, consensus_key(address), WEIGHT) for address in addresses])
+    for address in addresses:
+        prove(block.state, consensus_address(consensus_key(address)))
+
+
+def put_sprint(state: State, upcoming: Epoch, addresses: list[str]) -> None:
+    """Commits of all hosts, and their checkers' votes."""
+    votes: dict[str, list[PocVote]] = {}
+    for address in addresses:
+        node = PocNodeCommit(node_number=1, node_id="node1", count=WEIGHT, merkle_root=bytes(32))
+        put_commit(
+            state,
+            PocCommit(
+                participant=address, epoch_index=upcoming.index, nodes=[node], hash_chain_tip=sha256(address.encode())
+            ),
+        )
+        vote = PocVote(participant=address, checked=LEAVES, verdict=PocVerdict.POC_VALID)
+        for checker in checkers(state, upcoming, address):
+            votes.setdefault(checker, []).append(vote)
+    for checker, cast in votes.items():
+        put_votes(state, PocVotes(checker=checker, epoch_index=upcoming.index, votes=cast, revealed=True))
 
 
 if __name__ == "__main__":
