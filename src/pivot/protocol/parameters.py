@@ -36,6 +36,10 @@ MOST_UNBONDING_EPOCHS = 1_000
 MOST_COLLATERAL_PER_WEIGHT = "1000000000000"
 """ngonka; a whole supply of collateral then still backs a weight of a million."""
 LONGEST_PRICE_WINDOW_SECONDS = 3_600
+MOST_CHECKERS = 100
+"""Of one host's proof of compute: all committees are drawn, and all votes counted, in the blocks of one sprint."""
+LONGEST_PROOF_BLOCKS = 100_000
+"""A key that could never prove itself would leave all power to those that have."""
 MOST_GUARDIANS = 100
 MOST_GUARDIAN_MULTIPLIER = "10"
 LEAST_OF_A_FRACTION = "0.000001"
@@ -176,8 +180,7 @@ def _check_sprint(params: Params) -> None:
     if poc.max_rate < 0:
         raise InvalidParameters("poc_params.max_rate must not be below 0")
     _within(poc, "sample_size", 1, MAX_CHECKED_LEAVES)
-    if poc.committee_size <= 0:
-        raise InvalidParameters("poc_params.committee_size must be above 0")
+    _within(poc, "committee_size", 1, MOST_CHECKERS)
 
 
 def _check_rewards(params: Params) -> None:
@@ -225,8 +228,7 @@ def _check_consensus_power(params: Params) -> None:
     """How much consensus power keys have that never signed. Raises InvalidParameters."""
     part = params.consensus_power_params
     _within(part, "unproven_percent", 1, 100)
-    if part.proof_window <= 0:
-        raise InvalidParameters("consensus_power_params.proof_window must be above 0")
+    _within(part, "proof_window", 1, LONGEST_PROOF_BLOCKS)
 
 
 def _check_fees(params: Params) -> None:

@@ -1,10 +1,13 @@
 """Registration, consensus keys, gateway accounts, hardware."""
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from tendermint.types.params_pb2 import ConsensusParams, EvidenceParams
 
 from pivot.chain.errors import NetworkCode, Rejection, SdkCode
 from pivot.chain.modules.auth.state import account, set_public_key
 from pivot.chain.modules.authz.state import Permission, grant
+from pivot.chain.modules.params.state import set_consensus_params
 from pivot.chain.modules.participants import consensus_keys
 from pivot.chain.modules.participants import genesis as participants_genesis
 from pivot.chain.modules.participants import state as participants
@@ -30,7 +33,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
 from pivot.protocol.poc import MAX_NODES_PER_HOST
 from pivot.protocol.signing import gateway_sign_bytes, registration_sign_bytes
 from pivot.protocol.sprint import MAX_NODE_NUMBER
-from tests.chain.chain import CHAIN_ID, consensus_key, key, next_block
+from pivot.protocol.transactions import NANOSECONDS
+from tests.chain.chain import BLOCK_INTERVAL, CHAIN_ID, consensus_key, key, next_block
 from tests.chain.modules.network import MODELS, Network, encoded, node, registration
 
 DAVE = key("dave").address
@@ -302,6 +306,22 @@ def test_a_retired_key_is_free_once_evidence_cannot_reach_it() -> None:
     assert participants.by_consensus_address(block.state, consensus_address(consensus_key("other"))) is not None
     network.block = block
     network.register("dave", consensus="alice")
+
+
+def test_d2_short_blocks_do_not_let_a_double_signer_go() -> None:
+    """The engine takes evidence until blocks and time have passed: 100,000 blocks of 200 ms are less than two days."""
+    network = Network()
+    limits = ConsensusParams(
+        evidence=EvidenceParams(max_age_num_blocks=100_000, max_age_duration=Duration(seconds=48 * 3_600))
+    )
+    set_consensus_params(network.state, limits)
+    network.register("alice", consensus="other")
+    network.advance(65)
+    retired = consensus_address(consensus_key("alice"))
+    block = later(network.block, consensus_keys.EVIDENCE_AGE_BLOCKS + 1)
+    assert participants.by_consensus_address(block.state, retired) == key("alice").address
+    block = later(block, 48 * 3_600 * NANOSECONDS // BLOCK_INTERVAL)
+    assert participants.by_consensus_address(block.state, retired) is None
 
 
 def test_a_retired_key_that_is_in_use_again_stays() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from cosmos.slashing.v1beta1 import query_pb2
 from cosmos.slashing.v1beta1.tx_pb2 import MsgUnjail, MsgUpdateParams
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from pivot.chain.errors import NetworkCode, Rejection, SdkCode, SlashingCode
@@ -14,7 +15,7 @@ from pivot.chain.modules.collateral.state import collateral, put_collateral
 from pivot.chain.modules.gov.authority import AUTHORITY
 from pivot.chain.modules.slashing import genesis
 from pivot.chain.modules.slashing.invariants import check_signing
-from pivot.chain.modules.slashing.messages import LONGEST_WINDOW, MESSAGES
+from pivot.chain.modules.slashing.messages import LONGEST_JAIL_SECONDS, LONGEST_WINDOW, MESSAGES
 from pivot.chain.modules.slashing.queries import FOR_EVER, QUERIES
 from pivot.chain.modules.slashing.state import (
     Sentence,
@@ -251,14 +252,16 @@ def test_only_governance_changes_the_parameters() -> None:
         ("min_signed_per_window", b"9" * 5000),
         ("slash_fraction_downtime", decimal(ONE + 1)),
         ("slash_fraction_double_sign", b"-1"),
-        ("downtime_jail_duration", 0),
+        ("downtime_jail_duration", Duration(seconds=0)),
+        ("downtime_jail_duration", Duration(seconds=LONGEST_JAIL_SECONDS + 1)),
+        ("downtime_jail_duration", Duration(seconds=1, nanos=1)),
     ],
 )
 def test_parameters_that_cannot_be_are_refused(field: str, value: Any) -> None:
     network = network_with()
     changed = published_params()
     if field == "downtime_jail_duration":
-        changed.downtime_jail_duration.seconds = value
+        changed.downtime_jail_duration.CopyFrom(value)
     else:
         setattr(changed, field, value)
     message = MsgUpdateParams(authority=AUTHORITY, params=changed)

@@ -4,13 +4,14 @@ A key belongs to one participant from the moment it asks for it. A new key takes
 old one stays its owner's for as long as evidence against it can come, so that a double signer is still found.
 
     PendingConsensusKey/value/<address>/                       the participant has asked for another key
-    RetiredConsensusKey/value/<height, 8 bytes>/<20 bytes>/    a key that is not in use since this height
+    RetiredConsensusKey/value/<height, 8 bytes>/<20 bytes>/    a key that is not in use since this height: the block's time (8 bytes)
 """
 
 import base64
 from itertools import islice
 
 from pivot.chain.errors import NetworkCode, NetworkError
+from pivot.chain.modules.params.state import TIME_BYTES, consensus_params
 from pivot.chain.modules.participants.state import (
     HEIGHT_BYTES,
     STORE,
@@ -23,9 +24,10 @@ from pivot.chain.pagination import prefix_end
 from pivot.chain.types import Block
 from pivot.primitives.addresses import consensus_address
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant
+from pivot.protocol.transactions import NANOSECONDS
 
 EVIDENCE_AGE_BLOCKS = 100_000
-"""Blocks after which evidence against a retired key is no longer accepted (the engine's `max_age_num_blocks`)."""
+"""Blocks for which a retired key is kept at least: the engine's usual `max_age_num_blocks`."""
 FORGOTTEN_PER_BLOCK = 100
 """Retired keys that one block may forget."""
 
@@ -75,9 +77,16 @@ def apply_rotations(block: Block) -> None:
 
 
 def prune(block: Block) -> None:
-    """Free keys that retired longer ago than evidence can reach; called in every block, it goes on where it stopped."""
-    end = RETIRED + max(block.height - EVIDENCE_AGE_BLOCKS, 0).to_bytes(HEIGHT_BYTES)
-    for row, _ in islice(block.state.iterate(STORE, RETIRED, end), FORGOTTEN_PER_BLOCK):
+    """Free keys that retired longer ago than evidence can reach; called in every block, it goes on where it stopped.
+
+    The engine accepts evidence until both its blocks and its time have passed, so both must have.
+    """
+    limits = consensus_params(block.state).evidence
+    end = RETIRED + max(block.height - max(EVIDENCE_AGE_BLOCKS, limits.max_age_num_blocks), 0).to_bytes(HEIGHT_BYTES)
+    latest = block.time - limits.max_age_duration.seconds * NANOSECONDS
+    for row, retired_at in islice(block.state.iterate(STORE, RETIRED, end), FORGOTTEN_PER_BLOCK):
+        if int.from_bytes(retired_at) > latest:
+            return
         block.state.delete(STORE, row)
         height, address20 = _split_retired_key(row)
         owner = block.state.get(STORE, consensus_address_key(address20))
@@ -88,7 +97,7 @@ def prune(block: Block) -> None:
 def _retire(block: Block, owner: str, encoded: str) -> None:
     key = base64.b64decode(encoded)
     _write_owner(block, key, block.height, owner)
-    block.state.set(STORE, _retired_key(block.height, consensus_address(key)), _MARK)
+    block.state.set(STORE, _retired_key(block.height, consensus_address(key)), block.time.to_bytes(TIME_BYTES))
 
 
 def _write_owner(block: Block, key: bytes, retired_at: int, owner: str) -> None:

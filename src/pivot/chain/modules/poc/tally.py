@@ -1,6 +1,7 @@
 """From commits and votes to weight (design, section 6: Commit, sample, vote)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.epochs.state import epoch as epoch_record
@@ -19,16 +20,24 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
 )
 from pivot.protocol.poc import Electorate, credit, split
 
+CACHED_COMMITTEES = 16_384
+"""Committees that a process remembers: each vote asks for one, and so does the tally."""
 _NOT_SERVING = (HardwareNodeStatus.STOPPED, HardwareNodeStatus.FAILED)
 
 
-def checkers(state: Reader, upcoming: Epoch, host: str) -> list[str]:
+def checkers(state: Reader, upcoming: Epoch, host: str) -> Sequence[str]:
     """Addresses of those who check a host's commit in the sprint of `upcoming`, sorted.
 
     They are members of the epoch in force; those of epoch 1 are the genesis' participants.
     """
     size = upcoming.params.poc_params.committee_size
-    return draw.checkers(line(state, upcoming.index - 1), host, upcoming.index, size, upcoming.randomness)
+    return _drawn(line(state, upcoming.index - 1), host, upcoming.index, size, upcoming.randomness)
+
+
+@lru_cache(maxsize=CACHED_COMMITTEES)
+def _drawn(members: draw.Line, host: str, epoch: int, size: int, randomness: bytes) -> Sequence[str]:
+    """Drawn once per process: the members' line is made once for all who ask."""
+    return draw.checkers(members, host, epoch, size, randomness)
 
 
 def earned(state: Reader, epoch: int) -> list[Work]:

@@ -54,8 +54,9 @@ def check_params(params: Params) -> None:
             raise _invalid(f"{name} must be between 0 and 1")
     if not int(params.min_signed_per_window):
         raise _invalid("min_signed_per_window must be above 0")
-    if not 0 < params.downtime_jail_duration.seconds <= LONGEST_JAIL_SECONDS:
-        raise _invalid(f"downtime_jail_duration must be between 1 and {LONGEST_JAIL_SECONDS} seconds")
+    jail = params.downtime_jail_duration
+    if not 0 < jail.seconds <= LONGEST_JAIL_SECONDS or jail.nanos:
+        raise _invalid(f"downtime_jail_duration must be whole seconds, 1 to {LONGEST_JAIL_SECONDS}")
 
 
 def _check_update(message: MsgUpdateParams) -> None:

@@ -201,7 +201,7 @@ def _rules(row: bytes) -> Rules:
     return Rules(
         window=window,
         most_missed=window - (window * share * 2 + ONE) // (2 * ONE),
-        jail_ns=found.downtime_jail_duration.seconds * NANOSECONDS + found.downtime_jail_duration.nanos,
+        jail_ns=found.downtime_jail_duration.seconds * NANOSECONDS,
         double_sign_fraction=int(found.slash_fraction_double_sign),
         downtime_fraction=int(found.slash_fraction_downtime),
     )
