@@ -23,7 +23,7 @@ async def test_the_longer_route_wins_over_a_variable(rest: RestApplication) -> N
         rest, "GET", "/cosmos/bank/v1beta1/balances/gonka1x3/by_denom?denom=ngonka"
     )
     assert (status, document) == (200, {"balance": {"denom": "ngonka", "amount": "123"}})
-    assert headers["x-cosmos-block-height"] == str(HEIGHT)
+    assert headers["x-cosmos-block-height"] == headers["grpc-metadata-x-cosmos-block-height"] == str(HEIGHT)
 
 
 async def test_pages_are_asked_with_dotted_names(rest: RestApplication) -> None:

@@ -6,6 +6,7 @@ import grpc
 import grpc.aio
 import pytest
 from cosmos.bank.v1beta1 import query_pb2 as bank_query
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from pivot.chain.gateway.methods import Method
@@ -57,3 +58,12 @@ async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
         names = {service.name for service in answer.list_services_response.service}
         break
     assert {"cosmos.bank.v1beta1.Query", "inference.inference.Query"} <= names
+
+
+async def test_reflection_knows_the_files_of_a_service(channel: grpc.aio.Channel) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    request = reflection_pb2.ServerReflectionRequest(file_containing_symbol="cosmos.bank.v1beta1.Query")
+    async for answer in stub.ServerReflectionInfo(iter([request])):
+        files = [FileDescriptorProto.FromString(raw) for raw in answer.file_descriptor_response.file_descriptor_proto]
+        break
+    assert "cosmos/bank/v1beta1/query.proto" in {file.name for file in files}

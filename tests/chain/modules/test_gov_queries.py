@@ -60,6 +60,15 @@ def test_a_tally_is_told_at_any_time(chain: Parliament, proposal_id: int, yes: s
     assert (tally.yes_count, tally.no_with_veto_count) == (yes, "0")
 
 
+@pytest.mark.parametrize("proposal_id", [2, 3])
+def test_until_its_vote_is_over_a_proposal_shows_a_result_of_nothing(chain: Parliament, proposal_id: int) -> None:
+    """Explorers read its counts without asking whether there are any."""
+    found = chain.query(f"{SERVICE}/Proposal", q.QueryProposalRequest(proposal_id=proposal_id)).proposal
+    assert found.final_tally_result == gov.TallyResult(
+        yes_count="0", abstain_count="0", no_count="0", no_with_veto_count="0"
+    )
+
+
 def test_the_rules_are_told_in_both_shapes(chain: Parliament) -> None:
     told = chain.query(f"{SERVICE}/Params", q.QueryParamsRequest(params_type="voting"))
     assert told.params == gov_params("mainnet")

@@ -29,6 +29,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 HEIGHT_HEADER = "x-cosmos-block-height"
+HEIGHT_ANSWERED = (HEIGHT_HEADER, f"grpc-metadata-{HEIGHT_HEADER}")
+"""How the height of the answer's state is told: short, and as the Cosmos SDK's gateway does."""
 PREFLIGHT = {
     "access-control-allow-methods": "GET, POST",
     "access-control-allow-headers": f"content-type, {HEIGHT_HEADER}",
@@ -73,7 +75,7 @@ class RestApplication:
         try:
             request, method, height = await self._read(scope, receive)
             answer = await method.answer(request, height)
-            headers = {HEIGHT_HEADER: str(answer.height)} if answer.height is not None else {}
+            headers = {} if answer.height is None else dict.fromkeys(HEIGHT_ANSWERED, str(answer.height))
             await _send(send, HTTPStatus.OK, _written(answer.response), headers)
         except Refusal as refusal:
             body = {"code": refusal.number, "message": refusal.message, "details": []}

@@ -40,6 +40,8 @@ from pivot.protocol.transactions import NANOSECONDS, nanoseconds, timestamp
 DECIDED_PER_BLOCK = 20
 """Votes that one block counts; what is left follows in the next, and no later vote counts for it."""
 DROPPED_PER_BLOCK = 100
+NOTHING_COUNTED = gov.TallyResult(yes_count="0", abstain_count="0", no_count="0", no_with_veto_count="0")
+"""The final result of a vote that is not over, as every Cosmos chain shows it."""
 
 
 def submit(block: Block, record: Proposal) -> Proposal:
@@ -47,6 +49,7 @@ def submit(block: Block, record: Proposal) -> Proposal:
     record.id = next_id(block.state)
     put_next_id(block.state, record.id + 1)
     record.status = gov.PROPOSAL_STATUS_DEPOSIT_PERIOD
+    record.final_tally_result.CopyFrom(NOTHING_COUNTED)
     ends = block.time + seconds(params(block.state).max_deposit_period) * NANOSECONDS
     record.submit_time.CopyFrom(timestamp(block.time))
     record.deposit_end_time.CopyFrom(timestamp(ends))

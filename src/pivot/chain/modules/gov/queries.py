@@ -42,9 +42,7 @@ def current_tally(state: Reader, record: Proposal) -> TallyResult:
     """The final result of a vote that is over; what it would be now while it is going on; nothing before it begins."""
     if record.status == gov.PROPOSAL_STATUS_VOTING_PERIOD:
         return count(state, record.id).published()
-    if record.HasField("final_tally_result"):
-        return record.final_tally_result
-    return TallyResult(yes_count="0", abstain_count="0", no_count="0", no_with_veto_count="0")
+    return record.final_tally_result
 
 
 def _proposal(view: View, request: query_pb2.QueryProposalRequest) -> query_pb2.QueryProposalResponse:
