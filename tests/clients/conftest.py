@@ -4,15 +4,24 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.clients.wallet_chain import WalletChain, running_chain
 
 CLIENTS = ("openai==3.57.0", "httpx==0.28.1", "gonka-openai==0.2.6")
 INSTALL_TIMEOUT_SECONDS = 240
 RUN_TIMEOUT_SECONDS = 120
 SCRIPTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def wallet_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WalletChain]:
+    """A real chain for wallets and explorers."""
+    with running_chain(tmp_path_factory.mktemp("chain")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pivot.protocol.messages import pack
 from tests.chain.chain import key
-from tests.clients.wallet_chain import COINS, WalletChain, running_chain
+from tests.clients.wallet_chain import COINS, WalletChain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.clients, pytest.mark.timeout(300)]
 COSMJS = "0.39.0"
@@ -43,12 +42,6 @@ BASE = "@scure/base@2.0.0"
 """A later one refuses what this @cosmjs asks it for multisignature addresses."""
 INSTALL_TIMEOUT_SECONDS = 180
 RUN_TIMEOUT_SECONDS = 120
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WalletChain]:
-    with running_chain(tmp_path_factory.mktemp("chain")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +61,18 @@ def cosmjs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(chain: WalletChain, cosmjs: Path) -> dict[str, Any]:
+def told(wallet_chain: WalletChain, cosmjs: Path) -> dict[str, Any]:
     """What each step of `wallet.mjs` has come to."""
     keys = [key(name).secret_hex for name in ("alice", "bob", "host")]
-    script = ["node", "wallet.mjs", chain.rpc_url, *keys]
+    script = ["node", "wallet.mjs", wallet_chain.rpc_url, *keys]
     done = subprocess.run(script, cwd=cosmjs, capture_output=True, text=True, timeout=RUN_TIMEOUT_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     return {step["name"]: step["told"] for step in map(json.loads, done.stdout.splitlines())}
 
 
-def test_cosmjs_reads_what_a_wallet_asks_first(told: dict[str, Any], chain: WalletChain) -> None:
+def test_cosmjs_reads_what_a_wallet_asks_first(told: dict[str, Any], wallet_chain: WalletChain) -> None:
     assert told["reads"] == {
-        "chainId": chain.chain_id,
+        "chainId": wallet_chain.chain_id,
         "height": True,
         "block": 1,
         "unknownAccount": None,
@@ -173,10 +166,10 @@ class Person:
 
 
 @pytest.fixture(params=["rest", "grpc"])
-def ledger(request: pytest.FixtureRequest, chain: WalletChain) -> LedgerClient:
-    url = f"rest+{chain.rest_url}" if request.param == "rest" else f"grpc+http://{chain.grpc_url}"
+def ledger(request: pytest.FixtureRequest, wallet_chain: WalletChain) -> LedgerClient:
+    url = f"rest+{wallet_chain.rest_url}" if request.param == "rest" else f"grpc+http://{wallet_chain.grpc_url}"
     config = NetworkConfig(
-        chain_id=chain.chain_id,
+        chain_id=wallet_chain.chain_id,
         url=url,
         fee_minimum_gas_price=0,
         fee_denomination="ngonka",
@@ -232,12 +225,12 @@ def test_cosmpy_sends_to_many(ledger: LedgerClient, alice: Person, request: pyte
     assert [ledger.query_bank_balance(each, "ngonka") for each in receivers] == [1, 2]
 
 
-def test_cosmpy_reads_the_node_and_staking(ledger: LedgerClient, alice: Person, chain: WalletChain) -> None:
+def test_cosmpy_reads_the_node_and_staking(ledger: LedgerClient, alice: Person, wallet_chain: WalletChain) -> None:
     (validator,) = ledger.query_validators()
     assert validator.tokens > 0
     summary = ledger.query_staking_summary(alice.wallet.address())
     assert (summary.total_staked, summary.total_rewards, summary.total_unbonding) == (0, 0, 0)
-    assert ledger.query_chain_id() == chain.chain_id
+    assert ledger.query_chain_id() == wallet_chain.chain_id
     assert ledger.query_node_info().app_name == "pivot"
     assert ledger.query_height() == ledger.query_block(ledger.query_height()).height
     assert ledger.query_consensus_params().params.block.max_bytes > 0
