@@ -135,7 +135,7 @@ SHORTCUTS = {
 
 
 @pytest.mark.parametrize("model", SHORTCUTS.values(), ids=SHORTCUTS.keys())
-def test_a_shortcut_is_far_above_the_tolerance(model: SprintModel) -> None:
+def test_m26_a_shortcut_is_far_above_the_tolerance(model: SprintModel) -> None:
     others = distances(fingerprints(model, INPUTS, NONCES))
     assert min(others) > PRESET.tolerance
     assert sorted(others)[len(others) // 2] > FAR * PRESET.tolerance
@@ -186,7 +186,7 @@ def test_another_sprints_work_is_worthless() -> None:
     assert min(distances(fingerprints(model, INPUTS, NONCES))) > FAR * PRESET.tolerance
 
 
-def test_guessed_fingerprints_are_refused() -> None:
+def test_m27_guessed_fingerprints_are_refused() -> None:
     guesses = np.random.default_rng(7).normal(0, 4096, HONEST.shape).clip(-32_767, 32_767).astype("<i2")
     assert min(distances(guesses)) > FAR * PRESET.tolerance
 
