@@ -49,6 +49,22 @@ async def test_when_one_of_a_pair_dies_both_are_started_again(tmp_path: Path) ->
     assert (tmp_path / "application.log").read_text() == "ended with exit code -9, starts again in 0.5 s\n"
 
 
+async def test_a_group_that_ends_for_good_is_not_started_again(tmp_path: Path) -> None:
+    """Its engine ends first; the exit code of its application is the one that says why."""
+    engine = spec(tmp_path, "engine", [sys.executable, "-c", "pass"])
+    application = spec(
+        tmp_path, "application", [sys.executable, "-c", "import time; time.sleep(0.3); raise SystemExit(3)"]
+    )
+    supervisor = Supervisor([[application, engine], [spec(tmp_path, "gateway")]], final_exit=3)
+    supervisor.start()
+    ended, also, gateway = supervisor.processes
+    await until(lambda: ended.state == also.state == "ended")
+    assert (ended.last_exit, ended.restarts, gateway.state) == (3, 0, "running")
+    await supervisor.stop()
+    assert ended.state == "ended"
+    assert (tmp_path / "application.log").read_text() == ""
+
+
 async def test_a_process_that_ignores_the_request_to_end_is_ended(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("pivot.node.supervisor.STOP_TIMEOUT_SECONDS", 0.3)
     supervisor = Supervisor([[spec(tmp_path, "stubborn", STUBBORN)]])

@@ -12,7 +12,7 @@ import structlog
 import uvloop
 
 from pivot.chain.application import Application
-from pivot.chain.exits import EXIT_FAILED, EXIT_OK, EXIT_UPGRADE
+from pivot.chain.exits import EXIT_FAILED, EXIT_OK, EXIT_UPGRADE, HALT_FILE
 from pivot.chain.modules.upgrade.plans import UpgradeHalt, UpgradeNeeded
 from pivot.chain.server.connections import Server
 from pivot.chain.server.state_sync import StateSync
@@ -33,6 +33,7 @@ def run(home: Path, socket: Path, snapshot_interval: int = 0, snapshot_keep_rece
     A snapshot is taken every `snapshot_interval` blocks (0: none), and the newest `snapshot_keep_recent` stay.
     """
     log_json_lines()
+    (home / HALT_FILE).unlink(missing_ok=True)
     try:
         with contextlib.ExitStack() as stack:
             database = stack.enter_context(Database.open(home, STORES))
@@ -44,8 +45,7 @@ def run(home: Path, socket: Path, snapshot_interval: int = 0, snapshot_keep_rece
         _log.error("the disk is full", error=str(error))
         return EXIT_FAILED
     except UpgradeHalt as error:
-        if isinstance(error, UpgradeNeeded):
-            tell_upgrade(home, error)
+        tell_halt(home, error)
         _log.error("the chain waits for another version", error=str(error))
         return EXIT_UPGRADE
     except StoreError as error:
@@ -53,13 +53,19 @@ def run(home: Path, socket: Path, snapshot_interval: int = 0, snapshot_keep_rece
         return EXIT_FAILED
 
 
-def tell_upgrade(home: Path, needed: UpgradeNeeded) -> None:
-    """Write down which upgrade the chain waits for, whole or not at all."""
-    path = home / UPGRADE_INFO
+def tell_halt(home: Path, halt: UpgradeHalt) -> None:
+    """Write down why the chain waits, for whoever runs this process, and which upgrade it waits for, for cosmovisor."""
+    _write(home / HALT_FILE, f"{halt}\n")
+    if isinstance(halt, UpgradeNeeded):
+        plan = {"name": halt.name, "time": "0001-01-01T00:00:00Z", "height": halt.height, "info": halt.info}
+        _write(home / UPGRADE_INFO, json.dumps(plan))
+
+
+def _write(path: Path, text: str) -> None:
+    """A whole file, or the one that was there before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    plan = {"name": needed.name, "time": "0001-01-01T00:00:00Z", "height": needed.height, "info": needed.info}
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(plan))
+    new.write_text(text)
     new.replace(path)
 
 

@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pivot.chain.exits import EXIT_UPGRADE
 from pivot.cli.output import CommandFailed, Json, print_json, say
 from pivot.devnet.network import READY_TIMEOUT_SECONDS, end_orphans, stop_running
 from pivot.devnet.plan import CONTRACT_FILE, SIGNERS, DevnetError, Plan, load_plan, new_plan, read_contract
 from pivot.devnet.run import run
 from pivot.devnet.screen import first_requests
 from pivot.devnet.status import ask
-from pivot.node.errors import NodeError
+from pivot.node.errors import NodeError, UpgradeDue
 from pivot.protocol.parameters import PRESETS
 
 app = typer.Typer(help="A whole network on one machine.", no_args_is_help=True)
@@ -44,7 +45,10 @@ def up(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Start a network, or continue the one in HOME from the state on disk."""
+    """Start a network, or continue the one in HOME from the state on disk.
+
+    Ends with exit code 3 before the block in which a software upgrade is due that this version does not know.
+    """
     home = home.resolve()
     if preset not in PRESETS:
         raise typer.BadParameter(f"{preset!r} is no preset; known are {', '.join(PRESETS)}", param_hint="--preset")
@@ -64,12 +68,15 @@ def up(
                 say("The network is up. " + "\n\n".join(["To send a request:", *first_requests(plan)]))
         else:
             asyncio.run(run(plan, home, Console()))
+    except UpgradeDue as due:
+        say(str(due))
+        raise typer.Exit(EXIT_UPGRADE) from due
     except (DevnetError, NodeError) as error:
         raise CommandFailed(str(error)) from error
 
 
 def _detach(home: Path) -> None:
-    """Start the network in a process of its own and wait for its `devnet.json`."""
+    """Start the network in a process of its own and wait for its `devnet.json`. Raises CommandFailed, UpgradeDue."""
     contract = home / CONTRACT_FILE
     contract.unlink(missing_ok=True)
     log_file = home / "logs" / "devnet.log"
@@ -86,6 +93,8 @@ def _detach(home: Path) -> None:
     while not contract.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             process.terminate()
+            if process.returncode == EXIT_UPGRADE:
+                raise UpgradeDue(log_file.read_text().strip())
             raise CommandFailed(log_file.read_text().strip() or f"the network did not come up; see {log_file}")
         time.sleep(0.1)
 

@@ -30,7 +30,7 @@ from pivot.node.join_settings import (
     default_home,
 )
 from pivot.node.key_move import move_key
-from pivot.node.network_node import NodeSettings, lock_file, node_groups, require_free_ports
+from pivot.node.network_node import NodeSettings, lock_file, node_groups, require_free_ports, upgrade_due
 from pivot.node.signer import find_signer
 from pivot.node.signer_home import SignerHome
 from pivot.node.signer_start import DEFAULT_NODE, prepare_signer
@@ -262,7 +262,7 @@ async def _run(groups: list[list[ProcessSpec]], home: Path, rpc_url: str) -> Non
         if _waits_for_upgrade(supervisor):
             stop.set()
 
-    supervisor = Supervisor(groups, on_change=look)
+    supervisor = Supervisor(groups, on_change=look, final_exit=EXIT_UPGRADE)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -278,9 +278,7 @@ async def _run(groups: list[list[ProcessSpec]], home: Path, rpc_url: str) -> Non
     if full.done():
         full.result()
     if _waits_for_upgrade(supervisor):
-        raise UpgradeDue(
-            "the chain has come to an upgrade: the application's last line says which version goes on from here"
-        )
+        raise upgrade_due(home)
 
 
 def _waits_for_upgrade(supervisor: Supervisor) -> bool:

@@ -12,10 +12,12 @@ from typing import Any
 
 import aiohttp
 
+from pivot.chain.exits import EXIT_UPGRADE
 from pivot.devnet.genesis import build_genesis
-from pivot.devnet.plan import CONTRACT_FILE, MODEL, DevnetError, HostPlan, Plan, contract, write_private
+from pivot.devnet.plan import CONTRACT_FILE, MODEL, DevnetError, HostPlan, Plan, contract, host_home, write_private
 from pivot.devnet.processes import engine_home, process_groups, signer_home, write_settings
 from pivot.node.engine import find_engine
+from pivot.node.network_node import upgrade_due
 from pivot.node.signer import find_signer
 from pivot.node.supervisor import Supervisor
 
@@ -57,15 +59,21 @@ class Network:
         engine = find_engine(say)
         tmkms = find_signer(say) if plan.has_signers else None
         prepare(plan, home, tmkms)
-        self.supervisor = Supervisor(process_groups(plan, home, engine, tmkms), on_change=self._write_status)
+        self.halted = asyncio.Event()
+        """Set when no host can go on: the chain has come to an upgrade."""
+        groups = process_groups(plan, home, engine, tmkms)
+        self.supervisor = Supervisor(groups, on_change=self._look, final_exit=EXIT_UPGRADE)
 
     def start(self) -> None:
         """Start all processes; returns at once."""
         self.supervisor.start()
 
     async def stop(self) -> None:
+        """Stop all processes. Raises UpgradeDue if the network has halted."""
         await self.supervisor.stop()
         (self.home / STATUS_FILE).unlink(missing_ok=True)
+        if self.halted.is_set():
+            raise upgrade_due(host_home(self.home, 0))
 
     async def wait_ready(self, timeout_s: float = READY_TIMEOUT_SECONDS) -> None:
         """Return when the first host has earned weight and answers a request; then `devnet.json` is there.
@@ -91,6 +99,12 @@ class Network:
                 f"after {timeout_s:.0f} s the network still lacks {missing}; its logs are in {logs}"
             ) from None
         write_private(self.home / CONTRACT_FILE, json.dumps(contract(self.plan, self.home), indent=2))
+
+    def _look(self) -> None:
+        self._write_status()
+        applications = [state for state in self.supervisor.processes if state.spec.name == "application"]
+        if all(state.last_exit == EXIT_UPGRADE for state in applications):
+            self.halted.set()
 
     def _write_status(self) -> None:
         document = {

@@ -18,9 +18,9 @@ SCREEN_SECONDS = 1.0
 
 
 async def run(plan: Plan, home: Path, console: Console | None) -> None:
-    """Bring the network up and keep it up until SIGINT or SIGTERM.
+    """Bring the network up and keep it up until SIGINT or SIGTERM, or until the chain waits for another version.
 
-    Raises DevnetError if it does not come up, and what Network raises.
+    Raises DevnetError if it does not come up, UpgradeDue, and what Network raises.
     """
     end_orphans(home)
     say: Callable[[str], None] = console.print if console else lambda _: None
@@ -32,14 +32,15 @@ async def run(plan: Plan, home: Path, console: Console | None) -> None:
     network.start()
     ready = asyncio.create_task(network.wait_ready())
     stopped = asyncio.create_task(stop.wait())
+    halted = asyncio.create_task(network.halted.wait())
     screen = asyncio.create_task(_screen(plan, home, console, ready)) if console else None
     try:
-        await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ready, stopped, halted}, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             ready.result()
-        await stopped
+        await asyncio.wait({stopped, halted}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (ready, stopped, screen):
+        for task in (ready, stopped, halted, screen):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, DevnetError):

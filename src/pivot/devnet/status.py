@@ -7,8 +7,10 @@ from typing import Any
 
 import aiohttp
 
+from pivot.chain.exits import HALT_FILE
 from pivot.devnet.network import get_json, running
-from pivot.devnet.plan import DevnetError, Plan
+from pivot.devnet.plan import DevnetError, Plan, host_home
+from pivot.node.network_node import chain_home
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ async def ask(home: Path, plan: Plan) -> NetworkStatus:
     """The state of the network in `home`. Raises DevnetError when none is up."""
     found = running(home)
     if found is None:
-        raise DevnetError(f"no network is up in {home}")
+        halt = chain_home(host_home(home, 0)) / HALT_FILE
+        why = f": {halt.read_text().strip()}" if halt.exists() else ""
+        raise DevnetError(f"no network is up in {home}{why}")
     first = plan.hosts[0]
     async with aiohttp.ClientSession() as session:
         chain, epoch, members, inferences, *nodes = await asyncio.gather(

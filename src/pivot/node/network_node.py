@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pivot.chain.exits import HALT_FILE
 from pivot.node.addresses import parse_address, require_free
 from pivot.node.engine_home import EngineHome
+from pivot.node.errors import UpgradeDue
 from pivot.node.supervisor import ProcessSpec
 
 NODE_FILE = "node.json"
@@ -40,7 +42,17 @@ class NodeSettings:
 
     @property
     def chain_home(self) -> Path:
-        return self.home / "chain"
+        return chain_home(self.home)
+
+
+def chain_home(home: Path) -> Path:
+    """The state's folder of the node in `home`."""
+    return home / "chain"
+
+
+def upgrade_due(home: Path) -> UpgradeDue:
+    """Why the application of the node in `home` has ended with EXIT_UPGRADE, in its own words."""
+    return UpgradeDue((chain_home(home) / HALT_FILE).read_text().strip())
 
 
 def application_socket(home: Path) -> Path:

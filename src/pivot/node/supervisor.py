@@ -18,6 +18,8 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_AFTER_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 10.0
+LAST_WORDS_SECONDS = 2.0
+"""For the others of a group to end by themselves: what ends first is not always what knew why, as its exit code tells."""
 LOG_CHECK_SECONDS = 10.0
 
 
@@ -44,7 +46,7 @@ class ProcessState:
     log: ProcessLog
     pid: int | None = None
     state: str = "stopped"
-    """stopped, starting, running or waiting (for its next start)."""
+    """stopped, starting, running, waiting (for its next start) or ended (for good)."""
     restarts: int = 0
     last_exit: int | None = None
 
@@ -53,12 +55,18 @@ class Supervisor:
     """Runs groups of processes until it is told to stop."""
 
     def __init__(
-        self, groups: Sequence[Sequence[ProcessSpec]], *, on_change: Callable[[], None] = lambda: None
+        self,
+        groups: Sequence[Sequence[ProcessSpec]],
+        *,
+        on_change: Callable[[], None] = lambda: None,
+        final_exit: int | None = None,
     ) -> None:
+        """A group of which a process ends with the code `final_exit` is not started again."""
         self._groups = [
             [ProcessState(spec, process_log(spec.name, spec.log_file)) for spec in group] for group in groups
         ]
         self._on_change = on_change
+        self._final_exit = final_exit
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._bounding: asyncio.Task[None] | None = None
@@ -97,6 +105,10 @@ class Supervisor:
             await self._run_once(group)
             if self._stopping.is_set():
                 return
+            if self._final_exit is not None and any(state.last_exit == self._final_exit for state in group):
+                for state in group:
+                    self._set(state, "ended")
+                return
             pause = FIRST_PAUSE_SECONDS if clock() - began > STEADY_AFTER_SECONDS else pause
             for state in group:
                 state.restarts += 1
@@ -109,7 +121,8 @@ class Supervisor:
     async def _run_once(self, group: list[ProcessState]) -> None:
         """Start the group's processes in order; when one ends, or the supervisor stops, end the others in reverse."""
         running: list[tuple[ProcessState, asyncio.subprocess.Process]] = []
-        waits: set[asyncio.Task[object]] = {asyncio.create_task(self._stopping.wait())}
+        stopping: asyncio.Task[object] = asyncio.create_task(self._stopping.wait())
+        waits = {stopping}
         try:
             for state in group:
                 if not await self._may_start(state, waits):
@@ -119,6 +132,8 @@ class Supervisor:
                 waits.add(asyncio.create_task(process.wait()))
             else:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                if not stopping.done():
+                    await asyncio.wait(waits - {stopping}, timeout=LAST_WORDS_SECONDS)
         finally:
             for state, process in reversed(running):
                 await self._end(state, process)

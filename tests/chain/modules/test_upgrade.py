@@ -16,14 +16,14 @@ from tendermint.abci import types_pb2 as abci
 
 from pivot.chain.application import Application
 from pivot.chain.errors import NetworkCode, SdkCode
-from pivot.chain.exits import EXIT_UPGRADE
+from pivot.chain.exits import EXIT_OK, EXIT_UPGRADE, HALT_FILE
 from pivot.chain.modules.gov.authority import AUTHORITY
 from pivot.chain.modules.upgrade import genesis
 from pivot.chain.modules.upgrade.messages import MAX_INFO_BYTES, MAX_NAME_BYTES
 from pivot.chain.modules.upgrade.plans import UPGRADES, TooEarly, TooOld, UpgradeNeeded
 from pivot.chain.modules.upgrade.queries import MODULE_VERSIONS
 from pivot.chain.modules.upgrade.state import applied, applied_height, begin, last_applied, note_applied, plan
-from pivot.chain.run import run
+from pivot.chain.run import UPGRADE_INFO, run
 from pivot.chain.server.frames import encode_frame
 from pivot.chain.store.database import Database
 from pivot.chain.store.memory import MemoryDatabase
@@ -31,7 +31,7 @@ from pivot.chain.types import STORES, Block
 from tests.chain.chain import plain_block
 from tests.chain.modules.governance import Parliament, address
 from tests.chain.modules.test_gov_messages import refusal
-from tests.chain.test_run import after_start, logged
+from tests.chain.test_run import FLUSH, after_start, logged
 
 SERVICE = "cosmos.upgrade.v1beta1.Query"
 HEIGHT = 20
@@ -42,6 +42,7 @@ SENTENCE = f'UPGRADE "v2" NEEDED at height {HEIGHT}: {INFO}'
 @pytest.fixture(autouse=True)
 def _tables_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("pivot.chain.modules.upgrade.state.UPGRADES", dict(UPGRADES))
+    monkeypatch.setattr("pivot.chain.server.connections.FAREWELL_SECONDS", 0.0)
     yield
     structlog.reset_defaults()
 
@@ -205,6 +206,7 @@ def test_the_application_ends_with_one_sentence_and_tells_cosmovisor(
         assert logged(log) == ["serving", "the chain waits for another version"]
         assert json.loads(log.splitlines()[-1])["error"] == SENTENCE
         assert "Traceback" not in log
+        assert (home / HALT_FILE).read_text() == f"{SENTENCE}\n"
     told = json.loads((home / "data/upgrade-info.json").read_text())
     assert told == {"name": "v2", "time": "0001-01-01T00:00:00Z", "height": HEIGHT, "info": INFO}
 
@@ -222,4 +224,9 @@ def test_a_version_that_is_too_old_ends_with_a_sentence_too(
     assert run(tmp_path / "chain", path) == EXIT_UPGRADE
     thread.join()
     assert json.loads(capfd.readouterr().err.splitlines()[-1])["error"].startswith('UPGRADE "v2" has been applied')
-    assert not (tmp_path / "chain/data").exists()
+    assert (tmp_path / "chain" / HALT_FILE).read_text().startswith('UPGRADE "v2" has been applied')
+    assert not (tmp_path / "chain" / UPGRADE_INFO).exists()
+    thread = after_start(path, FLUSH, terminate=True)
+    assert run(tmp_path / "chain", path) == EXIT_OK
+    thread.join()
+    assert not (tmp_path / "chain" / HALT_FILE).exists(), "it waits for nothing any more"

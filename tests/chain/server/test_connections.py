@@ -13,6 +13,7 @@ from cosmos.bank.v1beta1.query_pb2 import QueryBalanceRequest
 from structlog.testing import capture_logs
 from tendermint.abci import types_pb2 as abci
 
+from pivot.chain.modules.upgrade.plans import UpgradeNeeded
 from pivot.chain.server.connections import Server
 from pivot.chain.server.dispatch import answers
 from pivot.chain.server.frames import FrameReader, encode_frame
@@ -61,7 +62,8 @@ class Served:
         self.chain = Chain({ALICE.address: 10}, store=database)
         self.state_sync = StateSync(self.chain.application, database, folder)
         self.stop = asyncio.Event()
-        self.task = asyncio.create_task(Server(self.chain.application, self.state_sync).serve(path, self.stop))
+        self.server = Server(self.chain.application, self.state_sync)
+        self.task = asyncio.create_task(self.server.serve(path, self.stop))
 
     async def client(self) -> Client:
         while not self.path.is_socket():
@@ -158,6 +160,28 @@ async def test_a_failure_that_is_no_refusal_ends_the_server(served: Served, wron
     client.close()
     assert told[-1].exception.error
     assert [entry["event"] for entry in logs] == ["the application stops"]
+
+
+async def test_an_engine_that_has_come_to_an_upgrade_goes_on_talking_for_a_while(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its peers need its votes to come there, too; with the answer it would end."""
+
+    def halt(_: object) -> None:
+        raise UpgradeNeeded("v2", 1, "")
+
+    monkeypatch.setattr("pivot.chain.server.connections.FAREWELL_SECONDS", 600.0)
+    monkeypatch.setitem(served.server._answers, "finalize_block", halt)
+    consensus, other = await served.client(), await served.client()
+    waiting = asyncio.create_task(consensus.ask(abci.Request(finalize_block=abci.RequestFinalizeBlock(height=1))))
+    for _ in range(3):
+        assert (await other.ask(abci.Request(echo=abci.RequestEcho(message="x"))))[0].echo.message == "x"
+    assert not waiting.done()
+    served.stop.set()
+    assert await served.task
+    assert await waiting == []
+    for client in (consensus, other):
+        client.close()
 
 
 async def test_the_process_serves_and_ends_on_sigterm(tmp_path: Path) -> None:

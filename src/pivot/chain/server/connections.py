@@ -15,7 +15,7 @@ import structlog
 from tendermint.abci import types_pb2 as abci
 
 from pivot.chain.application import Application
-from pivot.chain.modules.upgrade.plans import UpgradeHalt
+from pivot.chain.modules.upgrade.plans import UpgradeHalt, UpgradeNeeded
 from pivot.chain.server.dispatch import answers, exception, wrap
 from pivot.chain.server.frames import FrameReader, encode_frame
 from pivot.chain.server.state_sync import StateSync
@@ -24,6 +24,9 @@ from pivot.chain.store.errors import DiskFull
 READ_BYTES = 2**18
 ROWS = "store/"
 READS_OF_FILES = {"list_snapshots", "load_snapshot_chunk"}
+FAREWELL_SECONDS = 5
+"""How long an engine that has come to an upgrade is left without an answer. The engine ends with the answer, and meanwhile gives
+its peers the votes by which they come to the upgrade, too: with two hosts of equal power neither gets there without the other's."""
 INTERNAL = 1
 """The published code of a fault of the node's own."""
 
@@ -76,6 +79,8 @@ class Server:
         except (ConnectionError, asyncio.CancelledError):
             pass
         except (DiskFull, UpgradeHalt) as error:
+            if isinstance(error, UpgradeNeeded):
+                await asyncio.sleep(FAREWELL_SECONDS)
             writer.write(encode_frame(exception(str(error))))
             if self._failed is not None and not self._failed.done():
                 self._failed.set_exception(error)
