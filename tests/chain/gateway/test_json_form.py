@@ -6,6 +6,7 @@ from typing import Any
 import cosmpy.protos  # noqa: F401
 import pytest
 from cosmos.auth.v1beta1.auth_pb2 import BaseAccount, ModuleAccount
+from cosmos.authz.v1beta1.tx_pb2 import MsgExec
 from cosmos.bank.v1beta1.authz_pb2 import SendAuthorization
 from cosmos.bank.v1beta1.query_pb2 import QueryAllBalancesResponse
 from cosmos.base.v1beta1.coin_pb2 import Coin, DecCoin
@@ -110,6 +111,14 @@ def test_what_cannot_be_read_is_shown_as_far_as_it_goes() -> None:
     for unknown in (AnyMessage(type_url="/no.Such"), AnyMessage(type_url="/cosmos.tx.v1beta1.Tx", value=b"\xff")):
         with pytest.raises(Refusal, match="cannot read"):
             document(BaseAccount(pub_key=unknown))
+
+
+def test_messages_in_messages_without_end_are_refused() -> None:
+    inner = pack(MsgExec())
+    for _ in range(1_000):
+        inner = pack(MsgExec(msgs=[inner]))
+    with pytest.raises(Refusal, match="too deep"):
+        document(TxBody(messages=[inner]))
 
 
 @pytest.mark.parametrize(

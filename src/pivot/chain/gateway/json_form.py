@@ -38,7 +38,7 @@ _AS_TEXT = frozenset(
 
 
 def document(message: Message) -> dict[str, Any]:
-    """The message, ready to be written. Raises Refusal for an Any of a type that this node does not know."""
+    """The message, ready to be written. Raises Refusal for an Any of a type that this node does not know, or too many in one another."""
     shown: dict[str, Any] = {}
     for field in _fields_of(message):
         if field.chosen and not message.HasField(field.name):
@@ -169,7 +169,10 @@ def _packed(packed: Any) -> dict[str, Any] | None:
         inner = kind.FromString(packed.value)
     except (KeyError, DecodeError) as error:
         raise Refusal(StatusCode.INTERNAL, f"the answer holds a {name[:200]} that this node cannot read") from error
-    return {"@type": packed.type_url} | document(inner)
+    try:
+        return {"@type": packed.type_url} | document(inner)
+    except RecursionError as error:
+        raise Refusal(StatusCode.INVALID_ARGUMENT, "messages stand in messages too deep to be shown") from error
 
 
 _OF_MESSAGES: dict[str, Writer] = {

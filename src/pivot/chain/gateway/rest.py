@@ -76,7 +76,7 @@ class RestApplication:
             request, method, height = await self._read(scope, receive)
             answer = await method.answer(request, height)
             headers = {} if answer.height is None else dict.fromkeys(HEIGHT_ANSWERED, str(answer.height))
-            await _send(send, HTTPStatus.OK, _written(answer.response), headers)
+            await _send(send, HTTPStatus.OK, orjson.dumps(document(answer.response)), headers)
         except Refusal as refusal:
             body = {"code": refusal.number, "message": refusal.message, "details": []}
             await _send(send, refusal.http_status, orjson.dumps(body), {})
@@ -96,13 +96,6 @@ class RestApplication:
             _fill(request, parse_qsl(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True))
         _fill(request, [(name, unquote(text)) for name, text in zip(route.fields, match.groups(), strict=True)])
         return request, route.method, _height(scope["headers"])
-
-
-def _written(message: Message) -> bytes:
-    try:
-        return orjson.dumps(document(message))
-    except RecursionError as error:
-        raise Refusal(StatusCode.INVALID_ARGUMENT, "the messages are nested too deep to be shown") from error
 
 
 @dataclass(frozen=True)
