@@ -21,7 +21,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pivot.chain.gateway.json_form import ZERO_TIME, document
+from pivot.chain.gateway.json_form import MAX_NESTING, ZERO_TIME, document
 from pivot.chain.gateway.json_parse import InvalidJson, read
 from pivot.chain.gateway.refusals import Refusal
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant, ParticipantStatus
@@ -115,9 +115,9 @@ def test_what_cannot_be_read_is_shown_as_far_as_it_goes() -> None:
 
 def test_messages_in_messages_without_end_are_refused() -> None:
     inner = pack(MsgExec())
-    for _ in range(1_000):
+    for _ in range(MAX_NESTING):
         inner = pack(MsgExec(msgs=[inner]))
-    with pytest.raises(Refusal, match="too deep"):
+    with pytest.raises(Refusal, match="more than 16 deep"):
         document(TxBody(messages=[inner]))
 
 

@@ -22,9 +22,12 @@ from grpc import StatusCode
 from pivot.chain.gateway.refusals import Refusal
 from pivot.protocol.decimals import sdk_text
 
+MAX_NESTING = 16
+"""Messages in Anys inside one another; no message of this chain needs more than three."""
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """A time that is not given and cannot be null."""
-Writer = Callable[[Any], Any]
+Writer = Callable[[Any, int], Any]
+"""A value as JSON; the number counts the Anys around it."""
 
 _AS_TEXT = frozenset(
     {
@@ -39,25 +42,29 @@ _AS_TEXT = frozenset(
 
 def document(message: Message) -> dict[str, Any]:
     """The message, ready to be written. Raises Refusal for an Any of a type that this node does not know, or too many in one another."""
+    return _document(message, 0)
+
+
+def is_decimal(field: FieldDescriptor) -> bool:
+    """Whether a field holds units of 10⁻¹⁸, as text or bytes."""
+    return _custom_type(field).endswith("Dec")
+
+
+def _document(message: Message, depth: int) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for field in _fields_of(message):
         if field.chosen and not message.HasField(field.name):
             continue  # another one of its group, or none, is set
         value = getattr(message, field.name)
         if field.is_map:
-            shown[field.name] = {str(key): field.write(each) for key, each in value.items()}
+            shown[field.name] = {str(key): field.write(each, depth) for key, each in value.items()}
         elif field.repeated:
-            shown[field.name] = [field.write(each) for each in value]
+            shown[field.name] = [field.write(each, depth) for each in value]
         elif field.absent is not None and not message.HasField(field.name):
             shown[field.name] = field.absent()
         else:
-            shown[field.name] = field.write(value)
+            shown[field.name] = field.write(value, depth)
     return shown
-
-
-def is_decimal(field: FieldDescriptor) -> bool:
-    """Whether a field holds units of 10⁻¹⁸, as text or bytes."""
-    return _custom_type(field).endswith("Dec")
 
 
 @dataclass(frozen=True)
@@ -103,14 +110,14 @@ def _writer(field: Any, *, listed: bool) -> Writer:
     if _custom_type(field).endswith(".Int"):
         return _integer
     if field.message_type is not None:
-        return _OF_MESSAGES.get(field.message_type.full_name, document)
+        return _OF_MESSAGES.get(field.message_type.full_name, _document)
     if field.type in _AS_TEXT:
-        return str
+        return lambda number, _: str(number)
     if field.type == FieldDescriptor.TYPE_ENUM:
         names = {value.number: value.name for value in field.enum_type.values}
-        return lambda number: names.get(number, number)
+        return lambda number, _: names.get(number, number)
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return _base64 if listed else lambda raw: _base64(raw) if raw else None
+        return _base64 if listed else lambda raw, _: _base64(raw) if raw else None
     return _itself
 
 
@@ -121,8 +128,8 @@ def _absent(field: Any) -> Callable[[], Any]:
     if field.message_type.full_name == "google.protobuf.Timestamp":
         return lambda: ZERO_TIME
     empty: Message = GetMessageClass(field.message_type).FromString(b"")
-    write: Writer = _OF_MESSAGES.get(field.message_type.full_name, document)
-    return lambda: write(empty)
+    write: Writer = _OF_MESSAGES.get(field.message_type.full_name, _document)
+    return lambda: write(empty, 0)
 
 
 def _custom_type(field: FieldDescriptor) -> str:
@@ -131,19 +138,19 @@ def _custom_type(field: FieldDescriptor) -> str:
     return str(options.Extensions[gogo_pb2.customtype])
 
 
-def _itself(value: Any) -> Any:
+def _itself(value: Any, _: int) -> Any:
     return value
 
 
-def _base64(raw: bytes) -> str:
+def _base64(raw: bytes, _: int = 0) -> str:
     return base64.b64encode(raw).decode()
 
 
-def _integer(value: str) -> str:
+def _integer(value: str, _: int) -> str:
     return value or "0"
 
 
-def _decimal(value: str | bytes) -> str:
+def _decimal(value: str | bytes, _: int) -> str:
     units = value if isinstance(value, str) else value.decode("ascii", "replace")
     try:
         return sdk_text(int(units or "0"))
@@ -151,7 +158,7 @@ def _decimal(value: str | bytes) -> str:
         return units  # somebody has sent it; it stands in a transaction as it is
 
 
-def _well_known(value: Any) -> str | None:
+def _well_known(value: Any, _: int) -> str | None:
     """A time or a duration; null if it is out of range, which only a transaction that was refused can hold."""
     try:
         text: str = value.ToJsonString()
@@ -160,19 +167,18 @@ def _well_known(value: Any) -> str | None:
     return text
 
 
-def _packed(packed: Any) -> dict[str, Any] | None:
+def _packed(packed: Any, depth: int) -> dict[str, Any] | None:
     if not packed.type_url:
         return None
+    if depth == MAX_NESTING:
+        raise Refusal(StatusCode.INVALID_ARGUMENT, f"messages stand in messages, more than {MAX_NESTING} deep")
     name = packed.type_url.rpartition("/")[2]
     try:
         kind = GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))
         inner = kind.FromString(packed.value)
     except (KeyError, DecodeError) as error:
         raise Refusal(StatusCode.INTERNAL, f"the answer holds a {name[:200]} that this node cannot read") from error
-    try:
-        return {"@type": packed.type_url} | document(inner)
-    except RecursionError as error:
-        raise Refusal(StatusCode.INVALID_ARGUMENT, "messages stand in messages too deep to be shown") from error
+    return {"@type": packed.type_url} | _document(inner, depth + 1)
 
 
 _OF_MESSAGES: dict[str, Writer] = {
