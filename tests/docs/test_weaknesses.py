@@ -1,0 +1,57 @@
+"""Every decision and every weakness has tests named after it, and the page that lists them tells of tests that there are."""
+
+import re
+from collections import defaultdict
+
+import pytest
+
+from tests.docs.pages import PROTOCOL, ROOT, page
+
+DECISIONS, WEAKNESSES = 20, 27
+OUT_OF_SCOPE = {"W-19", "W-23", "W-27"}
+"""Bridge, threshold key and training: none of them is here, which a test shows, too."""
+OTHERS_OUT_OF_SCOPE = {"A-20", "A-41"}
+_ROW = re.compile(r"^\| ([DWAM]-\d+) \| (.+) \|$", re.MULTILINE)
+_TEST = re.compile(r"^(?:async )?def (test_([dwam])(\d+)_\w+)", re.MULTILINE)
+_NUMBER = re.compile(r"\b([WAM])-(\d+)\b")
+
+
+def named_tests() -> dict[str, set[str]]:
+    """Names of the tests by the number that they bear."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for name, kind, number in _TEST.findall(path.read_text()):
+            found[f"{kind.upper()}-{number}"].add(name)
+    return found
+
+
+ROWS = {number: cells.split(" | ") for number, cells in _ROW.findall(page("weaknesses.md"))}
+TESTS = named_tests()
+
+
+def test_every_decision_and_every_weakness_of_the_chain_has_a_row() -> None:
+    wanted = [f"D-{number}" for number in range(1, DECISIONS + 1)]
+    wanted += [f"W-{number}" for number in range(1, WEAKNESSES + 1)]
+    assert [number for number in ROWS if number[0] in "DW"] == wanted
+
+
+@pytest.mark.parametrize("number", sorted(ROWS))
+def test_a_row_names_tests_of_its_number_that_there_are(number: str) -> None:
+    was, closed, told = ROWS[number]
+    names = set(told.split("`")[1::2])
+    assert was
+    assert names
+    assert names <= TESTS[number], names - TESTS[number]
+    assert ("out of scope" in closed) is (number in OUT_OF_SCOPE)
+
+
+def test_every_number_that_a_test_bears_has_a_row() -> None:
+    assert set(TESTS) <= set(ROWS)
+
+
+def test_every_number_on_a_page_of_the_protocol_has_a_row() -> None:
+    for path in PROTOCOL.glob("*.md"):
+        if path.name == "weaknesses.md":
+            continue
+        for kind, number in _NUMBER.findall(path.read_text()):
+            assert f"{kind}-{number}" in ROWS.keys() | OTHERS_OUT_OF_SCOPE, f"{path.name}: {kind}-{number}"
