@@ -1,4 +1,4 @@
-"""Weighted draws that the chain and every API node must agree on: executors of a request, checkers of a host."""
+"""Weighted draws that the chain and every API node must agree on: executors, checkers, contributors to the randomness."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -78,6 +78,11 @@ def checkers(members: Members, host: str, epoch: int, size: int, randomness: byt
         return line.addresses(without=host)
     seed = tagged_hash("pivot/checkers/1", epoch.to_bytes(8, "big"), host.encode(), randomness)
     return sorted(line.draw(size, seed, without=host))
+
+
+def contributor(members: Members, segment: int, running: bytes) -> str:
+    """The member whose element of a segment goes into the next randomness, which so far is `running`; there is one at least."""
+    return weighted(members, 1, tagged_hash("pivot/contributors/1", segment.to_bytes(1), running))[0]
 
 
 def _line(members: Members) -> Line:

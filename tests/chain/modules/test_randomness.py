@@ -1,9 +1,12 @@
 """Hash chains and the randomness that they fold into."""
 
+import contextlib
+
 import pytest
 
 from pivot.chain.errors import NetworkCode, Rejection
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.randomness import reveal
 from pivot.chain.modules.randomness import state as randomness
 from pivot.protocol.epochs import SEGMENTS, segment_end
 from pivot.protocol.generated.inference.inference import query_pb2
@@ -120,23 +123,50 @@ def to_epoch_2(network: Network) -> None:
     assert epochs.effective_index(network.state) == 2
 
 
-def test_from_epoch_3_on_all_revealed_elements_are_in_the_randomness(network: Network) -> None:
+def contributor(network: Network, segment: int) -> str:
+    """The name of the host whose element of a segment counts, in the epoch that serves."""
+    return network.names[reveal.contributor(network.state, epochs.effective(network.state), segment)]
+
+
+def test_from_epoch_3_on_one_revealed_element_of_each_segment_is_in_the_randomness(network: Network) -> None:
     to_epoch_2(network)
-    after_segment(network, 2, 0)
-    for name in ("bob", "alice"):
-        network.deliver(network.reveal_message(name, 2, 0))
-    after_segment(network, 2, 1)
-    network.deliver(network.reveal_message("alice", 2, 1))
-    network.advance(250)
-    revealed = {
-        ALICE: element(CHAIN_ID, 2, ALICE, secret("alice"), 1),
-        BOB: element(CHAIN_ID, 2, BOB, secret("bob"), 0),
-    }
     expected = fold(GENESIS_HASH, b"")
-    for address in sorted(revealed):
-        expected = fold(expected, revealed[address])
+    for segment in range(6):
+        after_segment(network, 2, segment)
+        chosen = contributor(network, segment)
+        for name in ("bob", "alice"):
+            network.deliver(network.reveal_message(name, 2, segment))
+        assert contributor(network, segment) == chosen
+        expected = fold(expected, element(CHAIN_ID, 2, key(chosen).address, secret(chosen), segment))
+    network.advance(250)
     assert epochs.latest(network.state).index == 3
     assert epochs.latest(network.state).randomness == expected
+
+
+def test_d5_a_crowd_of_small_hosts_has_no_choice_of_randomness_at_the_end() -> None:
+    """Whoever sees the others' elements first could leave out its own: n hosts would have 2^n outcomes to choose from.
+
+    Only the contributor of the segment that ended last can still change anything.
+    """
+    crowd = [f"crowd{number}" for number in range(12)]
+    names = ["alice", *crowd]
+    network = Network(dict.fromkeys(names, 10), hardware={name: [node(0)] for name in names})
+    for _ in range(2):
+        network.sprint({"alice": {0: 10_000}, **{name: {0: 1} for name in crowd}})
+    for segment in range(9):
+        after_segment(network, 2, segment)
+        network.deliver(network.reveal_message("alice", 2, segment))
+    outcomes = set()
+    for left_out in (None, *crowd):
+        with contextlib.suppress(TimeoutError), network.state.frame():
+            for name in crowd:
+                for segment in range(9 if name != left_out else 8):
+                    network.deliver(network.reveal_message(name, 2, segment))
+            randomness.freeze(network.block)
+            outcomes.add(randomness.frozen(network.state))
+            raise TimeoutError
+    assert contributor(network, 8) == "alice"
+    assert len(outcomes) == 1
 
 
 def test_randomness_moves_on_even_if_nobody_reveals(network: Network) -> None:
@@ -161,33 +191,33 @@ def test_the_order_of_transactions_decides_nothing() -> None:
 
 def test_what_is_revealed_after_the_freeze_does_not_count(network: Network) -> None:
     to_epoch_2(network)
-    after_segment(network, 2, 0)
-    network.deliver(network.reveal_message("alice", 2, 0))
     network.advance(epochs.effective(network.state).boundaries.randomness_freeze + 1)
     value = randomness.frozen(network.state)
-    network.deliver(network.reveal_message("bob", 2, 0))
+    for name in ("alice", "bob"):
+        network.deliver(network.reveal_message(name, 2, 0))
     network.advance(250)
     assert epochs.latest(network.state).randomness == randomness.frozen(network.state) == value
 
 
 def test_elements_that_were_kept_back_cannot_be_chosen_from_at_the_end(network: Network) -> None:
-    """Before the freeze alice holds many elements and may reveal as many as she likes: only the latest one counts."""
+    """Before the freeze a host holds many elements and may reveal as many as it likes: only the latest one can still count."""
     to_epoch_2(network)
     after_segment(network, 2, 9)
+    last = contributor(network, 9)
     for segment in range(9):
-        network.deliver(network.reveal_message("alice", 2, segment))
+        network.deliver(network.reveal_message(last, 2, segment))
         randomness.freeze(network.block)
         assert randomness.frozen(network.state) == fold(GENESIS_HASH, b"")
-    network.deliver(network.reveal_message("alice", 2, 9))
+    network.deliver(network.reveal_message(last, 2, 9))
     randomness.freeze(network.block)
-    latest = element(CHAIN_ID, 2, ALICE, secret("alice"), 9)
+    latest = element(CHAIN_ID, 2, key(last).address, secret(last), 9)
     assert randomness.frozen(network.state) == fold(fold(GENESIS_HASH, b""), latest)
 
 
 def test_w24_hash_chains_of_old_epochs_are_forgotten(network: Network) -> None:
     after_segment(network, 1, 0)
-    network.deliver(network.reveal_message("alice", 1, 0))
-    counted = epochs.epoch_key(randomness.COUNTED, 1, ALICE)
+    network.deliver(network.reveal_message(contributor(network, 0), 1, 0))
+    counted = epochs.epoch_key(randomness.COUNTED, 1) + b"\0/"
     assert network.state.get(randomness.STORE, counted)
     network.advance(10 + 120 * 5 + 60)
     assert epochs.effective_index(network.state) == 6

@@ -2,9 +2,10 @@
 
 from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.epochs.state import effective_index, epoch
-from pivot.chain.modules.members.state import is_member
-from pivot.chain.modules.randomness.state import chain, count_element, put_chain
+from pivot.chain.modules.members.state import is_member, line
+from pivot.chain.modules.randomness.state import chain, count_element, folded, put_chain
 from pivot.chain.types import Block, Reader
+from pivot.protocol import draw
 from pivot.protocol.epochs import SEGMENTS, segment_end
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, HashChain
 from pivot.protocol.hash_chain import ELEMENT_LENGTH, step
@@ -22,8 +23,8 @@ def reveal(block: Block, host: str, index: int, segment: int, element: bytes) ->
     """Take the next element of a member's chain, once its segment is over.
 
     The epoch is the one in force, or the one before: its last segment ends with it, and its duties are claimed after it.
-    Only what comes before the next segment is over counts for the randomness, and only before the freeze: so a host can
-    leave out its latest element, and cannot choose at the end among all that it has kept back.
+    One element of each segment counts for the randomness: that of its contributor, if it comes before the next segment is
+    over, and before the freeze.
     Raises NetworkError: EPOCH_NOT_FOUND, NOT_A_MEMBER, ALREADY_DONE, WRONG_ELEMENT.
     """
     served = require_epoch(block, index)
@@ -38,8 +39,19 @@ def reveal(block: Block, host: str, index: int, segment: int, element: bytes) ->
     found.last = element
     found.revealed += 1
     put_chain(block.state, found)
-    if block.height <= segment_end(served.boundaries, segment + 1):
-        count_element(block.state, index, host, element)
+    in_time = block.height <= segment_end(served.boundaries, segment + 1)
+    if in_time and host == contributor(block.state, served, segment):
+        count_element(block.state, index, segment, element)
+
+
+def contributor(state: Reader, served: Epoch, segment: int) -> str:
+    """The member whose element of a segment counts: drawn by weight, when the segment is over, by the elements before it.
+
+    A member can leave its element out after it has seen the others'. If everybody's counted, a crowd of hosts, however
+    small, had one choice each at the end, and could try 2^n outcomes until the next committees are its own friends. So only
+    those have a choice who are drawn for the last segments, one after the other.
+    """
+    return draw.contributor(line(state, served.index), segment, folded(state, served, segment))
 
 
 def require_epoch(block: Block, index: int) -> Epoch:

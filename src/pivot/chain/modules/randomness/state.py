@@ -1,17 +1,17 @@
 """Hash chains, and the value that they fold into. Rows of the store `inference`.
 
 HashChain/value/<epoch, 8 bytes>/<address>/         HashChain
-CountedElement/value/<epoch, 8 bytes>/<address>/    32 bytes: the last element that was revealed in time
+CountedElement/value/<epoch, 8 bytes>/<segment>/    32 bytes: the element of its contributor, revealed in time
 FrozenRandomness/value/                             32 bytes: randomness of the next epoch
 """
 
 from pivot.chain.modules.epochs.pruning import prune_rows
 from pivot.chain.modules.epochs.state import effective, epoch_key
 from pivot.chain.modules.params.state import genesis_hash
-from pivot.chain.pagination import prefix_end
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block, Reader
-from pivot.protocol.generated.inference.inference.types_pb2 import HashChain
+from pivot.protocol.epochs import SEGMENTS
+from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, HashChain
 from pivot.protocol.hash_chain import fold
 
 STORE = "inference"
@@ -39,23 +39,24 @@ def frozen(state: Reader) -> bytes:
 
 
 def freeze(block: Block) -> None:
-    """Fix the next epoch's randomness: fold the last element that each host of this epoch has revealed in time.
-
-    In address order, so that whoever orders a block's transactions decides nothing; an element stands for all before it.
-    """
+    """Fix the next epoch's randomness: this one's, with the elements that count of all its segments."""
     current = effective(block.state)
-    if current.index + 1 < FIRST_FOLDED_EPOCH:
-        return
-    value = fold(current.randomness, b"")
-    prefix = epoch_key(COUNTED, current.index)
-    for _, element in block.state.iterate(STORE, prefix, prefix_end(prefix)):
+    if current.index + 1 >= FIRST_FOLDED_EPOCH:
+        block.state.set(STORE, FROZEN, folded(block.state, current, SEGMENTS))
+
+
+def folded(state: Reader, served: Epoch, before: int) -> bytes:
+    """The randomness (32 bytes) of an epoch, with the elements that count of its segments before one, in their order."""
+    value = fold(served.randomness, b"")
+    elements = state.iterate(STORE, _counted_key(served.index, 0), _counted_key(served.index, before))
+    for _, element in elements:
         value = fold(value, element)
-    block.state.set(STORE, FROZEN, value)
+    return value
 
 
-def count_element(state: State, epoch: int, address: str, element: bytes) -> None:
-    """Let an element (32 bytes) be the one that stands for its host in the next epoch's randomness."""
-    state.set(STORE, epoch_key(COUNTED, epoch, address), element)
+def count_element(state: State, epoch: int, segment: int, element: bytes) -> None:
+    """Let an element (32 bytes) be the one that stands for a segment in the next epoch's randomness."""
+    state.set(STORE, _counted_key(epoch, segment), element)
 
 
 def put_chain(state: State, record: HashChain) -> None:
@@ -68,3 +69,7 @@ def prune(block: Block) -> None:
     """Delete hash chains of epochs past their time."""
     prune_rows(block, CHAINS)
     prune_rows(block, COUNTED)
+
+
+def _counted_key(epoch: int, segment: int) -> bytes:
+    return epoch_key(COUNTED, epoch) + bytes([segment]) + b"/"
