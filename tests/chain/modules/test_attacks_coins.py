@@ -298,16 +298,39 @@ def test_no_amount_below_0_can_be_moved() -> None:
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", str(2**63), str(2**64), "1e3", "１", "+5", " 5", ""])
-def test_amounts_that_are_no_amounts_are_refused_by_every_message(restricted_chain: Chain, amount: str) -> None:
+def test_amounts_that_are_no_amounts_are_refused_by_every_message_with_their_field(
+    restricted_chain: Chain, amount: str
+) -> None:
     coin = Coin(denom="ngonka", amount=amount)
-    for message in (
-        MsgSend(from_address=THIEF.address, to_address=FRIEND.address, amount=[coin]),
-        MsgCreatePermanentLockedAccount(from_address=THIEF.address, to_address=FRIEND.address, amount=[coin]),
-        MsgDepositCollateral(participant=THIEF.address, amount=coin),
-        MsgWithdrawCollateral(participant=THIEF.address, amount=coin),
-        MsgSubmitProposal(proposer=THIEF.address, title="title", summary="summary", initial_deposit=[coin]),
-    ):
-        assert restricted_chain.deliver(THIEF, message).code != 0
+    source, target = THIEF.address, FRIEND.address
+    messages: list[tuple[str, Message]] = [
+        ("amount", MsgSend(from_address=source, to_address=target, amount=[coin])),
+        ("amount", MsgCreatePermanentLockedAccount(from_address=source, to_address=target, amount=[coin])),
+        ("amount", MsgDepositCollateral(participant=source, amount=coin)),
+        ("amount", MsgWithdrawCollateral(participant=source, amount=coin)),
+        (
+            "initial_deposit",
+            MsgSubmitProposal(proposer=source, title="title", summary="summary", initial_deposit=[coin]),
+        ),
+        (
+            "outputs.coins",
+            MsgMultiSend(
+                inputs=[Input(address=source, coins=coins(1))], outputs=[Output(address=target, coins=[coin])]
+            ),
+        ),
+        (
+            "vesting_periods.amount",
+            MsgCreatePeriodicVestingAccount(
+                from_address=source,
+                to_address=target,
+                start_time=1,
+                vesting_periods=[Period(length=1, amount=[coin])],
+            ),
+        ),
+    ]
+    for field, message in messages:
+        result = restricted_chain.deliver(THIEF, message)
+        assert (result.code != 0, f"{field}: " in result.log) == (True, True), result.log
 
 
 def test_the_developer_pays_before_the_gateway_and_is_refunded_after_it() -> None:

@@ -1,6 +1,6 @@
 """MsgSend and MsgMultiSend."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from cosmos.bank.v1beta1.tx_pb2 import MsgMultiSend, MsgMultiSendResponse, MsgSend, MsgSendResponse
 from cosmos.base.v1beta1.coin_pb2 import Coin
@@ -17,16 +17,18 @@ MAX_OUTPUTS = 500
 """Receivers of one MsgMultiSend."""
 
 
-def coin_amount(coins: Sequence[Coin]) -> int:
-    """The one coin of a message, in ngonka. Raises SdkError (INVALID_COINS)."""
+def coin_amount(coins: Sequence[Coin], field: str = "amount") -> int:
+    """The one coin in a message's field, in ngonka. Raises SdkError (INVALID_COINS), naming the field."""
     if len(coins) != 1:
-        raise SdkError(SdkCode.INVALID_COINS, f"a transfer has exactly one coin, in {BASE_DENOM}, not {len(coins)}")
+        raise SdkError(SdkCode.INVALID_COINS, f"{field}: exactly one coin is taken, in {BASE_DENOM}, not {len(coins)}")
     if coins[0].denom != BASE_DENOM:
-        raise SdkError(SdkCode.INVALID_COINS, f"the network has no coin {coins[0].denom[:40]!r}, only {BASE_DENOM}")
+        raise SdkError(
+            SdkCode.INVALID_COINS, f"{field}: the network has no coin {coins[0].denom[:40]!r}, only {BASE_DENOM}"
+        )
     try:
         return parse_amount(coins[0].amount)
     except InvalidCoin as error:
-        raise SdkError(SdkCode.INVALID_COINS, str(error)) from None
+        raise SdkError(SdkCode.INVALID_COINS, f"{field}: {error}") from None
 
 
 def _check_send(message: MsgSend) -> None:
@@ -52,15 +54,12 @@ def _check_multi_send(message: MsgMultiSend) -> None:
     check_address("inputs.address", message.inputs[0].address)
     for output in message.outputs:
         check_address("outputs.address", output.address)
-    if coin_amount(message.inputs[0].coins) != _total(output.coins for output in message.outputs):
+    sent = sum(coin_amount(output.coins, "outputs.coins") for output in message.outputs)
+    if coin_amount(message.inputs[0].coins, "inputs.coins") != sent:
         raise BankError(
             BankCode.INPUT_OUTPUT_MISMATCH,
             "outputs: sum inputs != sum outputs, coins of one are not those of the other",
         )
-
-
-def _total(each: Iterable[Sequence[Coin]]) -> int:
-    return sum(coin_amount(coins) for coins in each)
 
 
 def _multi_send(block: Block, message: MsgMultiSend) -> MsgMultiSendResponse:

@@ -233,7 +233,7 @@ def _check_coins(field: str, coins: Sequence[Coin]) -> None:
                 GovCode.INVALID_DEPOSIT_DENOM, f"{field}: deposits are in {BASE_DENOM}, not in {coin.denom[:40]!r}"
             )
     if coins:
-        coin_amount(coins)
+        coin_amount(coins, field)
 
 
 def _check_length(field: str, text: str, most: int, code: GovCode) -> None:

@@ -121,7 +121,7 @@ def _locking(amount: int, end_time: int = 0) -> BaseVestingAccount:
 
 
 def _sum(message: MsgCreatePeriodicVestingAccount) -> int:
-    return sum(coin_amount(period.amount) for period in message.vesting_periods)
+    return sum(coin_amount(period.amount, "vesting_periods.amount") for period in message.vesting_periods)
 
 
 MESSAGES: list[MessageHandler] = [
