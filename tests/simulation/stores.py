@@ -12,7 +12,7 @@ from pivot.chain.store.journal import State
 from pivot.chain.store.memory import MemoryDatabase
 from pivot.chain.types import STORES
 
-JUDGED_EVERY = 10
+JUDGED_EVERY = 20
 """Blocks after which the plain store's app hash is compared."""
 
 
