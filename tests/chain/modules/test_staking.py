@@ -124,6 +124,7 @@ def test_wallets_are_told_that_nobody_has_rewards(network: Network) -> None:
         with pytest.raises(Rejection) as refusal:
             handler.answer(network.view, handler.request())
         assert refusal.value.code == SdkCode.INVALID_ADDRESS, method
+        assert "_address: " in refusal.value.log
 
 
 def test_explorers_are_told_that_no_coins_are_made(network: Network) -> None:

@@ -18,7 +18,7 @@ def _of_delegation(
     view: View, request: query_pb2.QueryDelegationRewardsRequest
 ) -> query_pb2.QueryDelegationRewardsResponse:
     check_address("delegator_address", request.delegator_address)
-    require_validator(view.state, request.validator_address)
+    require_validator(view.state, request.validator_address, "validator_address")
     return query_pb2.QueryDelegationRewardsResponse()
 
 
@@ -46,27 +46,27 @@ def _withdraw_address(
 def _outstanding(
     view: View, request: query_pb2.QueryValidatorOutstandingRewardsRequest
 ) -> query_pb2.QueryValidatorOutstandingRewardsResponse:
-    require_validator(view.state, request.validator_address)
+    require_validator(view.state, request.validator_address, "validator_address")
     return query_pb2.QueryValidatorOutstandingRewardsResponse(rewards=ValidatorOutstandingRewards())
 
 
 def _commission(
     view: View, request: query_pb2.QueryValidatorCommissionRequest
 ) -> query_pb2.QueryValidatorCommissionResponse:
-    require_validator(view.state, request.validator_address)
+    require_validator(view.state, request.validator_address, "validator_address")
     return query_pb2.QueryValidatorCommissionResponse(commission=ValidatorAccumulatedCommission())
 
 
 def _of_validator(
     view: View, request: query_pb2.QueryValidatorDistributionInfoRequest
 ) -> query_pb2.QueryValidatorDistributionInfoResponse:
-    require_validator(view.state, request.validator_address)
+    require_validator(view.state, request.validator_address, "validator_address")
     return query_pb2.QueryValidatorDistributionInfoResponse(operator_address=request.validator_address)
 
 
 def _slashes(view: View, request: query_pb2.QueryValidatorSlashesRequest) -> query_pb2.QueryValidatorSlashesResponse:
     """None that would concern a delegator; what a host has lost is told by the events of its slash."""
-    require_validator(view.state, request.validator_address)
+    require_validator(view.state, request.validator_address, "validator_address")
     return query_pb2.QueryValidatorSlashesResponse(pagination={})
 
 

@@ -117,19 +117,19 @@ def _params(view: View, _: query_pb2.QueryParamsRequest) -> query_pb2.QueryParam
     )
 
 
-def require_validator(state: Reader, operator_address: str) -> Validator:
-    """The validator of an operator's address. Raises SdkError (INVALID_ADDRESS, NOT_FOUND)."""
-    found = validator(state, _account(operator_address))
+def require_validator(state: Reader, operator_address: str, field: str = "validator_addr") -> Validator:
+    """The validator of an operator's address, which stands in this field. Raises SdkError (INVALID_ADDRESS, NOT_FOUND)."""
+    found = validator(state, _account(operator_address, field))
     if found is None:
         raise SdkError(SdkCode.NOT_FOUND, f"validator {operator_address} not found")
     return found
 
 
-def _account(operator_address: str) -> str:
+def _account(operator_address: str, field: str = "validator_addr") -> str:
     try:
         return of_operator(operator_address)
     except InvalidAddress as error:
-        raise SdkError(SdkCode.INVALID_ADDRESS, f"validator_addr: {error}") from None
+        raise SdkError(SdkCode.INVALID_ADDRESS, f"{field}: {error}") from None
 
 
 def _no_delegation(delegator: str, operator_address: str) -> SdkError:
