@@ -7,6 +7,7 @@ from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 from cosmos.tx.v1beta1 import service_pb2
 from cosmos.tx.v1beta1.tx_pb2 import AuthInfo, TxBody, TxRaw
 
+from pivot.chain.errors import absence_log
 from pivot.chain.gateway.engine import Engine
 from pivot.chain.gateway.refusals import Refusal
 from pivot.chain.gateway.transactions import MAX_TRANSACTION_BYTES, SIMULATE_PATH, Transactions
@@ -154,3 +155,7 @@ async def test_a_simulation_is_the_applications(engine: tuple[FakeEngine, Transa
     fake.answers["abci_query"] = lambda _: {"response": {"code": 2, "log": "tx parse error"}}
     with pytest.raises(Refusal, match="tx parse error"):
         await transactions.simulate(service_pb2.SimulateRequest(tx_bytes=RAW))
+    fake.answers["abci_query"] = lambda _: {"response": {"code": 9, "log": absence_log("account a does not exist")}}
+    with pytest.raises(Refusal, match="^account a does not exist$") as refusal:
+        await transactions.simulate(service_pb2.SimulateRequest(tx_bytes=RAW))
+    assert refusal.value.http_status == 404
