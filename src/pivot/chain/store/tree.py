@@ -125,7 +125,9 @@ def change(tree: Tree, keys: Sequence[bytes], digests: Sequence[bytes | None], r
                 else:
                     leaves[keys[index]] = digest
             return fold(sorted(leaves.items()))
-        bit = min(critical_bit(keys[first], node.split), critical_bit(keys[end - 1], node.split))
+        bit = critical_bit(keys[first], node.split)
+        if end - first > 1:
+            bit = min(bit, critical_bit(keys[end - 1], node.split))
         left: Tree
         right: Tree
         if bit >= node.bit:  # every change lies below this node
