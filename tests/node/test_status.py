@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pivot.node.errors import HomeUnusable, SeedUnreachable
+from pivot.chain.exits import HALT_FILE
+from pivot.node.errors import HomeUnusable, SeedUnreachable, UpgradeDue
 from pivot.node.genesis import genesis_sha256
 from pivot.node.status import ask_status, engine_rpc
 from tests.node.fake_chain_node import NODE_ID, chain_node
@@ -27,6 +28,14 @@ async def test_the_engine_is_asked_where_it_listens(tmp_path: Path) -> None:
 
 async def test_a_node_that_does_not_run_is_told(tmp_path: Path) -> None:
     with pytest.raises(SeedUnreachable, match=r"the engine's RPC: .* does not answer"):
+        await ask_status(home_of(tmp_path, "tcp://127.0.0.1:1"))
+
+
+async def test_a_node_that_waits_for_another_version_says_so(tmp_path: Path) -> None:
+    halt = tmp_path / "chain" / HALT_FILE
+    halt.parent.mkdir(parents=True)
+    halt.write_text("UPGRADE\n")
+    with pytest.raises(UpgradeDue, match="^UPGRADE$"):
         await ask_status(home_of(tmp_path, "tcp://127.0.0.1:1"))
 
 

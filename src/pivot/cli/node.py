@@ -30,7 +30,7 @@ from pivot.node.join_settings import (
     default_home,
 )
 from pivot.node.key_move import move_key
-from pivot.node.network_node import NodeSettings, lock_file, node_groups, require_free_ports, upgrade_due
+from pivot.node.network_node import NodeSettings, halt_sentence, lock_file, node_groups, require_free_ports
 from pivot.node.signer import find_signer
 from pivot.node.signer_home import SignerHome
 from pivot.node.signer_start import DEFAULT_NODE, prepare_signer
@@ -278,7 +278,7 @@ async def _run(groups: list[list[ProcessSpec]], home: Path, rpc_url: str) -> Non
     if full.done():
         full.result()
     if _waits_for_upgrade(supervisor):
-        raise upgrade_due(home)
+        raise UpgradeDue(halt_sentence(home))
 
 
 def _waits_for_upgrade(supervisor: Supervisor) -> bool:

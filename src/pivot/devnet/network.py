@@ -17,7 +17,8 @@ from pivot.devnet.genesis import build_genesis
 from pivot.devnet.plan import CONTRACT_FILE, MODEL, DevnetError, HostPlan, Plan, contract, host_home, write_private
 from pivot.devnet.processes import engine_home, process_groups, signer_home, write_settings
 from pivot.node.engine import find_engine
-from pivot.node.network_node import upgrade_due
+from pivot.node.errors import UpgradeDue
+from pivot.node.network_node import halt_sentence
 from pivot.node.signer import find_signer
 from pivot.node.supervisor import Supervisor
 
@@ -73,7 +74,7 @@ class Network:
         await self.supervisor.stop()
         (self.home / STATUS_FILE).unlink(missing_ok=True)
         if self.halted.is_set():
-            raise upgrade_due(host_home(self.home, 0))
+            raise UpgradeDue(halt_sentence(host_home(self.home, 0)))
 
     async def wait_ready(self, timeout_s: float = READY_TIMEOUT_SECONDS) -> None:
         """Return when the first host has earned weight and answers a request; then `devnet.json` is there.

@@ -7,10 +7,9 @@ from typing import Any
 
 import aiohttp
 
-from pivot.chain.exits import HALT_FILE
 from pivot.devnet.network import get_json, running
 from pivot.devnet.plan import DevnetError, Plan, host_home
-from pivot.node.network_node import chain_home
+from pivot.node.network_node import halt_sentence
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,8 @@ async def ask(home: Path, plan: Plan) -> NetworkStatus:
     """The state of the network in `home`. Raises DevnetError when none is up."""
     found = running(home)
     if found is None:
-        halt = chain_home(host_home(home, 0)) / HALT_FILE
-        why = f": {halt.read_text().strip()}" if halt.exists() else ""
-        raise DevnetError(f"no network is up in {home}{why}")
+        halt = halt_sentence(host_home(home, 0))
+        raise DevnetError(f"no network is up in {home}{halt and f': {halt}'}")
     first = plan.hosts[0]
     async with aiohttp.ClientSession() as session:
         chain, epoch, members, inferences, *nodes = await asyncio.gather(

@@ -11,7 +11,6 @@ from pathlib import Path
 from pivot.chain.exits import HALT_FILE
 from pivot.node.addresses import parse_address, require_free
 from pivot.node.engine_home import EngineHome
-from pivot.node.errors import UpgradeDue
 from pivot.node.supervisor import ProcessSpec
 
 NODE_FILE = "node.json"
@@ -50,9 +49,12 @@ def chain_home(home: Path) -> Path:
     return home / "chain"
 
 
-def upgrade_due(home: Path) -> UpgradeDue:
-    """Why the application of the node in `home` has ended with EXIT_UPGRADE, in its own words."""
-    return UpgradeDue((chain_home(home) / HALT_FILE).read_text().strip())
+def halt_sentence(home: Path) -> str:
+    """Why the application of the node in `home` last ended with EXIT_UPGRADE, in its own words; empty if it did not."""
+    try:
+        return (chain_home(home) / HALT_FILE).read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def application_socket(home: Path) -> Path:

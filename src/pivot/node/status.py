@@ -8,8 +8,9 @@ import aiohttp
 from pivot.node.addresses import dialled, parse_address
 from pivot.node.chain_node import ChainNode
 from pivot.node.engine_home import EngineHome
-from pivot.node.errors import HomeUnusable
+from pivot.node.errors import HomeUnusable, SeedUnreachable, UpgradeDue
 from pivot.node.genesis import genesis_sha256
+from pivot.node.network_node import halt_sentence
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,15 @@ def engine_rpc(home: Path) -> str:
 
 
 async def ask_status(home: Path) -> NodeStatus:
-    """The state of the node in `home`. Raises HomeUnusable, SeedUnreachable when it does not run."""
+    """The state of the node in `home`. Raises HomeUnusable, and when it does not run UpgradeDue or SeedUnreachable."""
     async with aiohttp.ClientSession() as http:
         node = ChainNode(http, engine_rpc(home), "the engine's RPC")
-        identity = await node.identity()
+        try:
+            identity = await node.identity()
+        except SeedUnreachable:
+            if halt := halt_sentence(home):
+                raise UpgradeDue(halt) from None
+            raise
         return NodeStatus(
             home=str(home),
             chain_id=identity.chain_id,
