@@ -19,7 +19,7 @@ from cosmos.staking.v1beta1.staking_pb2 import Commission, Validator
 from cosmos.tx.v1beta1.tx_pb2 import ModeInfo, Tx, TxBody
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pivot.chain.gateway.json_form import MAX_NESTING, ZERO_TIME, document
@@ -88,7 +88,7 @@ from pivot.protocol.messages import pack
         ),
         (ModeInfo(single={"mode": 1}), {"single": {"mode": "SIGN_MODE_DIRECT"}}),
         (ModeInfo(single={"mode": 9}), {"single": {"mode": 9}}),
-        (Struct(fields={"a": {"bool_value": True}}), {"fields": {"a": {"bool_value": True}}}),
+        (Struct(fields={"a": Value(bool_value=True)}), {"fields": {"a": {"bool_value": True}}}),
         (Tx(signatures=[b"s", b""]), {"body": None, "auth_info": None, "signatures": ["cw==", ""]}),
     ],
 )

@@ -156,6 +156,6 @@ async def test_a_simulation_is_the_applications(engine: tuple[FakeEngine, Transa
     with pytest.raises(Refusal, match="tx parse error"):
         await transactions.simulate(service_pb2.SimulateRequest(tx_bytes=RAW))
     fake.answers["abci_query"] = lambda _: {"response": {"code": 9, "log": absence_log("account a does not exist")}}
-    with pytest.raises(Refusal, match="^account a does not exist$") as refusal:
+    with pytest.raises(Refusal, match=r"^account a does not exist$") as refusal:
         await transactions.simulate(service_pb2.SimulateRequest(tx_bytes=RAW))
     assert refusal.value.http_status == 404
