@@ -9,10 +9,12 @@ from pivot.chain.modules.epochs.state import effective, latest
 from pivot.chain.modules.members.state import weights
 from pivot.chain.modules.poc import tally
 from pivot.chain.modules.randomness import state as randomness
+from pivot.chain.modules.randomness.reveal import contributor
 from pivot.chain.types import Block
 from pivot.primitives.hashes import sha256
 from pivot.protocol.epochs import boundaries, segment_end
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards, MsgUpdateParams
+from pivot.protocol.hash_chain import fold
 from pivot.protocol.parameters import preset_params
 from tests.chain.chain import BLOCK_INTERVAL, CHAIN_ID, events_of, key
 from tests.chain.modules.governance import AUTHORITY, Parliament
@@ -81,22 +83,32 @@ def test_d5_a_block_hash_decides_the_sprints_seed_and_no_draw() -> None:
 
 
 def test_d5_whoever_keeps_elements_back_has_nothing_to_choose_from_when_it_counts() -> None:
-    """At the freeze the last one in time counts; one that comes after the next segment's end, or after the freeze, does not."""
+    """Of a segment one host's element counts, if it comes in time: not a crowd's, nor one that comes late or after the freeze."""
     network = committed_network()
     serving = effective(network.state)
     network.advance(segment_end(serving.boundaries, 5) + 1)
-    for segment in range(5):
-        network.deliver(network.reveal_message("host0", serving.index, segment))
-    randomness.freeze(network.block)
-    kept_back = randomness.frozen(network.state)
-    network.deliver(network.reveal_message("host0", serving.index, 5))
-    randomness.freeze(network.block)
-    assert randomness.frozen(network.state) != kept_back
+    for name in network.names.values():
+        for segment in range(5):
+            network.deliver(network.reveal_message(name, serving.index, segment))
+    late = folded(network)
+    drawn = network.names[contributor(network.state, serving, 5)]
+    for name in network.names.values():
+        if name != drawn:
+            network.deliver(network.reveal_message(name, serving.index, 5))
+    assert folded(network) == late == fold(serving.randomness, b"")
+    network.deliver(network.reveal_message(drawn, serving.index, 5))
+    assert folded(network) != late
     network.advance(serving.boundaries.randomness_freeze + 1)
     fixed = randomness.frozen(network.state)
     for segment in range(6, 11):
-        network.deliver(network.reveal_message("host0", serving.index, segment))
+        network.deliver(network.reveal_message(drawn, serving.index, segment))
     assert randomness.frozen(network.state) == fixed
+
+
+def folded(network: Network) -> bytes:
+    """The next epoch's randomness, if it were fixed now."""
+    randomness.freeze(network.block)
+    return randomness.frozen(network.state)
 
 
 def test_d5_an_element_before_its_segments_end_is_refused() -> None:
