@@ -2,10 +2,12 @@
 
 from pivot.chain.modules.disputes.state import disputes
 from pivot.chain.modules.disputes.state import prune as prune_disputes
+from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.inferences.lifetime import prune as prune_inferences
 from pivot.protocol.generated.inference.inference.types_pb2 import DisputeOutcome
 from pivot.protocol.parameters import check_params
 from tests.chain.modules.checking import FAILED, Checking, checking_params
+from tests.chain.modules.network import Network, node
 
 SEGMENT = 7
 
@@ -35,3 +37,17 @@ def test_w24_a_vote_that_outlasts_shorter_epochs_does_not_stop_the_chain() -> No
     assert network.dispute(inference_id).outcome == DisputeOutcome.DISPUTE_LAPSED
     prune_disputes(network.block)
     assert not list(disputes(network.state))
+
+
+def test_a_chain_that_goes_on_at_a_much_later_height_still_forms_its_next_epoch() -> None:
+    """Whoever starts an export chooses its first height: no height may be the only one in which an epoch can begin."""
+    network = Network()
+    network.declare("alice", node(0))
+    network.to_sprint()
+    network.deliver(network.commit_message("alice", {0: 100}))
+    network.sprint_votes()
+    upcoming = epochs.latest(network.state)
+    network.skip_to(upcoming.boundaries.set_new_validators + 7)
+    network.advance(network.block.height + 1)
+    assert epochs.effective_index(network.state) == upcoming.index
+    assert network.weights(upcoming.index) == {"alice": 100}

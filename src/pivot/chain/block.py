@@ -84,9 +84,9 @@ def end_block(block: Block) -> None:
     serving, upcoming = epochs.effective(block.state), epochs.latest(block.state)
     if block.height == serving.boundaries.randomness_freeze:
         randomness.freeze(block)
-    if upcoming.index > serving.index and block.height == upcoming.boundaries.poc_validation_end:
+    if members.is_due(block, serving, upcoming):
         members.form(block, upcoming, tally.earned(block.state, upcoming.index))
-    if upcoming.index > serving.index and block.height == upcoming.boundaries.set_new_validators:
+    if upcoming.index > serving.index and block.height >= upcoming.boundaries.set_new_validators:
         settlement.settle(block, serving)
         epochs.switch(block, upcoming.index)
         vested_pay.begin(block, upcoming.index)

@@ -153,8 +153,14 @@ class Network:
             self._end()
             self._next()
 
-    def _next(self) -> None:
-        self.block = next_block(self.block)
+    def skip_to(self, height: int) -> None:
+        """Finish this block and begin the one of a later height, as a chain does that goes on from an export."""
+        self._end()
+        self.sets += [self.set] * (height - self.block.height - 1)
+        self._next(height)
+
+    def _next(self, height: int | None = None) -> None:
+        self.block = next_block(self.block, height)
         seen = self.sets[max(self.block.height - 2, 0)] if self.block.height > 1 else {}
         signing = None if self.signing is None else {consensus_key(name) for name in self.signing}
         self.block.last_commit = tuple(

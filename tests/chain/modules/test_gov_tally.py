@@ -132,3 +132,21 @@ def test_w25_a_proposal_and_its_contrary_never_both_pass(
         outcome(one, rules, expedited=False) is Outcome.PASSED
         and outcome(other, rules, expedited=False) is Outcome.PASSED
     )
+
+
+def test_a_proposal_on_which_nobody_votes_costs_the_same_however_many_members_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    block = plain_block()
+    members(block, 0, **{f"member{number}": 1 for number in range(300)})
+    assert count(block.state, PROPOSAL) == tally(electorate=300)
+    looked_up: list[bytes] = []
+    get = block.state.get
+
+    def counting(store: str, key: bytes) -> bytes | None:
+        looked_up.append(key)
+        return get(store, key)
+
+    monkeypatch.setattr(block.state, "get", counting)
+    count(block.state, PROPOSAL)
+    assert len(looked_up) < 5

@@ -1,8 +1,7 @@
 """What a vote comes to. Weight is compute power: that of the epoch whose members serve when the votes are counted.
 
 Only members count, with the weight that they have then, whatever they had when they voted; who has become INVALID has no vote.
-All comparisons are of whole
-numbers: an outcome that lies exactly on a threshold has not passed it (W-25).
+All comparisons are of whole numbers: an outcome that lies exactly on a threshold has not passed it (W-25).
 """
 
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from cosmos.gov.v1.gov_pb2 import (
 )
 
 from pivot.chain.modules.epochs.state import effective_index
-from pivot.chain.modules.gov.state import vote
-from pivot.chain.modules.members.state import weights
+from pivot.chain.modules.gov.state import votes
+from pivot.chain.modules.members.state import share
 from pivot.chain.modules.participants.state import participant
 from pivot.chain.types import Reader
 from pivot.primitives.fixed_point import ONE
@@ -65,16 +64,19 @@ class Tally:
 
 
 def count(state: Reader, proposal_id: int) -> Tally:
-    """Count the votes of the members who serve now, all of them."""
+    """Count the votes of the members who serve now.
+
+    Costs as much as votes were cast: proposals that nobody looks at cannot make a block long, however many members there are.
+    """
     sums = dict.fromkeys(OPTIONS, 0)
-    electorate = 0
-    for address, weight in weights(state, effective_index(state)):
-        electorate += weight
-        cast = vote(state, proposal_id, address)
-        if cast is not None and not _is_invalid(state, address):
+    serving = effective_index(state)
+    for cast in votes(state, proposal_id):
+        weight, _ = share(state, serving, cast.voter)
+        if weight and not _is_invalid(state, cast.voter):
             for option in cast.options:
                 sums[option.option] += weight * parse(option.weight)
     yes, abstain, no, veto = (sums[option] for option in OPTIONS)
+    _, electorate = share(state, serving, "")
     return Tally(yes, abstain, no, veto, electorate)
 
 

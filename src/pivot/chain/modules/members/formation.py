@@ -7,7 +7,7 @@ from pivot.chain.modules.collateral.state import collateral
 from pivot.chain.modules.epochs.state import put as put_epoch
 from pivot.chain.modules.members.groups import Member, write_active_participants, write_groups
 from pivot.chain.modules.members.slots import with_slots
-from pivot.chain.modules.members.state import nodes, proven_weight, weights
+from pivot.chain.modules.members.state import group, nodes, proven_weight, weights
 from pivot.chain.modules.members.weighing import backed, cap
 from pivot.chain.modules.models.state import models
 from pivot.chain.modules.params.state import genesis_only_params
@@ -29,6 +29,18 @@ class Work:
     """Weight that the checkers gave its commit."""
     tip: bytes = b""
     """Of its hash chain; empty if it did not commit."""
+
+
+def is_due(block: Block, serving: Epoch, upcoming: Epoch) -> bool:
+    """Whether the checks of a sprint are over and its epoch has no members yet.
+
+    A chain that goes on from an export may begin at any later height, so the block in which they ended may be missing.
+    """
+    return (
+        upcoming.index > serving.index
+        and block.height >= upcoming.boundaries.poc_validation_end
+        and group(block.state, upcoming.index) is None
+    )
 
 
 def form(block: Block, epoch: Epoch, work: Sequence[Work]) -> None:
