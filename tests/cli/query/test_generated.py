@@ -42,8 +42,8 @@ def test_nouns_are_those_of_the_published_methods() -> None:
     assert named["inference"]["participant"].method.name == "Participant"
     assert named["inference"]["current-epoch"].method.name == "GetCurrentEpoch"
     assert named["bank"]["all-balances"].method.name == "AllBalances"
-    assert {"balances", "get-current-epoch"} <= {
+    assert {"balances", "get-current-epoch", "plan", "applied"} <= {
         name
-        for module in ("bank", "inference")
+        for module in ("bank", "inference", "upgrade")
         for name in load("query").get_command(typer.Context(load("query")), module).commands
     }

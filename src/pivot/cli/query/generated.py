@@ -28,6 +28,8 @@ ALIASES: Mapping[tuple[str, str], str] = {
     ("inference", "list-inference"): "inference-all",
     ("inference", "show-inference"): "inference",
     ("gov", "tally"): "tally-result",
+    ("upgrade", "plan"): "current-plan",
+    ("upgrade", "applied"): "applied-plan",
 }
 """Well-known nouns of queries that have others for names."""
 DEFAULTS: Mapping[tuple[str, str], Mapping[str, str]] = {("bank", "balance"): {"denom": "ngonka"}}
