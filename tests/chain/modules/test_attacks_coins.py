@@ -23,13 +23,15 @@ from google.protobuf.message import Message
 
 import pivot.chain
 from pivot.chain.errors import NetworkCode
-from pivot.chain.modules.bank.state import ESCROW, balance, move, spendable
+from pivot.chain.modules.bank.state import ESCROW, MODULE_ACCOUNTS, balance, move, spendable
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.inferences.lifetime import expire_due
 from pivot.chain.modules.participants import state as participants
+from pivot.chain.modules.restrictions.transfers import ABSENT_MODULES
 from pivot.chain.modules.vesting import schedules, state
 from pivot.chain.modules.vesting.messages import MAX_PERIODS
 from pivot.chain.modules.vesting.state import locked, put_vesting_account
+from pivot.primitives.addresses import of_module
 from pivot.protocol.generated.inference.collateral.tx_pb2 import MsgDepositCollateral, MsgWithdrawCollateral
 from pivot.protocol.generated.inference.restrictions.tx_pb2 import MsgExecuteEmergencyTransfer
 from pivot.protocol.messages import pack, type_url
@@ -244,6 +246,18 @@ def test_w21_a_gateway_that_is_changed_after_the_start_gets_no_refund_of_the_oth
     expire_due(network.block)
     assert balance(network.state, FRIEND.address) == 0
     assert balance(network.state, gateway("alice").address) == GATEWAY_COINS
+
+
+@pytest.mark.parametrize("name", [*MODULE_ACCOUNTS, *ABSENT_MODULES])
+def test_nobody_loses_coins_to_an_account_that_nobody_can_open(name: str) -> None:
+    chain = Chain({THIEF.address: COINS})
+    target = of_module(name)
+    for message in (
+        MsgSend(from_address=THIEF.address, to_address=target, amount=coins(1)),
+        MsgCreatePermanentLockedAccount(from_address=THIEF.address, to_address=target, amount=coins(1)),
+    ):
+        assert chain.deliver(THIEF, message).code != 0
+    assert chain.balance(THIEF.address) == COINS
 
 
 MOVERS = {

@@ -8,14 +8,28 @@ from pivot.chain.modules.bank.state import MODULE_ACCOUNTS, send
 from pivot.chain.modules.restrictions.state import put_uses, restriction_params, uses
 from pivot.chain.store.journal import State
 from pivot.chain.types import Block
+from pivot.primitives.addresses import of_module
 from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol.generated.inference.restrictions.types_pb2 import EmergencyTransferExemption, ExemptionUsage
 
 ANYBODY = "*"
 """In an exemption: any address."""
 
-_CLOSED = frozenset(MODULE_ACCOUNTS.values())
-"""Accounts whose coins are bookkept by modules: a gift would break their books."""
+ABSENT_MODULES = (
+    "bonded_tokens_pool",
+    "bookkeeper",
+    "fee_collector",
+    "genesistransfer",
+    "mint",
+    "nft",
+    "not_bonded_tokens_pool",
+    "pre_programmed_sale",
+    "top_reward",
+)
+"""Modules of other chains, whose accounts nobody can open here: what is sent to them would be lost for good."""
+
+_CLOSED = frozenset(MODULE_ACCOUNTS.values()) | {of_module(name) for name in ABSENT_MODULES}
+"""Accounts whose coins are bookkept by modules, so that a gift would break their books, and those that are nobody's."""
 
 
 def transfer(block: Block, source: str, target: str, amount: int) -> None:
