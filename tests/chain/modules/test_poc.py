@@ -560,3 +560,20 @@ def test_whatever_hosts_and_checkers_say_weight_comes_from_work_and_members_neve
         for name, weight in weights.items():
             assert weight <= last.get(name, 0) + sum(counts.get(name, {}).values())
         last = weights
+
+
+def test_no_committee_is_drawn_for_commits_on_which_nobody_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of commits costs little to send: the block in which the checks end must not draw for each of them."""
+    network = Network()
+    crowd = [f"crowd{number}" for number in range(10)]
+    for name in crowd:
+        network.register(name)
+        network.declare(name, node(0))
+    network.declare("alice", node(0))
+    network.to_sprint()
+    for name in ("alice", *crowd):
+        network.deliver(network.commit_message(name, {0: 100}))
+    network.to_reveal()
+    monkeypatch.setattr(tally, "checkers", lambda *_: pytest.fail("a committee is drawn"))
+    network.to_switched()
+    assert network.weights(1) == {"alice": 30}

@@ -62,10 +62,7 @@ def earned(state: Reader, epoch: int) -> list[Work]:
             continue
         serving = sum(node.proven_weight for node in serving_nodes(state, epoch - 1, address))
         previous = proven_weight(state, epoch - 1, address) - serving
-        drawn = {each: members[each] for each in checkers(state, upcoming, address)}
-        own, everyone = share(state, epoch - 1, address)
-        electorate = Electorate(sum(drawn.values()), everyone if address in drawn else everyone - own, everyone)
-        given = _credit(found, previous, drawn, electorate, cast.get(address, {}))
+        given = _credit(state, upcoming, found, previous, members, cast.get(address, {}))
         work.append(Work(address, (*preserved, *_credited(found, given)), given, found.hash_chain_tip))
     return work
 
@@ -80,10 +77,23 @@ def _votes_by_host(state: Reader, epoch: int) -> dict[str, dict[str, PocVote]]:
 
 
 def _credit(
-    found: PocCommit, previous: int, drawn: Mapping[str, int], electorate: Electorate, votes: Mapping[str, PocVote]
+    state: Reader,
+    upcoming: Epoch,
+    found: PocCommit,
+    previous: int,
+    members: Mapping[str, int],
+    votes: Mapping[str, PocVote],
 ) -> int:
+    """What a commit earns by the votes on it. Without any, no committee is drawn: commits are cheap to send, draws are not."""
+    count = sum(node.count for node in found.nodes)
+    if not votes:
+        return min(previous, count)
+    host = found.participant
+    drawn = {each: members[each] for each in checkers(state, upcoming, host)}
+    own, everyone = share(state, upcoming.index - 1, host)
+    electorate = Electorate(sum(drawn.values()), everyone if host in drawn else everyone - own, everyone)
     pairs = [(weight, votes[checker]) for checker, weight in drawn.items() if checker in votes]
-    return credit(sum(node.count for node in found.nodes), previous, electorate, pairs)
+    return credit(count, previous, electorate, pairs)
 
 
 def _credited(found: PocCommit, given: int) -> tuple[MLNodeInfo, ...]:
