@@ -94,6 +94,24 @@ def test_d1_whoever_forwards_a_registration_cannot_change_it(changes: dict[str, 
     assert (found.inference_url, found.account_public_key) == (registration("victim").url, VICTIM.public_key)
 
 
+@pytest.mark.parametrize("name", ["alice", "bob"])
+def test_a21_nobody_overwrites_a_hosts_url_or_key(name: str) -> None:
+    """An API node re-registered itself with whatever a stranger had posted, and lost its history (W-7)."""
+    chain = new_chain()
+    own = registration(name, url="http://mallory.example:9000", consensus="mallory")
+    kept = participant(chain.state, own.creator)
+    foreign = forwarded(name, url=own.url, validator_key=own.validator_key)
+    assert chain.deliver(MALLORY, foreign).code == NetworkCode.ACCOUNT_EXISTS
+    once_signed = forwarded(
+        name,
+        url=own.url,
+        validator_key=own.validator_key,
+        registration_signature=own.registration_signature,
+    )
+    assert chain.deliver(MALLORY, once_signed).code == NetworkCode.ACCOUNT_EXISTS
+    assert participant(chain.state, own.creator) == kept
+
+
 def test_d2_a_consensus_key_is_its_hosts_from_the_moment_it_is_asked_for() -> None:
     """A second owner would break the engine's updates for everybody, and have the first one slashed for its votes (W-9)."""
     chain = new_chain()

@@ -90,6 +90,34 @@ def test_a18_a_developer_who_cannot_pay_gets_nothing_on_credit(chain: Chain) -> 
     assert inference(chain.state, start.inference_id) is None
 
 
+def test_a5_a_finish_that_an_outbox_sends_twice_is_paid_once(chain: Chain) -> None:
+    """A time-out that only the local clock had seen had the same finish sent and paid again."""
+    start = started(chain, body=b"twice")
+    finish = make_finish(start)
+    assert finished(chain, finish) == 0
+    paid = chain.balance(MALLORY.address)
+    assert finished(chain, finish) == NetworkCode.ALREADY_DONE
+    batch = MsgRecordInferences(creator=finish.creator, finishes=[finish, finish])
+    result = chain.deliver(by_address(finish.creator), batch)
+    data = TxMsgData.FromString(result.data).msg_responses[0].value
+    items = MsgRecordInferencesResponse.FromString(data).finishes
+    assert [item.code for item in items] == [NetworkCode.ALREADY_DONE] * 2
+    assert chain.balance(MALLORY.address) == paid
+
+
+def test_a31_a_request_that_everybody_can_read_serves_nobody_else(chain: Chain) -> None:
+    """Signature, time stamp and body hash are public once the start is on the chain: whoever copies them gets nothing."""
+    start = started(chain, body=b"copied")
+    copied = MsgStartInference()
+    copied.CopyFrom(start)
+    copied.creator = copied.transferred_by = key("bob").address
+    sign_start(copied, "bob")
+    assert chain.deliver(key("bob"), copied).code == NetworkCode.INVALID_SIGNATURE
+    assert chain.deliver(key("alice"), start).code == 0
+    assert chain.deliver(key("alice"), start).code == NetworkCode.INFERENCE_ID_EXISTS
+    assert chain.deliver(key("bob"), copied).code == NetworkCode.INFERENCE_ID_EXISTS
+
+
 # What is on the chain of a request
 
 

@@ -108,3 +108,19 @@ def test_w12_work_that_nobody_did_adds_no_weight_beyond_what_was_checked() -> No
     half = vote("alice", VALID, mismatched=10, checked=20)
     network.sprint({"alice": {0: 1000}, "bob": {0: 100}}, {(name, "alice"): half for name in ("bob", "carol")})
     assert dict(members.weights(network.state, 1))[ALICE] == 500
+
+
+def test_w1_a_hundred_and_thirty_hosts_all_have_votes_weight_and_power() -> None:
+    """Weights, validators and voters were read from a page of a hundred; whoever came after it did not exist."""
+    network = committee_network(130, committee=3)
+    names = [f"host{number}" for number in range(130)]
+    network.sprint({name: {0: 50} for name in names})
+    assert network.weights(1) == dict.fromkeys(names, 50)
+    assert set(network.powers()) == set(names)
+    network.to_sprint()
+    for name in names:
+        network.deliver(network.commit_message(name, {0: 60}))
+    assert len(network.duties()) > 100
+    network.sprint_votes()
+    network.to_switched()
+    assert network.weights(2) == dict.fromkeys(names, 60)
