@@ -12,7 +12,8 @@ from pivot.chain.errors import Rejection, SdkCode
 from pivot.chain.modules.params.state import set_consensus_params
 from pivot.chain.modules.slashing.state import Sentence, put_sentence
 from pivot.chain.modules.staking import distribution, genesis, inflation
-from pivot.chain.modules.staking.queries import MAX_VALIDATORS, QUERIES
+from pivot.chain.modules.staking.queries import QUERIES
+from pivot.chain.modules.validators.powers import MAX_VALIDATORS
 from pivot.chain.types import View
 from pivot.primitives.addresses import operator
 from pivot.primitives.fixed_point import ONE

@@ -13,7 +13,14 @@ from pivot.chain.modules.poc.messages import MAX_PASSES
 from pivot.chain.modules.slashing.state import is_jailed, published_params, put_params, put_sentence
 from pivot.chain.modules.validators import state as validators
 from pivot.chain.modules.validators.invariants import check_powers
-from pivot.chain.modules.validators.powers import MAX_TOTAL_POWER, Candidate, Guardianship, powers
+from pivot.chain.modules.validators.powers import (
+    MAX_TOTAL_POWER,
+    MAX_VALIDATORS,
+    SEATS_OF_UNPROVEN,
+    Candidate,
+    Guardianship,
+    powers,
+)
 from pivot.chain.types import ValidatorUpdate
 from pivot.primitives.addresses import consensus_address, operator
 from pivot.primitives.fixed_point import ONE
@@ -97,6 +104,40 @@ def guarded(
 ) -> dict[bytes, int]:
     found = [replace(each, guardian=each.key.decode() in guardians) for each in candidates(proven, unproven)]
     return powers(found, 20, Guardianship(maturity, 52 * ONE // 100))
+
+
+def test_a_crowd_of_tiny_hosts_is_not_in_the_set() -> None:
+    """The engine stops when more than 10,000 vote, and every block carries all signatures."""
+    crowd = {f"crowd{number}": 1 for number in range(MAX_VALIDATORS + 50)}
+    told = powers(candidates({"alice": 30, "bob": 20, **crowd}, {}), 20)
+    assert len(told) == MAX_VALIDATORS
+    assert (told[b"alice"], told[b"bob"]) == (30, 20)
+    assert told == powers(list(reversed(candidates({"alice": 30, "bob": 20, **crowd}, {}))), 20)
+
+
+def test_a_crowd_that_never_signed_takes_no_place_of_those_who_do() -> None:
+    proven = {f"host{number:04}": 10 + number for number in range(MAX_VALIDATORS)}
+    crowd = {f"crowd{number:04}": 10**6 + number for number in range(MAX_VALIDATORS)}
+    told = powers(candidates(proven, crowd), 20)
+    heaviest = sorted(proven, reverse=True)[: MAX_VALIDATORS - SEATS_OF_UNPROVEN]
+    newcomers = sorted(crowd, reverse=True)[:SEATS_OF_UNPROVEN]
+    assert set(told) == {name.encode() for name in (*heaviest, *newcomers)}
+    assert sum(told[name.encode()] for name in newcomers) * 5 <= sum(told.values())
+
+
+def test_places_that_proven_keys_leave_are_open_to_others() -> None:
+    crowd = {f"crowd{number:04}": 1 + number for number in range(2 * MAX_VALIDATORS)}
+    told = powers(candidates({"alice": 10**6}, crowd), 20)
+    assert len(told) == MAX_VALIDATORS
+    assert b"alice" in told
+
+
+def test_a_guardian_signs_however_little_it_weighs() -> None:
+    crowd = candidates({f"crowd{number}": 5 for number in range(MAX_VALIDATORS)}, {})
+    guardian = Candidate(b"guardian", 1, proven=True, guardian=True)
+    assert b"guardian" in powers([*crowd, guardian], 20)
+    told = powers([*crowd, guardian], 20, Guardianship(maturity=10**6, multiplier=ONE))
+    assert told[b"guardian"] == sum(told.values()) - told[b"guardian"]
 
 
 def test_guardians_hold_a_multiple_of_the_others_together() -> None:

@@ -11,6 +11,7 @@ from pivot.chain.handlers import QueryHandler, query
 from pivot.chain.modules.auth.state import check_address
 from pivot.chain.modules.params.state import consensus_params
 from pivot.chain.modules.staking.validator import published, validator
+from pivot.chain.modules.validators.powers import MAX_VALIDATORS
 from pivot.chain.modules.validators.state import MEMBERS, STORE, decode_member, last_powers
 from pivot.chain.pagination import list_page
 from pivot.chain.types import Reader, View
@@ -18,8 +19,6 @@ from pivot.primitives.addresses import InvalidAddress, of_operator
 from pivot.primitives.coins import BASE_DENOM
 
 SERVICE = query_pb2.DESCRIPTOR.services_by_name["Query"]
-MAX_VALIDATORS = 10_000
-"""Votes that the engine takes in one commit."""
 
 
 def _validators(view: View, request: query_pb2.QueryValidatorsRequest) -> query_pb2.QueryValidatorsResponse:

@@ -6,6 +6,8 @@ running cannot stop the chain. Proven keys keep their weight as power, unless th
 While a network is young, guardians whom its genesis names hold a multiple of everybody else's power together. That comes
 after the unproven are limited: a newcomer's weight that is not yet believed must not lift the guardians over the proven,
 and a guardian whose engine does not run is held down like anybody else.
+
+Every block carries the signatures of all who have power, so not more than MAX_VALIDATORS do, the heaviest.
 """
 
 from collections.abc import Sequence
@@ -15,6 +17,10 @@ from pivot.primitives.fixed_point import multiply_floor
 
 MAX_TOTAL_POWER = 2**50
 """Of all validators; the engine stops at 2^60."""
+MAX_VALIDATORS = 1_000
+"""Far above it blocks would become slow, and above 10,000 the engine stops: a crowd of tiny hosts must not take it there."""
+SEATS_OF_UNPROVEN = MAX_VALIDATORS // 10
+"""So many places stay open to the heaviest keys that have never signed: they could not prove themselves otherwise."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +53,30 @@ def powers(
     where the smallest unproven key would round to nothing, since a key that never enters could never prove itself; dust
     that has no power at a total of 2^50 is left out.
     """
+    seated = _seated(candidates)
     limited = _limited(
-        [each for each in candidates if each.proven], [each for each in candidates if not each.proven], unproven_percent
+        [each for each in seated if each.proven], [each for each in seated if not each.proven], unproven_percent
     )
-    if guardianship is not None:
-        limited |= _guarded(candidates, limited, guardianship)
+    if guardianship is not None and sum(each.weight for each in candidates) < guardianship.maturity:
+        limited |= _guarded(seated, limited, guardianship.multiplier)
     total = sum(limited.values())
     if total > MAX_TOTAL_POWER:
-        limited = _shrunk(candidates, limited, total)
+        limited = _shrunk(seated, limited, total)
     return {key: power for key, power in limited.items() if power}
+
+
+def _seated(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Those who may sign: the heaviest proven keys and, for the places kept open to them and those left over, unproven ones.
+
+    Guardians come before others. Unproven weight takes no place of a proven key, however heavy it pretends to be.
+    """
+    if len(candidates) <= MAX_VALIDATORS:
+        return candidates
+    ranked = sorted(candidates, key=lambda each: (not each.guardian, -each.weight, each.key))
+    unproven = [each for each in ranked if not each.proven]
+    seats = MAX_VALIDATORS - min(len(unproven), SEATS_OF_UNPROVEN)
+    proven = [each for each in ranked if each.proven][:seats]
+    return [*proven, *unproven[: MAX_VALIDATORS - len(proven)]]
 
 
 def _limited(proven: Sequence[Candidate], unproven: Sequence[Candidate], percent: int) -> dict[bytes, int]:
@@ -71,19 +92,15 @@ def _limited(proven: Sequence[Candidate], unproven: Sequence[Candidate], percent
     }
 
 
-def _guarded(
-    candidates: Sequence[Candidate], limited: dict[bytes, int], guardianship: Guardianship
-) -> dict[bytes, int]:
+def _guarded(candidates: Sequence[Candidate], limited: dict[bytes, int], multiplier: int) -> dict[bytes, int]:
     """What changes by guardianship: each proven guardian has the same part of the multiple of the others' power.
 
-    Nothing does once the weights add up to the maturity, if there is no other validator, or if guardians hold more already.
+    Nothing does if there is no other validator, or if guardians hold more already.
     """
     guardians = [each.key for each in candidates if each.guardian and each.proven]
-    if not guardians or sum(each.weight for each in candidates) >= guardianship.maturity:
-        return {}
     held = sum(limited[key] for key in guardians)
-    together = multiply_floor(sum(limited.values()) - held, guardianship.multiplier)
-    return {} if together < held else dict.fromkeys(guardians, together // len(guardians))
+    together = multiply_floor(sum(limited.values()) - held, multiplier)
+    return {} if not guardians or together < held else dict.fromkeys(guardians, together // len(guardians))
 
 
 def _shrunk(candidates: Sequence[Candidate], large: dict[bytes, int], total: int) -> dict[bytes, int]:
