@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pivot.chain.invariants import INVARIANTS
 from pivot.chain.registry import MESSAGES, QUERIES
 from tests.docs.pages import PROTOCOL, module_names, page, prefixes_in_code, table
 
@@ -73,3 +74,8 @@ def test_the_duties_are_those_that_are_free() -> None:
     duties = {url.rsplit(".", 1)[1] for url, handler in MESSAGES.all().items() if handler.duty}
     (line,) = [part for part in INDEX.split("\n\n") if part.startswith("Free of fees")]
     assert set(line.split("`")[1::2]) == duties
+
+
+def test_every_invariant_is_in_the_index() -> None:
+    on_page = [(name.strip("`"), module.strip("`")) for name, module, _ in table(INDEX, "invariant")]
+    assert sorted(on_page) == sorted((check.__name__, module_of(check)) for check in INVARIANTS)
