@@ -13,6 +13,7 @@ from pivot.chain.modules.participants import genesis as participants_genesis
 from pivot.chain.modules.participants import state as participants
 from pivot.chain.modules.participants.invariants import check_consensus_keys, check_node_numbers
 from pivot.chain.modules.participants.messages import MAX_URL_LENGTH
+from pivot.chain.pagination import prefix_end
 from pivot.chain.types import Block
 from pivot.primitives.addresses import consensus_address
 from pivot.protocol.generated.inference.inference import query_pb2
@@ -259,6 +260,23 @@ def test_a_new_key_takes_force_at_the_switch_and_is_taken_from_the_request_on() 
     for name in ("alice", "other"):
         assert participants.by_consensus_address(network.state, consensus_address(consensus_key(name))) == alice
     refused(network, registration("dave", consensus="alice"), NetworkCode.CONSENSUS_KEY_TAKEN, alice)
+
+
+def test_w9_a_crowd_that_does_not_serve_leaves_nothing_to_do_for_the_block_of_the_switch() -> None:
+    """Anybody may register as a host, and ask for another key, for little; all those keys would change in one block."""
+    network = Network()
+    for number in range(5):
+        network.register(f"sybil {number}")
+        network.register(f"sybil {number}", consensus=f"other {number}")
+    found = participants.require_participant(network.state, key("sybil 3").address)
+    assert consensus_keys.consensus_key(found) == consensus_key("other 3")
+    for name in ("sybil 3", "other 3"):
+        owner = participants.by_consensus_address(network.state, consensus_address(consensus_key(name)))
+        assert owner == found.address
+    assert not list(network.state.iterate("inference", consensus_keys.PENDING, prefix_end(consensus_keys.PENDING)))
+    refused(network, registration("dave", consensus="sybil 3"), NetworkCode.CONSENSUS_KEY_TAKEN, found.address)
+    network.advance(65)
+    assert participants.require_participant(network.state, found.address) == found
 
 
 def test_w9_one_rotation_does_not_hinder_the_others() -> None:

@@ -42,11 +42,12 @@ def consensus_key(record: Participant) -> bytes:
     return base64.b64decode(record.validator_key)
 
 
-def claim_key(block: Block, record: Participant, key: bytes) -> None:
+def claim_key(block: Block, record: Participant, key: bytes, *, serves: bool) -> None:
     """Make `key` (32 bytes) the participant's: its first one at once, a new one from the next switch.
 
-    Asking for the key in force takes back a rotation. Changes `record`, which the caller writes.
-    Raises NetworkError (CONSENSUS_KEY_TAKEN).
+    Whoever does not serve, now or after the next switch, gets a new one at once as well: no power rests on it, and a crowd of
+    such participants could else make the block of the switch as long as it likes. Asking for the key in force takes back a
+    rotation. Changes `record`, which the caller writes. Raises NetworkError (CONSENSUS_KEY_TAKEN).
     """
     owner = by_consensus_address(block.state, consensus_address(key))
     if owner not in (None, record.address):
@@ -59,6 +60,8 @@ def claim_key(block: Block, record: Participant, key: bytes) -> None:
     _write_owner(block, key, _IN_USE, record.address)
     if not record.validator_key:
         record.validator_key = encoded
+    elif record.validator_key != encoded and not serves:
+        _rotate(block, record, encoded)
     elif record.validator_key != encoded:
         record.next_validator_key = encoded
         block.state.set(STORE, _pending_key(record.address), _MARK)
@@ -69,11 +72,9 @@ def apply_rotations(block: Block) -> None:
     for row, _ in block.state.iterate(STORE, PENDING, prefix_end(PENDING)):
         record = require_participant(block.state, row[len(PENDING) : -1].decode())
         block.state.delete(STORE, row)
-        _retire(block, record.address, record.validator_key)
-        record.validator_key = record.next_validator_key
+        _rotate(block, record, record.next_validator_key)
         record.ClearField("next_validator_key")
         put(block.state, record)
-        block.emit("consensus_key_rotated", participant=record.address, validator_key=record.validator_key)
 
 
 def prune(block: Block) -> None:
@@ -92,6 +93,13 @@ def prune(block: Block) -> None:
         owner = block.state.get(STORE, consensus_address_key(address20))
         if owner is not None and owner[:HEIGHT_BYTES] == height:  # otherwise it came into use again meanwhile
             block.state.delete(STORE, consensus_address_key(address20))
+
+
+def _rotate(block: Block, record: Participant, encoded: str) -> None:
+    """Let a key take force and the one before it retire. Changes `record`."""
+    _retire(block, record.address, record.validator_key)
+    record.validator_key = encoded
+    block.emit("consensus_key_rotated", participant=record.address, validator_key=encoded)
 
 
 def _retire(block: Block, owner: str, encoded: str) -> None:

@@ -49,7 +49,7 @@ def begin(block: Block, document: GenesisState) -> None:
         key = consensus_key(record)
         record.index = address
         record.ClearField("validator_key")
-        claim_key(block, record, key)
+        claim_key(block, record, key, serves=True)
         put(block.state, record)
         entry.hardware_nodes.participant = address
         put_hardware(block.state, entry.hardware_nodes)

@@ -8,6 +8,8 @@ from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.auth.state import check_address, check_public_key, public_key, set_public_key
 from pivot.chain.modules.bank.quota import note_maker
+from pivot.chain.modules.epochs.state import effective_index
+from pivot.chain.modules.members.state import is_member
 from pivot.chain.modules.participants import hardware_messages
 from pivot.chain.modules.participants.consensus_keys import claim_key
 from pivot.chain.modules.participants.state import is_host, participant, put, require_participant
@@ -147,7 +149,9 @@ def _register(block: Block, address: str, account_key: bytes, url: str, validato
     record.account_public_key = account_key or record.account_public_key
     if url:
         record.inference_url = url
-        claim_key(block, record, _consensus_key(validator_key))
+        serving = effective_index(block.state)
+        serves = any(is_member(block.state, epoch, address) for epoch in (serving, serving + 1))
+        claim_key(block, record, _consensus_key(validator_key), serves=serves)
     put(block.state, record)
     block.emit("participant_registered", participant=address, inference_url=record.inference_url)
 
