@@ -1,13 +1,16 @@
-"""The ABCI socket: the engine's four connections on one event loop.
+"""The ABCI socket: the engine's four connections on one event loop, the application in one thread beside it.
 
-A connection's requests are answered one after the other, in order; answers go out when the engine asks for them (Flush).
-Queries, and peers' requests for snapshots, only read; they run in a thread of their own, so that a long one does not keep
-the next block waiting.
+A connection's requests are answered one after the other, in order. The loop goes on reading while the application works:
+an engine that cannot write does not wait, it spins, and takes the processor away from the very application that it waits
+for. Queries, and peers' requests for snapshots, only read; they run in a thread of their own, so that a long one does not
+keep the next block waiting.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,10 @@ from pivot.chain.server.frames import FrameReader, encode_frame
 from pivot.chain.server.state_sync import StateSync
 from pivot.chain.store.errors import DiskFull
 
-READ_BYTES = 2**18
+READ_BYTES = 2**16
+"""Taken up at once; some 200 transactions' checks, for which the next block's steps may have to wait."""
+BUFFERED_BYTES = 2**22
+"""What a connection may hold that is not taken up yet; the loop stops reading at twice as much."""
 ROWS = "store/"
 READS_OF_FILES = {"list_snapshots", "load_snapshot_chunk"}
 FAREWELL_SECONDS = 5
@@ -39,6 +45,7 @@ class Server:
     def __init__(self, application: Application, state_sync: StateSync) -> None:
         self._application = application
         self._answers = answers(application, state_sync)
+        self._work = ThreadPoolExecutor(1, thread_name_prefix="application")
         self._queries = ThreadPoolExecutor(1, thread_name_prefix="query")
         self._failed: asyncio.Future[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -51,7 +58,7 @@ class Server:
         """
         _remove_socket(path)
         self._failed = asyncio.get_running_loop().create_future()
-        listener = await asyncio.start_unix_server(self._connected, path)
+        listener = await asyncio.start_unix_server(self._connected, path, limit=BUFFERED_BYTES)
         stopped = asyncio.create_task(stop.wait())
         ends: list[asyncio.Future[Any]] = [stopped, self._failed]
         try:
@@ -62,7 +69,8 @@ class Server:
             for connection in list(self._connections):
                 connection.cancel()
             await asyncio.gather(*self._connections, return_exceptions=True)
-            self._queries.shutdown()
+            self._work.shutdown(cancel_futures=True)  # what is under way comes to its end
+            self._queries.shutdown(cancel_futures=True)
             _remove_socket(path)
         if self._failed.done():
             self._failed.result()
@@ -94,35 +102,46 @@ class Server:
                 writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        frames = FrameReader()
-        waiting: list[bytes] = []
+        frames, thread_of = FrameReader(), self._threads()
         while data := await reader.read(READ_BYTES):
-            for frame in frames.feed(data):
-                kind, answer = await self._answer(abci.Request.FromString(frame))
-                waiting.append(encode_frame(wrap(kind, answer)))
-                if kind == "flush":
-                    writer.write(b"".join(waiting))
-                    waiting.clear()
-                    await writer.drain()
+            requests = [abci.Request.FromString(frame) for frame in frames.feed(data)]
+            for thread, together in groupby(requests, thread_of):
+                run = asyncio.get_running_loop().run_in_executor(thread, self._answer_all, list(together))
+                writer.write(await run)
+            await writer.drain()
 
-    async def _answer(self, request: abci.Request) -> tuple[str, object]:
+    def _threads(self) -> Callable[[abci.Request], ThreadPoolExecutor]:
+        """Where the requests of one connection, told in their order, are answered: a Flush where what it follows was."""
+        last = self._work
+
+        def thread(request: abci.Request) -> ThreadPoolExecutor:
+            nonlocal last
+            kind = request.WhichOneof("value")
+            if kind == "query":
+                of_rows = request.query.path.strip("/").startswith(ROWS)
+                last = self._work if of_rows else self._queries
+            elif kind != "flush":
+                last = self._queries if kind in READS_OF_FILES else self._work
+            return last
+
+        return thread
+
+    def _answer_all(self, requests: Iterable[abci.Request]) -> bytes:
+        """The answers to requests that came together, as they go out."""
+        return b"".join(encode_frame(self._answer(request)) for request in requests)
+
+    def _answer(self, request: abci.Request) -> bytes:
         kind = request.WhichOneof("value")
         if kind is None:
             raise ValueError("the engine asks something that this version of ABCI does not know")
-        question = getattr(request, kind)
         if kind == "query":
-            return kind, await self._answer_query(question)
-        if kind in READS_OF_FILES:
-            return kind, await asyncio.get_running_loop().run_in_executor(self._queries, self._answers[kind], question)
-        return kind, self._answers[kind](question)
+            return wrap(kind, self._answer_query(request.query))
+        return wrap(kind, self._answers[kind](getattr(request, kind)))
 
-    async def _answer_query(self, question: abci.RequestQuery) -> abci.ResponseQuery:
+    def _answer_query(self, question: abci.RequestQuery) -> abci.ResponseQuery:
         """A query only reads: if answering it fails, the asker is told so and the chain goes on."""
         try:
-            if question.path.strip("/").startswith(ROWS):
-                return self._application.query(question)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._queries, self._application.query, question)
+            return self._application.query(question)
         except Exception:  # noqa: BLE001  a fault in an answer is not one of the state
             _log.exception("a query failed", path=question.path)
             return abci.ResponseQuery(code=INTERNAL, codespace="sdk", log="the query failed; the node's log says why")
