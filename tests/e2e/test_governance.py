@@ -67,9 +67,8 @@ class People(Person):
         }
         (self.folder / "proposal.json").write_text(json.dumps(document))
         sent = self.json("tx", "gov", "submit-proposal", "proposal.json", "--from", "developer", "--yes")
-        [made] = [event for event in sent["events"] if event["type"] == "submit_proposal"][:1]
-        number = next(each["value"] for each in made["attributes"] if each["key"] == "proposal_id")
-        return str(number)
+        made = next(event for event in sent["events"] if event["type"] == "submit_proposal")
+        return str(next(each["value"] for each in made["attributes"] if each["key"] == "proposal_id"))
 
     def vote(self, proposal: str, **options: str) -> None:
         for voter, option in options.items():
