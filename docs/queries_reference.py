@@ -47,7 +47,7 @@ MISSING = {
     "inference.genesistransfer": "accounts of the genesis are not handed over",
     "cosmos.group": "there are no group proposals",
     "cosmos.mint: Params": "no coins are made; inflation and annual provisions are answered, both are 0",
-    "cosmos.tx: TxEncodeAmino, TxDecodeAmino": "nobody has sent transactions in amino's binary form since 2021",
+    "cosmos.tx: TxEncodeAmino, TxDecodeAmino": "transactions travel in protobuf alone; amino is a form in which they are signed",
 }
 """Names of queries, or the service, and the reason."""
 _OF_GATEWAY = ("cosmos.base.node.", "cosmos.base.reflection.", "cosmos.reflection.")

@@ -1,6 +1,6 @@
 """`cosmos.tx.v1beta1.Service`: send a transaction, try one out, find those that are in blocks.
 
-The two methods for the binary form of amino are left out: no client that is published since 2021 asks for them.
+The two methods for the binary form of amino are left out: transactions travel in protobuf alone.
 """
 
 import base64
