@@ -79,7 +79,8 @@ def process_updates(block: Block) -> None:
     if seen_revisions(block.state) == seen:
         return
     put_seen_revisions(block.state, seen)
-    wanted = powers(_candidates(block.state), _params(block.state).unproven_percent, _guardianship(block.state))
+    candidates = _candidates(block.state)
+    wanted = powers(candidates, _params(block.state).unproven_percent, _guardianship(block.state))
     if not wanted:
         return
     told = last_powers(block.state)
@@ -87,7 +88,7 @@ def process_updates(block: Block) -> None:
         power = wanted.get(key, 0)
         if power != told.get(key, 0):
             _tell(block, key, power, told.get(key, 0))
-    _watch(block.state, wanted)
+    _watch(block.state, {consensus_address(each.key) for each in candidates if each.key in wanted and not each.proven})
 
 
 def last_powers(state: Reader) -> dict[bytes, int]:
@@ -213,9 +214,8 @@ def _tell(block: Block, key: bytes, power: int, before: int) -> None:
     block.validator_updates.append(ValidatorUpdate(key, power))
 
 
-def _watch(state: State, wanted: dict[bytes, int]) -> None:
-    """Begin a window for each key of the set that is not proven; forget those of keys that have left."""
-    watched = {consensus_address(key) for key in wanted if not is_proven(state, key)}
+def _watch(state: State, watched: set[bytes]) -> None:
+    """Begin a window for each of these keys (consensus addresses) that has none; forget those of all others."""
     for address20, *_ in unproven(state):
         if address20 in watched:
             watched.remove(address20)
