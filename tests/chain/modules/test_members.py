@@ -231,6 +231,41 @@ def test_w14_a_network_that_sleeps_for_long_never_loses_its_last_members() -> No
     assert network.weights(epochs.effective_index(network.state)) == {"alice": 100, "bob": 50}
 
 
+def test_w14_a_few_do_not_get_the_chain_when_all_others_are_silent() -> None:
+    """Nearly everybody's API node is down in one sprint: the one that commits would be the only member, whatever it weighs."""
+    network = Network({"alice": 500, "bob": 500, "mallory": 100})
+    for name in ("alice", "bob", "mallory"):
+        network.declare(name, node(0))
+    network.sprint({"alice": {0: 500}, "bob": {0: 501}, "mallory": {0: 100}})
+    network.sprint({"mallory": {0: 7}})
+    assert network.weights(2) == {"alice": 250, "bob": 251, "mallory": 7}
+    assert epochs.effective(network.state).carried_over
+    assert network.powers() == network.weights(2)
+
+
+def test_a_newcomer_joins_beside_members_who_are_silent() -> None:
+    network = Network({"alice": 30, "bob": 20})
+    network.register("dave")
+    network.declare("dave", node(0))
+    network.sprint({"dave": {0: 900}})
+    assert network.weights(1) == {"alice": 15, "bob": 10, "dave": 900}
+
+
+def test_those_who_are_heard_are_enough_from_a_tenth_on() -> None:
+    network = Network({"alice": 90, "bob": 10}, hardware={"alice": [node(0)], "bob": [node(0)]})
+    network.sprint({"bob": {0: 10}})
+    assert network.weights(1) == {"bob": 10}
+    assert not epochs.effective(network.state).carried_over
+
+
+def test_invalid_hosts_do_not_stay_beside_one_that_is_heard() -> None:
+    network = Network({"alice": 500, "bob": 5})
+    network.declare("bob", node(0))
+    set_status(network, "alice", ParticipantStatus.INVALID)
+    network.sprint({"bob": {0: 5}}, silent=["alice"])
+    assert network.weights(1) == {"bob": 5}
+
+
 def test_an_invalid_host_does_not_carry_over_unless_it_is_the_last() -> None:
     network = Network()
     set_status(network, "carol", ParticipantStatus.INVALID)

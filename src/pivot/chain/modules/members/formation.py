@@ -1,6 +1,6 @@
 """How an epoch's members come to be, at the end of the checks of its sprint."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pivot.chain.modules.collateral.state import collateral
@@ -16,6 +16,9 @@ from pivot.chain.types import Block, Reader
 from pivot.protocol.decimals import fixed_point
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, MLNodeInfo, ParticipantStatus
 from pivot.protocol.poc import split
+
+LEAST_HEARD_DIVISOR = 10
+"""Members with one part in so many of what all had proven must be credited, or the silent ones stay, too."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,17 @@ def form(block: Block, epoch: Epoch, work: Sequence[Work]) -> None:
     """Make the groups and the published list of the epoch's members, and say so in an event.
 
     Members are the hosts with weight that are not INVALID (W-8). What they proved counts as far as collateral stands behind
-    it, and up to the cap. If nobody's commit was credited, the members of the epoch before carry over, and the event and the
-    epoch's record say that too (decision 6, W-14).
+    it, and up to the cap. If nobody's commit was credited, or only those of a few, the other members of the epoch before carry
+    over, and the event and the epoch's record say that too (decision 6, W-14).
     """
     brought = [each for each in work if _may_serve(block.state, each.address)]
-    if any(each.credit > 0 for each in brought):
+    credited = {each.address for each in brought if each.credit > 0}
+    if _may_replace_all(block.state, epoch.index - 1, credited):
         proven = [_member(each) for each in brought]
     else:
-        proven = carried_over(block.state, epoch.index - 1, {each.address: each.tip for each in work if each.tip})
+        tips = {each.address: each.tip for each in work if each.tip}
+        proven = [_member(each) for each in brought if each.address in credited]
+        proven += carried_over(block.state, epoch.index - 1, tips, credited)
         epoch.carried_over = True
         put_epoch(block.state, epoch)
     proven = sorted((member for member in proven if member.proven > 0), key=lambda member: member.address)
@@ -71,15 +77,26 @@ def form(block: Block, epoch: Epoch, work: Sequence[Work]) -> None:
     )
 
 
-def carried_over(state: Reader, epoch: int, tips: dict[str, bytes]) -> list[Member]:
-    """The members of `epoch` with what they had proven; those without a tip, who did not commit, with half, rounded up.
+def _may_replace_all(state: Reader, before: int, credited: Collection[str]) -> bool:
+    """Whether the credited hosts are enough of the last members for the others to go.
+
+    Where nearly all are silent in one sprint the network has failed and not they; the few would have the whole chain, and in
+    one block the engine would see another set, which nobody could check against the one before.
+    """
+    proven = {address: proven_weight(state, before, address) for address, _ in weights(state, before)}
+    heard = sum(weight for address, weight in proven.items() if address in credited)
+    return 0 < sum(proven.values()) <= heard * LEAST_HEARD_DIVISOR
+
+
+def carried_over(state: Reader, epoch: int, tips: Mapping[str, bytes], credited: Collection[str]) -> list[Member]:
+    """The other members of `epoch` with what they had proven; those without a tip, who did not commit, with half, rounded up.
 
     INVALID hosts are left out, unless nobody else is there: an epoch without members could never be left again (W-14).
     """
-    before = weights(state, epoch)
-    before = tuple(each for each in before if _may_serve(state, each[0])) or before
+    before = [address for address, _ in weights(state, epoch)]
+    staying = [address for address in before if address not in credited and _may_serve(state, address)]
     members = []
-    for address, _ in before:
+    for address in staying or ([] if credited else before):
         proven = proven_weight(state, epoch, address)
         left = proven if address in tips else proven - proven // 2
         shared = _share_out(left, nodes(state, epoch, address))
