@@ -20,6 +20,7 @@ from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.authz import genesis
 from pivot.chain.modules.authz import messages as authz_messages
 from pivot.chain.modules.authz import state as authz
+from pivot.chain.modules.authz.invariants import check_permissions
 from pivot.chain.modules.authz.queries import QUERIES
 from pivot.chain.modules.authz.state import (
     STORE,
@@ -326,3 +327,14 @@ def test_expired_permissions_are_not_told() -> None:
     pair = q.QueryGrantsRequest(granter=ALICE.address, grantee=BOB.address)
     for name, request in (("GranterGrants", by_granter), ("GranteeGrants", by_grantee), ("Grants", pair)):
         assert not handlers[name].answer(view, request).grants
+
+
+@pytest.mark.parametrize(("key_of_a_row", "words"), [(b"\x02", "but 3 and 1 rows"), (b"\x03", "but 2 and 2 rows")])
+def test_a_row_that_finds_no_permission_is_noticed(key_of_a_row: bytes, words: str) -> None:
+    state = plain_block().state
+    grant(state, Permission(ALICE.address, BOB.address, SEND, 10))
+    grant(state, Permission(ALICE.address, CAROL.address, SEND))
+    check_permissions(state)
+    state.set(STORE, key_of_a_row + bytes(9), b"\x01")
+    with pytest.raises(AssertionError, match=f"2 permissions, 1 of them with an end, {words}"):
+        check_permissions(state)

@@ -5,10 +5,12 @@ import pytest
 from pivot.chain.errors import NetworkCode, Rejection
 from pivot.chain.modules.epochs import genesis
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.epochs.invariants import check_calendar
 from pivot.chain.modules.epochs.pruning import PRUNED_PER_BLOCK, prune_rows
 from pivot.chain.modules.params.state import set_params
 from pivot.protocol.epochs import boundaries
 from pivot.protocol.generated.inference.inference import query_pb2
+from pivot.protocol.generated.inference.inference.types_pb2 import Epoch
 from pivot.protocol.sprint import sprint_seed
 from tests.chain.chain import CHAIN_ID, GENESIS_HASH, plain_block
 from tests.chain.modules.network import Network, fast_params
@@ -156,3 +158,49 @@ def test_an_export_of_the_first_epoch_loads_into_the_same_rows() -> None:
     genesis.load(restored, genesis.export(network.state))
     assert genesis.export(restored.state) == genesis.export(network.state)
     assert epochs.effective_index(restored.state) == 0
+
+
+def test_a_record_whose_heights_are_out_of_order_is_noticed() -> None:
+    network = Network()
+    network.sprint({})
+    check_calendar(network.state)
+    broken = epochs.effective(network.state)
+    broken.boundaries.poc_validation_end = broken.boundaries.set_new_validators + 1
+    epochs.put(network.state, broken)
+    with pytest.raises(AssertionError, match="the heights of epoch 1 are out of order"):
+        check_calendar(network.state)
+
+
+def test_a_record_under_another_index_is_noticed() -> None:
+    network = Network()
+    key = epochs.epoch_key(epochs.EPOCHS, 1)
+    network.state.set(epochs.STORE, key, Epoch(index=2).SerializeToString())
+    with pytest.raises(AssertionError, match="the record of epoch 2 stands under"):
+        check_calendar(network.state)
+
+
+@pytest.mark.parametrize("poc_start", [1, 10**6])
+def test_an_epoch_that_begins_before_its_time_or_leaves_one_out_is_noticed(poc_start: int) -> None:
+    network = Network()
+    index = 2 if poc_start > 1 else 1
+    marks = boundaries(network.params.epoch_params, poc_start)
+    epochs.put(network.state, Epoch(index=index, poc_start_block_height=poc_start, boundaries=marks))
+    with pytest.raises(AssertionError, match=f"epoch {index} does not follow epoch 0"):
+        check_calendar(network.state)
+
+
+@pytest.mark.parametrize("index", [1, 5])
+def test_an_epoch_in_force_without_a_record_is_noticed(index: int) -> None:
+    network = Network()
+    epochs.put_effective_index(network.state, index)
+    with pytest.raises(AssertionError, match=rf"epoch {index} is in force, there are \[0\]"):
+        check_calendar(network.state)
+
+
+def test_a_network_that_has_forgotten_the_epoch_in_force_is_noticed() -> None:
+    network = Network()
+    network.to_sprint()
+    check_calendar(network.state)
+    network.state.delete(epochs.STORE, epochs.epoch_key(epochs.EPOCHS, 0))
+    with pytest.raises(AssertionError, match=r"epoch 0 is in force, there are \[1\]"):
+        check_calendar(network.state)

@@ -13,6 +13,7 @@ from pivot.chain.errors import Rejection, SdkCode
 from pivot.chain.modules.bank.state import COLLATERAL, COMMUNITY_POOL, balance, put_genesis_balance
 from pivot.chain.modules.collateral.state import collateral, put_collateral
 from pivot.chain.modules.evidence import genesis
+from pivot.chain.modules.evidence.invariants import check_evidence
 from pivot.chain.modules.evidence.misbehaviour import note_misbehaviours
 from pivot.chain.modules.evidence.queries import QUERIES
 from pivot.chain.modules.evidence.state import all_evidence, put_evidence
@@ -189,3 +190,17 @@ def test_the_engine_brings_evidence_with_a_block() -> None:
     chain.application.commit(abci.RequestCommit())
     assert sentence(chain.state, key("host").address) == Sentence(0, for_ever=True)
     assert participants.require_participant(chain.state, key("host").address).status == ParticipantStatus.ACTIVE
+
+
+def test_evidence_that_is_not_what_its_key_says_is_noticed() -> None:
+    state = plain_block().state
+    put_evidence(state, Equivocation(height=3, power=1, consensus_address=consensus_text(bytes(20))))
+    check_evidence(state)
+    ((key_of_it, row),) = state.iterate("evidence")
+    state.set("evidence", b"\0" + bytes(32), row)
+    with pytest.raises(AssertionError, match=f"the evidence {'00' * 33} is not what stands there"):
+        check_evidence(state)
+    state.delete("evidence", b"\0" + bytes(32))
+    state.set("evidence", key_of_it, row.replace(b"Equivocation", b"equivocation"))
+    with pytest.raises(AssertionError, match=f"the evidence {key_of_it.hex()}"):
+        check_evidence(state)

@@ -5,10 +5,13 @@ from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 
 from pivot.chain.modules.models import genesis
 from pivot.chain.modules.models import state as models
+from pivot.chain.modules.models.invariants import check_models
 from pivot.chain.modules.models.state import MAX_MODEL_ID
 from pivot.protocol.generated.inference.inference import query_pb2
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
+from pivot.protocol.generated.inference.inference.params_pb2 import Decimal
 from pivot.protocol.generated.inference.inference.types_pb2 import Model
+from pivot.protocol.pricing import MAX_PRICE
 from tests.chain.chain import plain_block
 from tests.chain.modules.network import MODELS, Network
 
@@ -33,3 +36,26 @@ def test_models_are_listed_in_pages() -> None:
 def test_a_genesis_with_a_model_that_cannot_be_is_refused(ids: list[str]) -> None:
     with pytest.raises(ValueError, match="the genesis has"):
         genesis.begin(plain_block(), GenesisState(model_list=[Model(id=name) for name in ids]))
+
+
+def test_a_model_under_another_id_is_noticed() -> None:
+    network = Network()
+    check_models(network.state)
+    network.state.set(models.STORE, models.MODELS + b"b/", Model(id="a").SerializeToString())
+    with pytest.raises(AssertionError, match="the model 'a' stands under"):
+        check_models(network.state)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (Model(id="a", coins_per_token=MAX_PRICE + 1), "a token of a shall cost"),
+        (Model(id="a", validation_threshold=Decimal(value=-1)), "answers of a are checked against"),
+        (Model(id="a", validation_threshold=Decimal(value=1, exponent=-19)), "answers of a are checked against"),
+    ],
+)
+def test_a_model_beyond_its_bounds_is_noticed(model: Model, words: str) -> None:
+    state = plain_block().state
+    models.put(state, model)
+    with pytest.raises(AssertionError, match=words):
+        check_models(state)

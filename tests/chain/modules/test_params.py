@@ -5,6 +5,7 @@ import pytest
 from cosmos.consensus.v1.query_pb2 import QueryParamsRequest
 
 from pivot.chain.modules.params import genesis
+from pivot.chain.modules.params.invariants import check_parameters
 from pivot.chain.modules.params.state import (
     block_time,
     chain_id,
@@ -91,3 +92,13 @@ def test_an_export_is_loaded_as_the_same_parameters() -> None:
     genesis.load(after := plain_block(), genesis.export(before.state))
     assert params(after.state) == network.params
     assert genesis_only_params(after.state) == network.genesis_only_params
+
+
+def test_parameters_that_contradict_each_other_are_noticed() -> None:
+    state = plain_block().state
+    check_parameters(state)
+    changed = params(state)
+    changed.epoch_params.epoch_length = 5
+    set_params(state, changed)
+    with pytest.raises(AssertionError, match=r"the parameters contradict themselves: .*epoch_length"):
+        check_parameters(state)

@@ -8,10 +8,12 @@ from tendermint.abci.types_pb2 import RequestQuery
 from pivot.chain.errors import NetworkCode
 from pivot.chain.modules.gov.authority import AUTHORITY
 from pivot.chain.modules.partial_upgrades import genesis
+from pivot.chain.modules.partial_upgrades.invariants import check_partial_upgrades
 from pivot.chain.modules.partial_upgrades.messages import MAX_BINARIES_BYTES, MAX_VERSION_BYTES
-from pivot.chain.modules.partial_upgrades.state import partial_upgrades
+from pivot.chain.modules.partial_upgrades.state import STORE, UPGRADES, partial_upgrades, put
 from pivot.protocol.generated.inference.inference import query_pb2 as q
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCreatePartialUpgrade
+from pivot.protocol.generated.inference.inference.types_pb2 import PartialUpgrade
 from tests.chain.chain import plain_block
 from tests.chain.modules.governance import Parliament, address
 from tests.chain.modules.test_gov_messages import refusal
@@ -76,3 +78,15 @@ def test_an_export_is_loaded_as_the_same_rows() -> None:
     genesis.load(block := plain_block(), genesis.export(chain.state))
     assert list(partial_upgrades(block.state)) == list(partial_upgrades(chain.state))
     assert genesis.export(plain_block().state) == {"partial_upgrade_list": []}
+
+
+def test_a_partial_upgrade_of_another_height_or_of_nothing_is_noticed() -> None:
+    state = plain_block().state
+    put(state, PartialUpgrade(height=9, node_version="v2"))
+    check_partial_upgrades(state)
+    put(state, PartialUpgrade(height=10))
+    with pytest.raises(AssertionError, match="the partial upgrade of height 10 upgrades nothing"):
+        check_partial_upgrades(state)
+    state.set(STORE, UPGRADES + bytes(8) + b"/", PartialUpgrade(height=7).SerializeToString())
+    with pytest.raises(AssertionError, match="the partial upgrade of height 7 stands under"):
+        check_partial_upgrades(state)

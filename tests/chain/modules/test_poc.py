@@ -10,6 +10,7 @@ from pivot.chain.modules.members import state as members
 from pivot.chain.modules.participants import state as participants
 from pivot.chain.modules.poc import genesis, tally
 from pivot.chain.modules.poc import state as poc
+from pivot.chain.modules.poc.invariants import check_commits, check_votes
 from pivot.chain.modules.poc.messages import MAX_PASSES, MAX_VOTES
 from pivot.chain.modules.randomness import state as randomness
 from pivot.primitives.hashes import sha256
@@ -19,8 +20,10 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     HardwareNode,
     HardwareNodeStatus,
     ParticipantStatus,
+    PocCommit,
     PocNodeCommit,
     PocVote,
+    PocVotes,
 )
 from pivot.protocol.parameters import preset_params
 from pivot.protocol.poc import MAX_NODES_PER_HOST, split
@@ -577,3 +580,65 @@ def test_no_committee_is_drawn_for_commits_on_which_nobody_votes(monkeypatch: py
     monkeypatch.setattr(tally, "checkers", lambda *_: pytest.fail("a committee is drawn"))
     network.to_switched()
     assert network.weights(1) == {"alice": 30}
+
+
+# What holds after every block
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"epoch_index": 2}, "the last sprint is that of 1"),
+        ({"participant": "nobody"}, "nobody has committed for epoch 1 and is no host"),
+        ({"nodes": [PocNodeCommit(node_number=0, node_id=name) for name in "ab"]}, "has committed a node twice"),
+        (
+            {"nodes": [PocNodeCommit(node_number=number, node_id="a") for number in (0, 1)]},
+            "has committed a node twice",
+        ),
+    ],
+)
+def test_a_commit_that_cannot_be_is_noticed(network: Network, fields: dict[str, object], words: str) -> None:
+    network.to_sprint()
+    network.deliver(network.commit_message("alice", {0: 100}))
+    check_commits(network.state)
+    poc.put_commit(network.state, PocCommit(**{"participant": ALICE, "epoch_index": 1, **fields}))
+    with pytest.raises(AssertionError, match=words):
+        check_commits(network.state)
+
+
+def test_a_commit_under_another_host_is_noticed(network: Network) -> None:
+    network.to_sprint()
+    row = PocCommit(participant=ALICE, epoch_index=1).SerializeToString()
+    network.state.set(poc.STORE, epochs.epoch_key(poc.COMMITS, 1, BOB), row)
+    with pytest.raises(AssertionError, match=f"{ALICE} has a commit under"):
+        check_commits(network.state)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"epoch_index": 2}, "the last sprint is that of 1"),
+        ({"checker": DAVE}, f"{DAVE} has votes for epoch 1 and was no member"),
+        ({"vote_hash": b"short"}, "without a hash"),
+        ({"votes": [vote("bob")]}, "before they were revealed"),
+        ({"revealed": True}, "before they were revealed"),
+        ({"revealed": True, "votes": [vote("bob"), vote("bob")]}, "has voted twice on a host"),
+    ],
+)
+def test_votes_that_cannot_be_are_noticed(network: Network, fields: dict[str, object], words: str) -> None:
+    network.to_sprint()
+    described = {"checker": ALICE, "epoch_index": 1, "vote_hash": bytes(32)}
+    poc.put_votes(network.state, PocVotes(**described))
+    poc.put_votes(network.state, PocVotes(**{**described, "checker": BOB, "revealed": True, "votes": [vote("alice")]}))
+    check_votes(network.state)
+    poc.put_votes(network.state, PocVotes(**{**described, **fields}))
+    with pytest.raises(AssertionError, match=words):
+        check_votes(network.state)
+
+
+def test_of_an_epoch_whose_members_are_forgotten_anybodys_votes_may_be_left(network: Network) -> None:
+    network.to_sprint()
+    poc.put_votes(network.state, PocVotes(checker=DAVE, epoch_index=1, vote_hash=bytes(32)))
+    network.state.delete(members.STORE, epochs.epoch_key(members.GROUPS, 0, ""))
+    network.state.delete(members.STORE, epochs.epoch_key(members.GROUP_HASHES, 0, ""))
+    check_votes(network.state)

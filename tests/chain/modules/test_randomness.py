@@ -8,8 +8,10 @@ from pivot.chain.errors import NetworkCode, Rejection
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.randomness import reveal
 from pivot.chain.modules.randomness import state as randomness
+from pivot.chain.modules.randomness.invariants import check_counted_elements, check_hash_chains
 from pivot.protocol.epochs import SEGMENTS, segment_end
 from pivot.protocol.generated.inference.inference import query_pb2
+from pivot.protocol.generated.inference.inference.types_pb2 import HashChain
 from pivot.protocol.hash_chain import element, fold, tip
 from tests.chain.chain import CHAIN_ID, GENESIS_HASH, key
 from tests.chain.modules.network import Network, node, secret
@@ -223,3 +225,35 @@ def test_w24_hash_chains_of_old_epochs_are_forgotten(network: Network) -> None:
     assert epochs.effective_index(network.state) == 6
     assert randomness.chain(network.state, 1, ALICE) is None
     assert network.state.get(randomness.STORE, counted) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"revealed": SEGMENTS + 1}, "that cannot be"),
+        ({"last": b"short"}, "that cannot be"),
+        ({"revealed": 2}, "element 1 of .* for epoch 1 does not lead to its tip"),
+        ({"last": bytes(32)}, "element 0 of .* for epoch 1 does not lead to its tip"),
+    ],
+)
+def test_a_chain_that_does_not_lead_to_its_tip_is_noticed(
+    network: Network, fields: dict[str, object], words: str
+) -> None:
+    after_segment(network, 1, 0)
+    network.deliver(network.reveal_message("alice", 1, 0))
+    check_hash_chains(network.state)
+    found = randomness.chain(network.state, 1, ALICE)
+    assert found is not None
+    found.MergeFrom(HashChain(**fields))
+    randomness.put_chain(network.state, found)
+    with pytest.raises(AssertionError, match=words):
+        check_hash_chains(network.state)
+
+
+@pytest.mark.parametrize(("segment", "element_of_it"), [(SEGMENTS, bytes(32)), (0, b"short")])
+def test_an_element_that_cannot_count_is_noticed(network: Network, segment: int, element_of_it: bytes) -> None:
+    randomness.count_element(network.state, 1, 1, bytes(32))
+    check_counted_elements(network.state)
+    randomness.count_element(network.state, 1, segment, element_of_it)
+    with pytest.raises(AssertionError, match=f"counts for segment {segment}"):
+        check_counted_elements(network.state)

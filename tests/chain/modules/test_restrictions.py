@@ -23,16 +23,24 @@ from pivot.chain.modules.restrictions.checks import (
     InvalidRestrictions,
     check_restriction_params,
 )
+from pivot.chain.modules.restrictions.invariants import check_restrictions
 from pivot.chain.modules.restrictions.messages import MESSAGES
 from pivot.chain.modules.restrictions.queries import QUERIES
-from pivot.chain.modules.restrictions.state import lift, put_restriction_params, restriction_params, uses
+from pivot.chain.modules.restrictions.state import (
+    lift,
+    put_lifted,
+    put_restriction_params,
+    put_uses,
+    restriction_params,
+    uses,
+)
 from pivot.chain.modules.restrictions.transfers import transfer
 from pivot.chain.types import Block, View
 from pivot.primitives.addresses import of_module
 from pivot.primitives.numbers import MAX_INT64
 from pivot.protocol.generated.inference.restrictions import query_pb2
 from pivot.protocol.generated.inference.restrictions.tx_pb2 import MsgExecuteEmergencyTransfer, MsgUpdateParams
-from pivot.protocol.generated.inference.restrictions.types_pb2 import EmergencyTransferExemption, Params
+from pivot.protocol.generated.inference.restrictions.types_pb2 import EmergencyTransferExemption, ExemptionUsage, Params
 from pivot.protocol.messages import pack, type_url
 from tests.chain.chain import Chain, events_of, key, next_block, plain_block
 
@@ -396,3 +404,32 @@ def test_an_empty_section_restricts_nothing() -> None:
     block = plain_block()
     genesis.load(block, {})
     assert not list(block.state.iterate("inference", b"Restriction", b"S"))
+
+
+@pytest.mark.parametrize(
+    ("usage", "words"),
+    [
+        (ExemptionUsage(exemption_id="lawyers", account_address=ALICE), "has used 'lawyers' no times"),
+        (ExemptionUsage(exemption_id="lawyers", account_address="nobody", usage_count=1), "contradicts itself"),
+    ],
+)
+def test_uses_that_nobody_can_have_made_are_noticed(usage: ExemptionUsage, words: str) -> None:
+    block = restricted(exemption())
+    transfer(block, ALICE, BOB, 1)
+    check_restrictions(block.state)
+    put_uses(block.state, usage)
+    with pytest.raises(AssertionError, match=words):
+        check_restrictions(block.state)
+
+
+def test_exemptions_that_nobody_can_read_are_noticed() -> None:
+    with pytest.raises(AssertionError, match=r"contradicts itself: .*usage_limit"):
+        check_restrictions(restricted(exemption(usage_limit=0)).state)
+
+
+def test_a_restriction_that_is_lifted_and_never_was_is_noticed() -> None:
+    block = plain_block()
+    check_restrictions(block.state)
+    put_lifted(block.state)
+    with pytest.raises(AssertionError, match="without an end is lifted"):
+        check_restrictions(block.state)

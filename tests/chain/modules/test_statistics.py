@@ -7,6 +7,7 @@ import pytest
 from pivot.chain.errors import Rejection, SdkCode
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.statistics import genesis, queries, state
+from pivot.chain.modules.statistics.invariants import check_totals
 from pivot.chain.modules.statistics.queries import QUERIES
 from pivot.chain.modules.statistics.state import EPOCHS_KEPT, MINUTES_KEPT, all_answers, note_answered, prune
 from pivot.chain.types import Block, View
@@ -265,3 +266,21 @@ def test_an_export_loads_into_the_same_rows() -> None:
     empty = plain_block()
     genesis.load(empty, {})
     assert rows(empty) == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [(state.BY_DEVELOPER, ANN), (state.BY_MODEL, BIG)])
+def test_totals_that_are_no_sums_are_noticed(kind: bytes, name: str) -> None:
+    block = in_epoch(3)
+    for number in range(3):
+        answer(block, number)
+    for number in range(3, 6):
+        answer(block, number, developer=BEN, model=SMALL, cost=2**63 - 1)
+    check_totals(block.state)
+    state.put_totals(block.state, epochs.epoch_key(kind, 3, name), state.Totals(30, 3, 299))
+    with pytest.raises(AssertionError, match="the totals of epoch 3 are"):
+        check_totals(block.state)
+    switch(block, 4)
+    check_totals(block.state)
+    state.put_totals(block.state, epochs.epoch_key(kind, 4, name), state.Totals(30, 3, 300))
+    with pytest.raises(AssertionError, match=r"its answers give \{\}"):
+        check_totals(block.state)

@@ -19,10 +19,20 @@ from pivot.chain.errors import NetworkCode, SdkCode
 from pivot.chain.exits import EXIT_OK, EXIT_UPGRADE, HALT_FILE
 from pivot.chain.modules.gov.authority import AUTHORITY
 from pivot.chain.modules.upgrade import genesis
+from pivot.chain.modules.upgrade.invariants import check_plans
 from pivot.chain.modules.upgrade.messages import MAX_INFO_BYTES, MAX_NAME_BYTES
 from pivot.chain.modules.upgrade.plans import UPGRADES, TooEarly, TooOld, UpgradeNeeded
 from pivot.chain.modules.upgrade.queries import MODULE_VERSIONS
-from pivot.chain.modules.upgrade.state import applied, applied_height, begin, last_applied, note_applied, plan
+from pivot.chain.modules.upgrade.state import (
+    STORE,
+    applied,
+    applied_height,
+    begin,
+    last_applied,
+    note_applied,
+    plan,
+    schedule,
+)
 from pivot.chain.run import UPGRADE_INFO, run
 from pivot.chain.server.frames import encode_frame
 from pivot.chain.store.database import Database
@@ -230,3 +240,27 @@ def test_a_version_that_is_too_old_ends_with_a_sentence_too(
     assert run(tmp_path / "chain", path) == EXIT_OK
     thread.join()
     assert not (tmp_path / "chain" / HALT_FILE).exists(), "it waits for nothing any more"
+
+
+@pytest.mark.parametrize("scheduled", [Plan(name="v3", height=21), Plan(name="v4", height=20)])
+def test_a_plan_that_is_applied_or_behind_the_last_is_noticed(scheduled: Plan) -> None:
+    state = plain_block().state
+    check_plans(state)
+    note_applied(state, "v2", 7)
+    note_applied(state, "v3", 20)
+    schedule(state, Plan(name="v4", height=21))
+    check_plans(state)
+    schedule(state, scheduled)
+    with pytest.raises(AssertionError, match=f"'{scheduled.name}' is scheduled for {scheduled.height}"):
+        check_plans(state)
+
+
+def test_a_last_plan_that_is_not_the_last_is_noticed() -> None:
+    state = plain_block().state
+    state.set(STORE, b"\x02", b"v2")
+    with pytest.raises(AssertionError, match="'v2' is the last plan applied"):
+        check_plans(state)
+    note_applied(state, "v3", 20)
+    note_applied(state, "v2", 7)
+    with pytest.raises(AssertionError, match="'v2' is the last plan applied"):
+        check_plans(state)

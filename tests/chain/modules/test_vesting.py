@@ -33,6 +33,7 @@ from pivot.chain.modules.bank.state import ESCROW, balance, move
 from pivot.chain.modules.inferences.escrow import hold
 from pivot.chain.modules.params.state import note_block_time
 from pivot.chain.modules.vesting.genesis import load_account
+from pivot.chain.modules.vesting.invariants import check_locks
 from pivot.chain.modules.vesting.messages import LATEST_TIME, MAX_PERIODS, MESSAGES
 from pivot.chain.modules.vesting.schedules import locked_at
 from pivot.chain.modules.vesting.state import locked, put_vesting_account, vesting_account
@@ -292,3 +293,29 @@ def test_locked_coins_do_not_pay_for_requests_and_the_gateway_account_does() -> 
     )
     hold(block.state, record)
     assert (record.gateway_paid, balance(block.state, DEVELOPER.address)) == (110, 60)
+
+
+# ---- What holds after every block ----
+
+
+def test_locked_coins_without_an_account_are_noticed() -> None:
+    block = rich()
+    deliver(block, create())
+    check_locks(block.state)
+    nobody = key("nobody").address
+    put_vesting_account(block.state, nobody, PermanentLockedAccount(base_vesting_account=base()))
+    with pytest.raises(AssertionError, match=f"{nobody} has locked coins, but no account"):
+        check_locks(block.state)
+
+
+def test_more_that_unlocks_than_was_locked_is_noticed() -> None:
+    block = rich()
+    deliver(block, periodic((1, 600), (1, 400)))
+    note_block_time(block.state, GENESIS_TIME + 5 * NANOSECONDS)
+    check_locks(block.state)
+    broken = vesting_account(block.state, NEW)
+    assert isinstance(broken, PeriodicVestingAccount)
+    broken.vesting_periods[1].amount[0].amount = "401"
+    put_vesting_account(block.state, NEW, broken)
+    with pytest.raises(AssertionError, match=f"-1 of 1000 are locked in the account {NEW}"):
+        check_locks(block.state)
