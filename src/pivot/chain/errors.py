@@ -49,7 +49,6 @@ class SdkCode(IntEnum):
     NO_SIGNATURES = 15
     INVALID_REQUEST = 18
     TX_TOO_LARGE = 21
-    KEY_NOT_FOUND = 22
     TX_TIMEOUT_HEIGHT = 30
     WRONG_SEQUENCE = 32
     NOT_FOUND = 38
@@ -71,7 +70,6 @@ class BankCode(IntEnum):
     NO_INPUTS = 2
     NO_OUTPUTS = 3
     INPUT_OUTPUT_MISMATCH = 4
-    DENOM_METADATA_NOT_FOUND = 6
     MULTIPLE_SENDERS = 9
 
 
@@ -106,7 +104,6 @@ class GovCode(IntEnum):
     INACTIVE_PROPOSAL = 3
     INVALID_VOTE = 7
     UNROUTABLE_MESSAGE = 10
-    NO_MESSAGES = 11
     INVALID_MESSAGE = 12
     INVALID_SIGNER = 13
     METADATA_TOO_LONG = 15
@@ -164,7 +161,7 @@ def tells_absence(refusal: Rejection) -> bool:
 
 
 _ABSENCE: dict[str, frozenset[int]] = {
-    "sdk": frozenset({SdkCode.UNKNOWN_ADDRESS, SdkCode.KEY_NOT_FOUND, SdkCode.NOT_FOUND}),
+    "sdk": frozenset({SdkCode.UNKNOWN_ADDRESS, SdkCode.NOT_FOUND}),
     "slashing": frozenset({SlashingCode.NO_VALIDATOR, SlashingCode.NO_SIGNING_INFO}),
     "inference": frozenset(
         {

@@ -30,15 +30,18 @@ from pivot.chain.modules.rewards import genesis, settlement
 from pivot.chain.modules.rewards.invariants import check_rewards
 from pivot.chain.modules.rewards.messages import MESSAGES
 from pivot.chain.modules.rewards.queries import QUERIES
+from pivot.chain.modules.rewards.settlement import SUMMARY_EPOCHS
 from pivot.chain.modules.rewards.state import (
     note_finished,
     note_missed,
     owed,
     put_settlement,
+    put_summary,
     settle_amount,
     settle_amounts,
     stats,
     stats_of,
+    summaries,
     summary,
 )
 from pivot.chain.modules.rewards.state import settlement as under_way
@@ -49,7 +52,11 @@ from pivot.chain.types import Block, View
 from pivot.protocol.generated.inference.inference import query_pb2
 from pivot.protocol.generated.inference.inference.params_pb2 import RewardParams
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgClaimRewards, MsgClaimRewardsResponse
-from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus, Settlement
+from pivot.protocol.generated.inference.inference.types_pb2 import (
+    EpochPerformanceSummary,
+    ParticipantStatus,
+    Settlement,
+)
 from pivot.protocol.parameters import preset_params
 from tests.chain.chain import key, next_block, plain_block
 from tests.chain.requests import DEVELOPER, HOSTS, add_epoch, gateway, network, register
@@ -377,12 +384,31 @@ def test_d17_rewards_leave_their_account_and_no_coin_is_made() -> None:
 
 def test_d19_members_beyond_any_page_are_settled_and_what_is_old_goes() -> None:
     hosts = {f"host {number}": 1 for number in range(1_100)}
-    block = switch(rewarding(hosts), hosts)
+    block = rewarding(hosts)
+    for host in hosts:
+        put_summary(block.state, EpochPerformanceSummary(participant_id=key(host).address, epoch_index=0))
+    block = settled(switch(block, hosts))
+    assert [each.epoch_index for each in settle_amounts(block.state)] == [1] * len(hosts)
+    assert [each.epoch_index for each in summaries(block.state)] == [0] * len(hosts) + [1] * len(hosts)
+    block = settled(switch(block, hosts))
+    assert [each.epoch_index for each in settle_amounts(block.state)] == [2] * len(hosts)
+    kept_until = SUMMARY_EPOCHS - 1
+    add_epoch(block, kept_until, block.height, hosts)
+    epochs.switch(block, kept_until)
+    block = settled(switch(block, hosts))
+    assert {each.epoch_index for each in summaries(block.state)} == {0, 1, 2, kept_until}
+    block = settled(switch(block, hosts))
+    assert [each.epoch_index for each in summaries(block.state) if not each.epoch_index] == []
+    assert [each.epoch_index for each in settle_amounts(block.state)] == [SUMMARY_EPOCHS] * len(hosts)
+    check_books(block)
+
+
+def settled(block: Block) -> Block:
+    """The block in which the settlement under way is over."""
     while under_way(block.state) is not None:
         block = next_block(block)
         settlement.settle_some(block)
-    assert len(list(settle_amounts(block.state))) == len(hosts)
-    check_books(block)
+    return block
 
 
 def test_who_misses_too_many_requests_loses_collateral_when_its_epoch_is_settled() -> None:

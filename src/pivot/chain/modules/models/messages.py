@@ -21,7 +21,7 @@ MAX_ARGUMENTS = 64
 MAX_FIGURE = 2**32
 """Of gigabytes of memory, or of tokens that a nonce stands for."""
 LEAST_LOGPROBS = 5
-"""Alternatives per position that a check of an answer looks at (`docs/protocol/inferences.md`)."""
+"""Alternatives per position that a check of an answer looks at (`docs/protocol/checking.md`)."""
 MAX_LOGPROBS = "--max-logprobs"
 
 

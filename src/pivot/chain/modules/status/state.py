@@ -22,6 +22,8 @@ SUSPENSIONS = b"Suspension/value/"
 SUSPENDED_EPOCHS = 30
 """Epochs for which an INVALID host stays out: as many as a reputation remembers."""
 RELEASED_PER_BLOCK = 100
+EPOCH_BYTES = 8
+"""Of an epoch's index in a key."""
 _MARK = b"\x01"
 
 
@@ -70,7 +72,7 @@ def release_due(block: Block) -> None:
     end = epoch_key(SUSPENSIONS, effective_index(block.state) + 1)
     for key, _ in islice(block.state.iterate(STORE, SUSPENSIONS, end), RELEASED_PER_BLOCK):
         block.state.delete(STORE, key)
-        host = key[len(SUSPENSIONS) + 9 : -1].decode()
+        _, host = _suspension_of(key)
         put_standing(block.state, HostStanding(participant=host, evidence_e18="0"))
         _set_status(block, host, ParticipantStatus.RAMPING)
 
@@ -83,8 +85,13 @@ def suspend(state: State, host: str, until_epoch: int) -> None:
 def suspensions(reader: Reader) -> Iterator[tuple[int, str]]:
     """(epoch in which it ends, host), by epoch."""
     for key, _ in reader.iterate(STORE, SUSPENSIONS, prefix_end(SUSPENSIONS)):
-        start = len(SUSPENSIONS)
-        yield int.from_bytes(key[start : start + 8]), key[start + 9 : -1].decode()
+        yield _suspension_of(key)
+
+
+def _suspension_of(key: bytes) -> tuple[int, str]:
+    """(epoch in which it ends, host) of a row below `SUSPENSIONS`."""
+    rest = key[len(SUSPENSIONS) :]
+    return int.from_bytes(rest[:EPOCH_BYTES]), rest[EPOCH_BYTES + len(b"/") : -len(b"/")].decode()
 
 
 def _judge(block: Block, record: HostStanding) -> None:
