@@ -4,7 +4,8 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import cosmpy.protos  # noqa: F401
@@ -113,6 +114,51 @@ async def test_answers_come_in_order_on_several_connections(served: Served) -> N
         assert told[0].query.code == 0
         assert told[1].echo.message == "hello"
     for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def busy(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The application works on an echo until the event is set."""
+    done = threading.Event()
+
+    def work(request: abci.RequestEcho) -> abci.ResponseEcho:
+        done.wait()
+        return abci.ResponseEcho(message=request.message)
+
+    monkeypatch.setitem(served.server._answers, "echo", work)
+    yield done
+    done.set()
+
+
+async def test_what_the_engine_writes_is_read_while_the_application_works(
+    served: Served, busy: threading.Event
+) -> None:
+    """An engine that cannot write spins, and leaves the application less of the processor."""
+    client = await served.client()
+    large = abci.Request(echo=abci.RequestEcho(message="x" * 2**20))
+    client._writer.transport.set_write_buffer_limits(0)
+    asking = asyncio.create_task(client.ask(large, large, large))
+    await asyncio.sleep(0)
+    await client._writer.drain()
+    busy.set()
+    assert [len(each.echo.message) for each in await asking] == [2**20] * 3
+    client.close()
+
+
+async def test_a_query_is_answered_while_the_application_works(served: Served, busy: threading.Event) -> None:
+    engine, asker = await served.client(), await served.client()
+    working = asyncio.create_task(engine.ask(abci.Request(echo=abci.RequestEcho(message="x"))))
+    query = abci.RequestQuery(
+        path="/cosmos.bank.v1beta1.Query/Balance",
+        data=QueryBalanceRequest(address=ALICE.address, denom="ngonka").SerializeToString(),
+    )
+    (told,) = await asker.ask(abci.Request(query=query))
+    assert told.query.code == 0
+    assert not working.done()
+    busy.set()
+    assert [each.echo.message for each in await working] == ["x"]
+    for client in (engine, asker):
         client.close()
 
 
