@@ -42,6 +42,8 @@ test: setup ## everything that CI runs
 	@$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
+	@$(BIN)/coverage report --include='src/pivot/chain/modules/*' --fail-under=100 --format=total >/dev/null || \
+		{ echo "chain/modules: every line and every branch is covered, or the build fails"; exit 1; }
 
 SEEDS ?= 5
 BLOCKS ?= 200

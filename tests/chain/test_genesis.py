@@ -1,6 +1,7 @@
 """A state exported at a height and begun again: the same rows, and the chain goes on."""
 
 import json
+from pathlib import Path
 
 from pivot.chain.genesis import export_genesis, load_genesis
 from pivot.chain.modules.bank.state import supply
@@ -12,10 +13,10 @@ from tests.simulation.engine import BlockPlan, Engine
 from tests.simulation.operations import WEIGHTS
 from tests.simulation.plan import draw
 from tests.simulation.run import step
-from tests.simulation.stores import in_memory
+from tests.simulation.stores import on_disk
 from tests.simulation.world import CHAIN_ID, World
 
-BLOCKS, OPERATIONS, AFTER = 75, 25, 60
+BLOCKS, OPERATIONS, AFTER = 75, 15, 60
 NAMES_OF_THE_CHAIN = {("params", CHAIN_ID_KEY), ("params", GENESIS_HASH_KEY)}
 
 Rows = dict[tuple[str, bytes], bytes]
@@ -37,8 +38,8 @@ def go_on(world: World, blocks: int) -> None:
         step(world, draw(height, height, 1, OPERATIONS, WEIGHTS))
 
 
-def test_an_export_is_loaded_into_the_same_rows_and_exported_again_the_same() -> None:
-    world = World(11, in_memory())
+def test_an_export_is_loaded_into_the_same_rows_and_exported_again_the_same(tmp_path: Path) -> None:
+    world = World(11, on_disk(tmp_path))
     go_on(world, BLOCKS)
     document = json.dumps(export_genesis(world.state))
     block = Block(MemoryDatabase(STORES).begin(), CHAIN_ID, world.height - 1, world.time, b"")
@@ -49,12 +50,13 @@ def test_an_export_is_loaded_into_the_same_rows_and_exported_again_the_same() ->
     assert json.dumps(export_genesis(block.state)) == document
 
 
-def test_a_chain_that_begins_with_an_export_goes_on() -> None:
-    world = World(12, in_memory())
+def test_a_chain_that_begins_with_an_export_goes_on(tmp_path: Path) -> None:
+    world = World(12, on_disk(tmp_path / "before"))
     go_on(world, BLOCKS)
     coins, height, signing = supply(world.state), world.height, world.engine.sets[world.height + 1]
     document, params = json.dumps(export_genesis(world.state)), consensus_params(world.state)
-    world.engine = Engine(in_memory())
+    world.engine.store.close()
+    world.engine = Engine(on_disk(tmp_path / "after"))
     world.engine.init(CHAIN_ID, document.encode(), params, world.time, height)
     assert world.engine.sets[height] == signing
     world.make_block(BlockPlan(height, world.time + NANOSECONDS), [])
