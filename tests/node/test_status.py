@@ -35,7 +35,7 @@ async def test_a_node_that_waits_for_another_version_says_so(tmp_path: Path) -> 
     halt = tmp_path / "chain" / HALT_FILE
     halt.parent.mkdir(parents=True)
     halt.write_text("UPGRADE\n")
-    with pytest.raises(UpgradeDue, match="^UPGRADE$"):
+    with pytest.raises(UpgradeDue, match=r"^UPGRADE$"):
         await ask_status(home_of(tmp_path, "tcp://127.0.0.1:1"))
 
 

@@ -3,6 +3,7 @@
 import pytest
 from cosmos.base.query.v1beta1.pagination_pb2 import PageRequest
 
+from pivot.chain.errors import NetworkError
 from pivot.chain.modules.models import genesis
 from pivot.chain.modules.models import state as models
 from pivot.chain.modules.models.invariants import check_models
@@ -32,10 +33,22 @@ def test_models_are_listed_in_pages() -> None:
     assert answer.pagination.next_key
 
 
-@pytest.mark.parametrize("ids", [["a", "a"], [""], ["x" * (MAX_MODEL_ID + 1)]])
-def test_a_genesis_with_a_model_that_cannot_be_is_refused(ids: list[str]) -> None:
-    with pytest.raises(ValueError, match="the genesis has"):
-        genesis.begin(plain_block(), GenesisState(model_list=[Model(id=name) for name in ids]))
+def test_a_genesis_with_a_model_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="the genesis has the model 'a' twice"):
+        genesis.begin(plain_block(), GenesisState(model_list=[Model(id="a"), Model(id="a")]))
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (Model(), "id must have"),
+        (Model(id="x" * (MAX_MODEL_ID + 1)), "id must have"),
+        (Model(id="a", coins_per_token=MAX_PRICE + 1), "coins_per_token must not be above"),
+    ],
+)
+def test_a_genesis_with_a_model_that_cannot_be_is_refused(model: Model, words: str) -> None:
+    with pytest.raises(NetworkError, match=words):
+        genesis.begin(plain_block(), GenesisState(model_list=[model]))
 
 
 def test_a_model_under_another_id_is_noticed() -> None:

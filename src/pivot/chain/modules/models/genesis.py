@@ -5,14 +5,15 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from pivot.chain.modules.models.state import MAX_MODEL_ID, model, models, put
+from pivot.chain.modules.models.messages import check_model
+from pivot.chain.modules.models.state import model, models, put
 from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisState
 from pivot.protocol.generated.inference.inference.types_pb2 import Model
 
 
 def begin(block: Block, document: GenesisState) -> None:
-    """Write the genesis' models. Raises ValueError for an id that cannot be or stands there twice."""
+    """Write the genesis' models. Raises NetworkError (INVALID_FIELD), ValueError for an id that stands there twice."""
     _put_all(block, document.model_list)
 
 
@@ -29,8 +30,7 @@ def export(state: Reader) -> dict[str, Any]:
 
 def _put_all(block: Block, records: Iterable[Model]) -> None:
     for record in records:
-        if not 0 < len(record.id.encode()) <= MAX_MODEL_ID:
-            raise ValueError(f"the genesis has a model without an id of 1 to {MAX_MODEL_ID} bytes")
+        check_model(record)
         if model(block.state, record.id) is not None:
             raise ValueError(f"the genesis has the model {record.id!r} twice")
         put(block.state, record)

@@ -26,8 +26,13 @@ MAX_LOGPROBS = "--max-logprobs"
 
 
 def check_registration(message: MsgRegisterModel) -> None:
-    """Refuse a model that no host could serve or nobody could check. Raises NetworkError (NOT_GOVERNANCE, INVALID_FIELD)."""
+    """By governance alone. Raises NetworkError (NOT_GOVERNANCE, INVALID_FIELD)."""
     check_authority(message.authority)
+    check_model(message)
+
+
+def check_model(message: MsgRegisterModel | Model) -> None:
+    """Refuse a model that no host could serve or nobody could check. Raises NetworkError (INVALID_FIELD)."""
     _require(0 < len(message.id.encode()) <= MAX_MODEL_ID, f"id must have 1 to {MAX_MODEL_ID} bytes")
     for name in ("id", "proposed_by", "hf_repo", "hf_commit"):
         text = getattr(message, name)
