@@ -133,8 +133,8 @@ def change(tree: Tree, keys: Sequence[bytes], digests: Sequence[bytes | None], r
         if bit >= node.bit:  # every change lies below this node
             bit, split = node.bit, node.split
             middle = bisect_left(keys, split, first, end)
-            left = changed(node.left, lower, first, middle)
-            right = changed(node.right, split, middle, end)
+            left = changed(node.left, lower, first, middle) if first < middle else node.left
+            right = changed(node.right, split, middle, end) if middle < end else node.right
         else:  # some changed key parts from the whole node, further up
             split = split_key(node.split, bit)
             middle = bisect_left(keys, split, first, end)
