@@ -169,6 +169,9 @@ def test_responses_come_as_clients_decode_them(chain: Chain) -> None:
     data = TxMsgData.FromString(result.data)
     assert [response.type_url for response in data.msg_responses] == ["/cosmos.bank.v1beta1.MsgSendResponse"] * 2
     assert [event["msg_index"] for event in events_of(result, "transfer")] == ["0", "1"]
+    indexed = {each.key: each.index for event in result.events for each in event.attributes}
+    assert indexed["recipient"]
+    assert not indexed["msg_index"]
 
 
 def test_a_failure_that_is_no_refusal_is_raised(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,10 @@ from pivot.primitives.numbers import MAX_INT64
 from pivot.protocol.messages import pack
 
 
+PLACES = frozenset({"msg_index", "authz_msg_index"})
+"""Attributes that are not indexed: nobody searches by a message's place, and an index of it would be a third of all entries."""
+
+
 def accepted(transaction: Transaction, responses: Sequence[Message], events: Iterable[Event]) -> ExecTxResult:
     """A transaction whose messages have all run."""
     return ExecTxResult(
@@ -61,14 +65,14 @@ def message_data(responses: Sequence[Message]) -> bytes:
 
 
 def abci_events(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """Events for the engine, each as the fields of its message, which is made where it stands; every attribute is indexed.
+    """Events for the engine, each as the fields of its message, which is made where it stands.
 
     A message that is put into another one is copied: that would take twice as long.
     """
     return [
         {
             "type": event.type,
-            "attributes": [{"key": key, "value": value, "index": True} for key, value in event.attributes],
+            "attributes": [{"key": key, "value": value, "index": key not in PLACES} for key, value in event.attributes],
         }
         for event in events
     ]
