@@ -14,7 +14,6 @@ from pivot.chain.types import Event
 from pivot.primitives.numbers import MAX_INT64
 from pivot.protocol.messages import pack
 
-
 PLACES = frozenset({"msg_index", "authz_msg_index"})
 """Attributes that are not indexed: nobody searches by a message's place, and an index of it would be a third of all entries."""
 
