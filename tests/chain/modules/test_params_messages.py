@@ -87,9 +87,9 @@ def test_parameters_that_would_break_the_network_cannot_be_proposed() -> None:
 
 def test_parameters_that_have_become_wrong_since_they_were_proposed_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = Parliament()
-    proposal_id = chain.propose(update(epoch_length=80))
+    proposal_id = chain.propose(update(epoch_length=4_000))
     chain.vote(proposal_id, gov.VOTE_OPTION_YES, "alice", "bob")
-    monkeypatch.setattr("pivot.protocol.parameters.LONGEST_EPOCH_BLOCKS", 79)
+    monkeypatch.setattr("pivot.protocol.parameters.LONGEST_EPOCH_BLOCKS", 3_500)
     record = chain.decide(proposal_id)
     assert record.status == gov.PROPOSAL_STATUS_FAILED
     assert "epoch_length" in record.failed_reason
@@ -108,10 +108,10 @@ def test_the_engine_is_told_its_new_limits_once() -> None:
 
 def test_limits_of_a_proposal_that_fails_are_not_told() -> None:
     chain = Parliament()
-    proposal_id = chain.propose(engine_update(), update())
+    proposal_id = chain.propose(engine_update(), update(epoch_length=4_000))
     chain.vote(proposal_id, gov.VOTE_OPTION_YES, "alice", "bob")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pivot.protocol.parameters.LONGEST_EPOCH_BLOCKS", 79)
+        patched.setattr("pivot.protocol.parameters.LONGEST_EPOCH_BLOCKS", 3_500)
         assert chain.decide(proposal_id).status == gov.PROPOSAL_STATUS_FAILED
     assert not chain.last.HasField("consensus_param_updates")
     assert chain.events("params_updated") == []
