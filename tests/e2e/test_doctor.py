@@ -135,6 +135,9 @@ def test_an_ml_node_that_does_not_answer_and_a_wrong_address_are_told(
     assert found[f"callback url from {node}"]["state"] == "skipped"
     assert "cannot be asked" in found[f"callback url from {node}"]["found"]
 
+    end = time.monotonic() + PATIENCE_SECONDS
+    while wrong(findings(environment)) and time.monotonic() < end:
+        time.sleep(1)
     told = doctor(environment | {"DAPI_API__PUBLIC_URL": "http://127.0.0.1:1"})
     assert told.returncode == 1
     assert "wrong    public url: no API node answers at http://127.0.0.1:1 → open the port to everybody" in told.stdout

@@ -35,8 +35,8 @@ from pivot.protocol.mlnode_api import CallbackTried
 ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=10)
 LOOKED_AT_BLOCKS = 5
 """A signature under one of so many is enough: a single one may come too late."""
-SIGNED = 2
-"""How a commit marks a signature for its block."""
+ABSENT = 1
+"""How a commit marks that there is no signature."""
 
 
 @dataclass(frozen=True)
@@ -212,16 +212,20 @@ async def _accounts(facts: Facts, status: Status, address: str, own: Identity | 
 
 
 async def _signature(rpc: Rpc, status: Status) -> Finding:
-    """Whether the node's key is under one of the last blocks, if it is a validator's."""
+    """Whether the node's key is under one of the last blocks, if it has been a validator's for so long.
+
+    A vote for no block is a signature, too: beside a validator that alone decides, others often come too late for the block.
+    """
     height = status.head.height
     key = consensus_address(base64.b64decode(status.consensus_key)).hex().upper()
     if height == 0 or key not in {each["address"] for each in await rpc.validators(height)}:
         return chain.host_signs_blocks(height, validator=False, signed=False)
     for each in range(height, max(0, height - LOOKED_AT_BLOCKS), -1):
         commit = (await rpc.commit(each))["signed_header"]["commit"]
-        if any(part["validator_address"] == key and part["block_id_flag"] == SIGNED for part in commit["signatures"]):
+        if any(part["validator_address"] == key and part["block_id_flag"] != ABSENT for part in commit["signatures"]):
             return chain.host_signs_blocks(each, validator=True, signed=True)
-    return chain.host_signs_blocks(height, validator=True, signed=False)
+    earlier = {each["address"] for each in await rpc.validators(max(1, height - LOOKED_AT_BLOCKS))}
+    return chain.host_signs_blocks(height, validator=key in earlier, signed=False)
 
 
 async def _listed_nodes(facts: Facts) -> list[dict[str, Any]] | str:

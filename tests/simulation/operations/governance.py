@@ -22,6 +22,9 @@ from cosmos.gov.v1.tx_pb2 import (
     MsgVoteWeighted,
 )
 from cosmos.gov.v1.tx_pb2 import MsgUpdateParams as UpdateGovParams
+from cosmos.gov.v1beta1 import gov_pb2 as v1beta1_gov
+from cosmos.gov.v1beta1 import tx_pb2 as v1beta1
+from cosmos.gov.v1beta1.gov_pb2 import TextProposal
 from cosmos.slashing.v1beta1.tx_pb2 import MsgUpdateParams as UpdateSlashingParams
 from cosmos.upgrade.v1beta1.tx_pb2 import MsgCancelUpgrade, MsgSoftwareUpgrade
 from cosmos.upgrade.v1beta1.upgrade_pb2 import Plan
@@ -45,6 +48,8 @@ from tests.simulation.operations.accounts import coins
 from tests.simulation.world import DEPOSIT, MODELS, World
 
 AUTHORITY = of_module("gov")
+OLDER = 0.15
+"""Share of the proposals that wallets of the older version make."""
 FAR = 10**6
 """Blocks until an upgrade is due: no run gets there."""
 RESTRICTED_BLOCKS = 25
@@ -55,6 +60,11 @@ OPTIONS = (VOTE_OPTION_YES, VOTE_OPTION_NO, VOTE_OPTION_ABSTAIN, VOTE_OPTION_NO_
 def propose(world: World, rng: Random) -> Iterable[bytes]:
     """Something that governance alone may do, or nothing but a text."""
     key = rng.choice(world.accounts)
+    if rng.random() < OLDER:
+        content = pack(TextProposal(title="a text", description="in the older version"))
+        older = v1beta1.MsgSubmitProposal(content=content, initial_deposit=coins(DEPOSIT), proposer=key.address)
+        yield world.ordered(key, older)
+        return
     carried = rng.choice([[], *([message] for message in _governed(world, rng))])
     deposit = rng.choice([DEPOSIT, DEPOSIT, DEPOSIT // 2, 1])
     yield world.ordered(
@@ -141,8 +151,20 @@ def vote(world: World, rng: Random) -> Iterable[bytes]:
             ]
             yield world.unordered(host.key, MsgVoteWeighted(proposal_id=record.id, voter=host.address, options=parts))
         else:
-            option = rng.choice(OPTIONS)
-            yield world.unordered(host.key, MsgVote(proposal_id=record.id, voter=host.address, option=option))
+            yield world.unordered(host.key, _any_vote(rng, record.id, host.address))
+
+
+def _any_vote(rng: Random, proposal_id: int, voter: str) -> Message:
+    """For anything, in any version."""
+    option = rng.choice(OPTIONS)
+    whole = [v1beta1_gov.WeightedVoteOption(option=option, weight="1000000000000000000")]
+    return rng.choice(
+        [
+            MsgVote(proposal_id=proposal_id, voter=voter, option=option),
+            v1beta1.MsgVote(proposal_id=proposal_id, voter=voter, option=option),
+            v1beta1.MsgVoteWeighted(proposal_id=proposal_id, voter=voter, options=whole),
+        ]
+    )
 
 
 def deposit(world: World, rng: Random) -> Iterable[bytes]:
@@ -150,7 +172,8 @@ def deposit(world: World, rng: Random) -> Iterable[bytes]:
     if record is not None:
         key = rng.choice(world.accounts)
         amount = coins(rng.choice([DEPOSIT, DEPOSIT // 10, 1]))
-        yield world.ordered(key, MsgDeposit(proposal_id=record.id, depositor=key.address, amount=amount))
+        version = rng.choice([MsgDeposit, v1beta1.MsgDeposit])
+        yield world.ordered(key, version(proposal_id=record.id, depositor=key.address, amount=amount))
 
 
 def cancel(world: World, rng: Random) -> Iterable[bytes]:
