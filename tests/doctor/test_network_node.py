@@ -46,7 +46,9 @@ class FakeHost:
     participant: Participant | None = None
     balance: int = 5
     validators: list[str] = field(default_factory=lambda: [SIGNER])
+    validators_since: int = 0
     signatures: list[str] = field(default_factory=lambda: [SIGNER])
+    signed_as: int = 2
     seconds_ago: float = 1.0
     version: str = ENGINE_VERSION
 
@@ -79,9 +81,17 @@ class FakeHost:
         return told
 
     def commit(self, _: Any) -> dict[str, Any]:
-        signatures = [{"block_id_flag": 2, "validator_address": address} for address in self.signatures]
+        signatures = [{"block_id_flag": self.signed_as, "validator_address": address} for address in self.signatures]
         return {
             "signed_header": {"commit": {"signatures": [{"block_id_flag": 1, "validator_address": ""}, *signatures]}}
+        }
+
+    def validator_set(self, asked: dict[str, Any]) -> dict[str, Any]:
+        signing = self.validators if int(asked["height"]) >= self.validators_since else []
+        return {
+            "block_height": asked["height"],
+            "validators": [{"address": address} for address in signing],
+            "total": str(len(signing)),
         }
 
     def known(self, _: Any) -> queries.QueryGetParticipantResponse:
@@ -110,11 +120,7 @@ async def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     engine.answers |= {
         "status": host.status,
         "commit": host.commit,
-        "validators": lambda _: {
-            "block_height": "9",
-            "validators": [{"address": address} for address in host.validators],
-            "total": str(len(host.validators)),
-        },
+        "validators": host.validator_set,
     }
     gateway.answer("/inference.inference.Query/Participant", queries.QueryGetParticipantRequest, host.known)
     gateway.answer("/cosmos.bank.v1beta1.Query/Balance", QueryBalanceRequest, host.held)
@@ -214,6 +220,21 @@ async def test_a_published_address_that_a_container_cannot_reach_is_not_called_w
 async def test_a_host_without_weight_signs_nothing_and_that_is_well(one: FakeHost) -> None:
     one.validators = []
     assert (await one.findings())["signer"].state is State.OK
+
+
+async def test_a_validator_of_the_last_blocks_may_not_have_signed_yet_and_one_of_earlier_must(one: FakeHost) -> None:
+    one.signatures = []
+    one.validators_since = 6
+    assert (await one.findings())["signer"].state is State.OK
+    one.validators_since = 4
+    assert (await one.findings())["signer"].state is State.WRONG
+
+
+async def test_a_vote_for_no_block_shows_that_the_signer_works(one: FakeHost) -> None:
+    one.signed_as = 3
+    assert (await one.findings())["signer"].state is State.OK
+    one.signed_as = 1
+    assert (await one.findings())["signer"].state is State.WRONG
 
 
 async def test_a_chain_node_that_is_down_or_behind(one: FakeHost) -> None:
