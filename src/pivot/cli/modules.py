@@ -1,5 +1,6 @@
 """A group of commands with one subgroup per module of the chain; the chain's registry is loaded when one is asked for."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,12 +12,12 @@ SHORT_HELP = 80
 """Characters of a command's help in a list."""
 
 
-class ModuleGroup(TyperGroup):
+class ModuleGroup(TyperGroup, ABC):
     """Commands of its own, and the subgroups that `found` names. Derived classes say what is found."""
 
+    @abstractmethod
     def found(self) -> Mapping[str, Callable[[], typer.Typer]]:
         """Name of a module to what makes its group."""
-        raise NotImplementedError
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *self.found()]
