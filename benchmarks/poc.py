@@ -17,9 +17,9 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported
 import numpy as np
 from report import machine, print_table, versions
 
+from pivot.mlnode.poc.batches import batch_size
 from pivot.mlnode.poc.fingerprint import embeddings, fingerprints, host_stream
 from pivot.mlnode.poc.model import SprintModel, forward
-from pivot.mlnode.poc.worker import batch_size
 from pivot.protocol.sprint import SPRINT_PRESETS, host_seed
 
 SEED = bytes(range(32))

@@ -5,8 +5,10 @@ import pytest
 from pivot.mlnode.poc.frames import (
     MAX_FRAME_BYTES,
     Job,
+    Ready,
     Sprint,
     decode_job,
+    decode_ready,
     decode_sprint,
     encode,
     frame,
@@ -16,9 +18,11 @@ from pivot.mlnode.poc.frames import (
 
 
 def test_messages_survive_the_pipe() -> None:
-    sprint, job = Sprint("devnet", "ff" * 32), Job("gonka1host", (1, 2**62))
-    pipe = io.BytesIO(encode(sprint) + encode(job) + frame(b""))
+    sprint, job = Sprint("devnet", "ff" * 32, "torch", ("cuda:0", "cuda:1")), Job("gonka1host", (1, 2**62))
+    ready = Ready(32, "torch", ("cuda:0", "cuda:1"), 35_000_000_000)
+    pipe = io.BytesIO(encode(sprint) + encode(ready) + encode(job) + frame(b""))
     assert decode_sprint(read_frame(pipe) or b"") == sprint
+    assert decode_ready(read_frame(pipe) or b"") == ready
     assert decode_job(read_frame(pipe) or b"") == job
     assert read_frame(pipe) == b""
     assert read_frame(pipe) is None
@@ -32,3 +36,9 @@ def test_a_pipe_that_ends_in_the_middle_is_an_end(rest: bytes) -> None:
 def test_an_oversized_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="over the limit"):
         frame_length((MAX_FRAME_BYTES + 1).to_bytes(4, "big"))
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b'{"devices": []}', b"\xff"])
+def test_anything_but_a_ready_frame_is_refused(payload: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode_ready(payload)

@@ -5,11 +5,11 @@ import asyncio
 import numpy as np
 import pytest
 
+from pivot.mlnode.poc.batches import batch_size
 from pivot.mlnode.poc.fingerprint import fingerprints, host_stream
 from pivot.mlnode.poc.generation import Generation, Pace
 from pivot.mlnode.poc.model import SprintModel
 from pivot.mlnode.poc.sender import Sender
-from pivot.mlnode.poc.worker import batch_size
 from pivot.protocol.mlnode_api import PowInit
 from pivot.protocol.sprint import MAX_INDEX, SPRINT_PRESETS, host_seed, nonce_of
 from tests.mlnode.fakes import HOST, SEED, sprint, until

@@ -15,7 +15,7 @@ import pytest
 from pivot.mlnode.poc import worker as worker_module
 from pivot.mlnode.poc.fingerprint import fingerprints, host_stream
 from pivot.mlnode.poc.model import SprintModel
-from pivot.mlnode.poc.worker import Worker, WorkerFailed, batch_size
+from pivot.mlnode.poc.worker import Worker, WorkerFailed
 from pivot.protocol.sprint import SPRINT_PRESETS, host_seed
 
 PRESET = SPRINT_PRESETS["devnet"]
@@ -95,11 +95,3 @@ async def test_the_process_runs_at_low_priority_with_one_thread(worker: Worker) 
 
 def threads(pid: int) -> list[Path]:
     return list(Path(f"/proc/{pid}/task").iterdir())
-
-
-def test_batches_suit_the_preset() -> None:
-    assert {name: batch_size(preset) for name, preset in SPRINT_PRESETS.items()} == {
-        "devnet": 32,
-        "small": 1,
-        "mainnet": 1,
-    }

@@ -1,7 +1,8 @@
 """How the ML node and its worker process talk: frames over pipes, a 4-byte big-endian length before each.
 
-The node sends JSON (first the sprint, then one job a frame); the worker answers the sprint with an empty frame
-when the model stands, and each job, in order, with its fingerprints.
+The node sends JSON: first the sprint, then one job a frame, as many ahead as it likes. The worker answers the sprint
+with JSON when the model stands (what it runs on and how many nonces a job should have), and each job, in order, with
+its fingerprints.
 """
 
 from __future__ import annotations
@@ -10,18 +11,37 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 MAX_FRAME_BYTES = 2**20
 LENGTH_BYTES = 4
 
+Backend = Literal["auto", "numpy", "torch"]
+
 
 @dataclass(frozen=True)
 class Sprint:
-    """Which model to build. seed: hex."""
+    """Which model to build, and where."""
 
     preset: str
     seed: str
+    """Hex."""
+    backend: Backend = "auto"
+    """auto: torch on the devices where there are some, else numpy."""
+    devices: tuple[str, ...] = ()
+    """The group's devices in torch's names (`cuda:0`); the layers are spread over them. None: the CPU."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The model stands."""
+
+    batch: int
+    """How many nonces a job should have."""
+    backend: str
+    devices: tuple[str, ...]
+    memory_bytes: int
+    """What the weights take, on all devices of the group."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +52,7 @@ class Job:
     nonces: tuple[int, ...]
 
 
-def encode(message: Sprint | Job) -> bytes:
+def encode(message: Sprint | Ready | Job) -> bytes:
     """A message as one frame."""
     return frame(json.dumps(asdict(message)).encode())
 
@@ -52,11 +72,21 @@ def frame_length(header: bytes) -> int:
 
 def decode_sprint(payload: bytes) -> Sprint:
     """The first frame of a worker's life."""
-    return Sprint(**json.loads(payload))
+    fields = json.loads(payload)
+    return Sprint(**fields | {"devices": tuple(fields["devices"])})
+
+
+def decode_ready(payload: bytes) -> Ready:
+    """The first frame that a worker sends. Raises ValueError when it is something else."""
+    try:
+        fields = json.loads(payload)
+        return Ready(**fields | {"devices": tuple(fields["devices"])})
+    except (TypeError, KeyError) as error:
+        raise ValueError("the worker process did not say that it is ready") from error
 
 
 def decode_job(payload: bytes) -> Job:
-    """Any later frame."""
+    """Any later frame from the node."""
     fields = json.loads(payload)
     nonces: Sequence[int] = fields["nonces"]
     return Job(fields["host_address"], tuple(nonces))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from pivot.mlnode.poc.batches import batch_size
 from pivot.mlnode.poc.sender import Sender
-from pivot.mlnode.poc.worker import Worker, batch_size
+from pivot.mlnode.poc.worker import Worker
 from pivot.protocol.mlnode_api import PowInit
 from pivot.protocol.sprint import MAX_INDEX, nonce_of
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 
+from pivot.mlnode.poc.batches import batch_size
 from pivot.mlnode.poc.callback import Callbacks, SprintOver
-from pivot.mlnode.poc.worker import Worker, batch_size
+from pivot.mlnode.poc.worker import Worker
 from pivot.protocol.mlnode_api import ValidatedBatch, ValidateRequest
 from pivot.protocol.sprint import FINGERPRINT_BYTES, distance
 

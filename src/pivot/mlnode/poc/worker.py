@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pivot.mlnode.poc.frames import LENGTH_BYTES, Job, Sprint, encode, frame_length
+from pivot.mlnode.poc.batches import batch_size
+from pivot.mlnode.poc.frames import LENGTH_BYTES, Backend, Job, Ready, Sprint, decode_ready, encode, frame_length
 from pivot.protocol.sprint import FINGERPRINT_BYTES, SprintPreset
 
 WORKER_MODULE = "pivot.mlnode.poc.worker_process"
@@ -24,20 +25,11 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-CACHE_FRIENDLY_ACTIVATIONS = 2**17
-"""Feed-forward activations per batch that still stay in a core's cache."""
-MAX_BATCH = 64
-
 log = logging.getLogger(__name__)
 
 
 class WorkerFailed(Exception):
     """The worker process failed several times in a row and was given up."""
-
-
-def batch_size(preset: SprintPreset) -> int:
-    """How many nonces one job should have."""
-    return max(1, min(MAX_BATCH, CACHE_FRIENDLY_ACTIVATIONS // (preset.sequence * preset.ffn)))
 
 
 @dataclass(frozen=True)
@@ -50,16 +42,27 @@ class _Pending:
 class Worker:
     """One supervised worker process for one sprint's model."""
 
-    def __init__(self, preset: SprintPreset, seed: bytes, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
+    def __init__(
+        self,
+        preset: SprintPreset,
+        seed: bytes,
+        *,
+        backend: Backend = "auto",
+        devices: Sequence[str] = (),
+        first_pause_s: float = FIRST_PAUSE_S,
+    ) -> None:
         self.preset = preset
         self.seed = seed
         self.ready = False
         """Whether the running process has built its model."""
+        self.running_on: Ready | None = None
+        """What the process said when its model last stood."""
         self.restarts = 0
         self.error: str | None = None
         """Why the process last failed."""
         self.failed = asyncio.Event()
         """Set when the worker was given up."""
+        self._sprint = Sprint(preset.name, seed.hex(), backend, tuple(devices))
         self._first_pause_s = first_pause_s
         self._failures_in_a_row = 0
         self._pending: deque[_Pending] = deque()
@@ -70,6 +73,11 @@ class Worker:
     def pid(self) -> int | None:
         """Of the running process."""
         return self._process.pid if self._process else None
+
+    @property
+    def batch(self) -> int:
+        """How many nonces a job should have: what the worker said, before that numpy's size."""
+        return self.running_on.batch if self.running_on else batch_size(self.preset)
 
     def start(self) -> None:
         """Start the process; returns at once, `ready` tells when the model stands."""
@@ -128,8 +136,8 @@ class Worker:
         try:
             if process.stdin is None or process.stdout is None:
                 raise OSError("the worker process has no pipes")
-            process.stdin.write(encode(Sprint(self.preset.name, self.seed.hex())))
-            await _read_frame(process.stdout)
+            process.stdin.write(encode(self._sprint))
+            self.running_on = decode_ready(await _read_frame(process.stdout))
             self.ready = True
             for pending in self._pending:
                 process.stdin.write(pending.frame)

@@ -12,8 +12,9 @@ import sys
 
 import numpy as np
 
+from pivot.mlnode.poc.batches import batch_size
 from pivot.mlnode.poc.fingerprint import fingerprints, host_stream
-from pivot.mlnode.poc.frames import decode_job, decode_sprint, frame, read_frame
+from pivot.mlnode.poc.frames import Ready, decode_job, decode_sprint, encode, frame, read_frame
 from pivot.mlnode.poc.generator import Stream
 from pivot.mlnode.poc.model import SprintModel
 from pivot.protocol.sprint import SPRINT_PRESETS, host_seed
@@ -33,8 +34,9 @@ def main() -> None:
         return
     sprint = decode_sprint(payload)
     seed = bytes.fromhex(sprint.seed)
-    model = SprintModel.build(SPRINT_PRESETS[sprint.preset], seed)
-    sink.write(frame(b""))
+    preset = SPRINT_PRESETS[sprint.preset]
+    model = SprintModel.build(preset, seed)
+    sink.write(encode(Ready(batch_size(preset), "numpy", (), 4 * preset.parameter_count())))
     sink.flush()
 
     streams: dict[str, Stream] = {}
