@@ -7,9 +7,11 @@ from pivot.mlnode.poc.frames import (
     Job,
     Ready,
     Sprint,
+    TooLarge,
     decode_job,
     decode_ready,
     decode_sprint,
+    decode_too_large,
     encode,
     frame,
     frame_length,
@@ -18,7 +20,10 @@ from pivot.mlnode.poc.frames import (
 
 
 def test_messages_survive_the_pipe() -> None:
-    sprint, job = Sprint("devnet", "ff" * 32, "torch", ("cuda:0", "cuda:1")), Job("gonka1host", (1, 2**62))
+    sprint, job = (
+        Sprint("devnet", "ff" * 32, "torch", ("cuda:0", "cuda:1")),
+        Job((("gonka1host", (1, 2**62)), ("gonka1other", (5,)))),
+    )
     ready = Ready(32, "torch", ("cuda:0", "cuda:1"), 35_000_000_000)
     pipe = io.BytesIO(encode(sprint) + encode(ready) + encode(job) + frame(b""))
     assert decode_sprint(read_frame(pipe) or b"") == sprint
@@ -26,6 +31,12 @@ def test_messages_survive_the_pipe() -> None:
     assert decode_job(read_frame(pipe) or b"") == job
     assert read_frame(pipe) == b""
     assert read_frame(pipe) is None
+
+
+def test_an_answer_is_fingerprints_or_says_why_the_job_was_too_large() -> None:
+    pipe = io.BytesIO(encode(TooLarge("no memory for 64 nonces")) + frame(bytes(32)))
+    assert decode_too_large(read_frame(pipe) or b"") == "no memory for 64 nonces"
+    assert decode_too_large(read_frame(pipe) or b"") is None
 
 
 @pytest.mark.parametrize("rest", [b"", b"\x00\x00", frame(b"abcd")[:-1]])

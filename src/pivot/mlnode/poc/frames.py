@@ -2,7 +2,7 @@
 
 The node sends JSON: first the sprint, then one job a frame, as many ahead as it likes. The worker answers the sprint
 with JSON when the model stands (what it runs on and how many nonces a job should have), and each job, in order, with
-its fingerprints.
+its fingerprints, or with JSON that says why it was too large.
 """
 
 from __future__ import annotations
@@ -46,13 +46,25 @@ class Ready:
 
 @dataclass(frozen=True)
 class Job:
-    """Which fingerprints to compute."""
+    """Which fingerprints to compute together."""
 
-    host_address: str
-    nonces: tuple[int, ...]
+    parts: tuple[tuple[str, tuple[int, ...]], ...]
+    """Nonces by host address; their fingerprints are answered in this order."""
 
 
-def encode(message: Sprint | Ready | Job) -> bytes:
+@dataclass(frozen=True)
+class TooLarge:
+    """The device has no memory for a job of this size; the worker goes on with the next one."""
+
+    error: str
+    """A sentence."""
+
+
+_TOO_LARGE = b'{"error": '
+"""No fingerprints begin like this, except once in 2**80."""
+
+
+def encode(message: Sprint | Ready | Job | TooLarge) -> bytes:
     """A message as one frame."""
     return frame(json.dumps(asdict(message)).encode())
 
@@ -87,9 +99,13 @@ def decode_ready(payload: bytes) -> Ready:
 
 def decode_job(payload: bytes) -> Job:
     """Any later frame from the node."""
-    fields = json.loads(payload)
-    nonces: Sequence[int] = fields["nonces"]
-    return Job(fields["host_address"], tuple(nonces))
+    parts: Sequence[tuple[str, Sequence[int]]] = json.loads(payload)["parts"]
+    return Job(tuple((host_address, tuple(nonces)) for host_address, nonces in parts))
+
+
+def decode_too_large(payload: bytes) -> str | None:
+    """Why a job was too large; None when the answer is its fingerprints."""
+    return str(json.loads(payload)["error"]) if payload.startswith(_TOO_LARGE) else None
 
 
 def read_frame(pipe: BinaryIO) -> bytes | None:

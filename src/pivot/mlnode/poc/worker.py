@@ -97,7 +97,7 @@ class Worker:
         if self.failed.is_set():
             raise WorkerFailed(self.error)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        pending = _Pending(encode(Job(host_address, tuple(nonces))), FINGERPRINT_BYTES * len(nonces), answer)
+        pending = _Pending(encode(Job(((host_address, tuple(nonces)),))), FINGERPRINT_BYTES * len(nonces), answer)
         self._pending.append(pending)
         if self.ready and self._process and self._process.stdin:
             self._process.stdin.write(pending.frame)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pivot.mlnode.poc.batches import batch_size
 from pivot.mlnode.poc.fingerprint import fingerprints, host_stream
-from pivot.mlnode.poc.frames import Ready, decode_job, decode_sprint, encode, frame, read_frame
+from pivot.mlnode.poc.frames import Ready, TooLarge, decode_job, decode_sprint, encode, frame, read_frame
 from pivot.mlnode.poc.generator import Stream
 from pivot.mlnode.poc.model import SprintModel
 from pivot.protocol.sprint import SPRINT_PRESETS, host_seed
@@ -42,9 +42,19 @@ def main() -> None:
     streams: dict[str, Stream] = {}
     while (payload := read_frame(source)) is not None:
         job = decode_job(payload)
-        stream = streams.setdefault(job.host_address, host_stream(host_seed(seed, job.host_address)))
-        sink.write(frame(fingerprints(model, stream, np.array(job.nonces, np.int64)).tobytes()))
+        try:
+            answer = frame(b"".join(_part(model, streams, seed, *part) for part in job.parts))
+        except MemoryError as error:
+            answer = encode(TooLarge(f"no memory for {sum(len(part[1]) for part in job.parts)} nonces: {error}"))
+        sink.write(answer)
         sink.flush()
+
+
+def _part(
+    model: SprintModel, streams: dict[str, Stream], seed: bytes, host_address: str, nonces: tuple[int, ...]
+) -> bytes:
+    stream = streams.setdefault(host_address, host_stream(host_seed(seed, host_address)))
+    return fingerprints(model, stream, np.array(nonces, np.int64)).tobytes()
 
 
 if __name__ == "__main__":
