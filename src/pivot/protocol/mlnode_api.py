@@ -10,9 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic_core import to_json
 
 from pivot.protocol.sprint import FINGERPRINT_BYTES, MAX_INDEX, MAX_NODE_NUMBER, SEED_BYTES, SPRINT_PRESETS
 
@@ -25,7 +27,23 @@ MAX_URL_LENGTH = 2_000
 MAX_TOKEN_LENGTH = 4_000
 MAX_ARGUMENTS = 256
 MAX_ERROR_LENGTH = 1_000
+MAX_TRAIN_CONFIG_BYTES = 64 * 1024
+MAX_TRAIN_CONFIG_DEPTH = 8
+MAX_NUMBER_LENGTH = 20
 MAX_EPOCH = 2**63 - 1
+TRAIN_NUMBERS = frozenset(
+    {
+        "TASK_ID",
+        "GLOBAL_PORT",
+        "GLOBAL_RANK",
+        "GLOBAL_UNIQUE_ID",
+        "GLOBAL_WORLD_SIZE",
+        "BASE_PORT",
+    }
+)
+"""Variables of a training that are whole numbers."""
+TRAIN_VARIABLES = TRAIN_NUMBERS | {"NODE_ID", "STORE_API_URL", "STORE_TOKEN", "GLOBAL_ADDR"}
+"""All variables that a caller may set for a training. Whatever else a job finds in its environment is its host's."""
 
 _MAX_BASE64_LENGTH = 4 * ((MAX_BATCH_LEAVES * FINGERPRINT_BYTES + 2) // 3)
 
@@ -235,11 +253,47 @@ class PowEnvelope(_Payload):
     pow_status: PowStatus
 
 
+class TrainStart(_Payload):
+    """Body of `/train/start`. What is run is the host's own choice; a caller gives its configuration and its place."""
+
+    train_config: dict[str, JsonValue]
+    """Handed to the job as `train_config.toml`: no nulls, no infinite numbers."""
+    train_env: dict[str, Annotated[str, Field(max_length=MAX_TOKEN_LENGTH)]] = {}
+    """Variables of the published names only (`TRAIN_VARIABLES`)."""
+
+    @field_validator("train_config")
+    @classmethod
+    def _bounded_config(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        _require_plain(value, MAX_TRAIN_CONFIG_DEPTH)
+        if len(to_json(value)) > MAX_TRAIN_CONFIG_BYTES:
+            raise ValueError(f"train_config is larger than {MAX_TRAIN_CONFIG_BYTES} bytes")
+        return value
+
+    @field_validator("train_env")
+    @classmethod
+    def _published_variables(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if name not in TRAIN_VARIABLES:
+                raise ValueError(f"{name!r} may not be set; variables are {', '.join(sorted(TRAIN_VARIABLES))}")
+            if any(not " " <= character <= "~" for character in text):
+                raise ValueError(f"{name} holds a character that is not printable ASCII")
+            if name in TRAIN_NUMBERS and not (text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER_LENGTH):
+                raise ValueError(f"{name} must be a whole number")
+        return value
+
+
 class TrainStatus(_Payload):
-    """Answer of `/train/status`."""
+    """Answer of `/train/status`. Everything but `status` is absent until a training has been started."""
 
     status: bool
     """Whether a training runs."""
+    task_id: str | None = None
+    exit_code: int | None = None
+    """Of the last training, once it has ended by itself; 0 when it has finished its work, negative for a signal."""
+    last_line: str | None = None
+    """The last line that it wrote."""
+    lines: list[str] | None = None
+    """Its last lines, oldest first."""
 
 
 def require_http_url(value: str) -> str:
@@ -247,6 +301,20 @@ def require_http_url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("url must start with http:// or https://")
     return value.rstrip("/")
+
+
+def _require_plain(value: JsonValue, depth: int) -> None:
+    """Refuse what TOML cannot hold. Raises ValueError with a sentence."""
+    if depth < 0:
+        raise ValueError(f"train_config is nested deeper than {MAX_TRAIN_CONFIG_DEPTH} levels")
+    if value is None:
+        raise ValueError("train_config holds a null")
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("train_config holds a number that is not finite")
+    if isinstance(value, int) and abs(value) > MAX_EPOCH:
+        raise ValueError("train_config holds a number beyond 64 bits")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _require_plain(part, depth - 1)
 
 
 def decode_base64(text: str) -> bytes:
@@ -266,3 +334,46 @@ def split_fingerprints(text: str) -> list[bytes]:
     """The fingerprints in a base64 text, 32 bytes each."""
     data = decode_base64(text)
     return [data[i : i + FINGERPRINT_BYTES] for i in range(0, len(data), FINGERPRINT_BYTES)]
+
+
+class InferenceState(StrEnum):
+    """How serving stands. Only `ready` and `degraded` answer requests."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    DEGRADED = "degraded"
+    """Some instances serve while others are down or being restarted."""
+    FAILED = "failed"
+
+
+class InferenceInstance(_Payload):
+    """One process that serves the model on some of the machine's devices."""
+
+    port: Annotated[int, Field(ge=0, le=2**16 - 1)]
+    """On loopback only; 0 while it has none."""
+    devices: list[str] = []
+    """As in CUDA_VISIBLE_DEVICES; empty on a CPU."""
+    healthy: bool
+    """Whether requests are given to it."""
+    busy: Annotated[int, Field(ge=0)]
+    """Requests that it answers now."""
+    restarts: Annotated[int, Field(ge=0)]
+    error: str | None = None
+    """Why it last ended, in a sentence."""
+
+
+class InferenceStatus(_Payload):
+    """Answer of `/inference/status`, whatever the node is doing."""
+
+    state: InferenceState
+    model: str | None = None
+    stage: str = ""
+    """What is being done, in a few words, as the engine's log tells it."""
+    progress: Annotated[float, Field(ge=0, le=1)] = 0
+    """How far the start has come; 1 once all instances serve."""
+    instances: list[InferenceInstance] = []
+    unused_devices: list[str] = []
+    """Devices that are left over, since the model's parallel sizes leave no whole group of them."""
+    error: str | None = None
+    """Why serving failed, in a sentence."""
