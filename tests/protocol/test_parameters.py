@@ -94,6 +94,12 @@ def test_an_unknown_preset_is_refused_by_name() -> None:
         ("dynamic_pricing_params.utilization_window_duration", 3_601),
         ("dynamic_pricing_params.min_per_token_price", 0),
         ("dynamic_pricing_params.grace_period_per_token_price", 0),
+        ("training_params.task_deposit", 2**63),
+        ("training_params.task_blocks", 10**6 + 1),
+        ("training_params.assignment_blocks", 0),
+        ("training_params.join_blocks", 61),
+        ("training_params.heartbeat_blocks", 0),
+        ("training_params.heartbeat_interval", 7),
     ],
 )
 def test_a_parameter_that_would_break_the_network_is_refused_by_name(field: str, value: object) -> None:
@@ -180,3 +186,9 @@ def test_what_no_network_could_live_with_is_refused_by_name(name: str, value: in
     getattr(params, name).CopyFrom(Number(value=value))
     with pytest.raises(InvalidParameters, match=rf"genesis_only_params\.{name}"):
         check_genesis_only_params(params)
+
+
+def test_a_network_without_training_needs_none_of_its_lengths() -> None:
+    params = preset_params("test")
+    params.training_params.Clear()
+    check_params(params)

@@ -40,6 +40,7 @@ MOST_CHECKERS = 100
 """Of one host's proof of compute: all committees are drawn, and all votes counted, in the blocks of one sprint."""
 LONGEST_PROOF_BLOCKS = 100_000
 """A key that could never prove itself would leave all power to those that have."""
+LONGEST_TASK_BLOCKS = 10**6
 MOST_GUARDIANS = 100
 MOST_GUARDIAN_MULTIPLIER = "10"
 LEAST_OF_A_FRACTION = "0.000001"
@@ -88,6 +89,7 @@ def check_params(params: Params) -> None:
     _check_pricing(params)
     _check_consensus_power(params)
     _check_fees(params)
+    _check_training(params)
 
 
 def check_genesis_only_params(params: GenesisOnlyParams) -> None:
@@ -239,6 +241,17 @@ def _check_fees(params: Params) -> None:
             raise InvalidParameters(f"fee_params.{name} must be a number of {GAS_PRICE_DIGITS} digits at most")
     if not 0 < params.fee_params.free_block_gas <= MOST_FREE_GAS:
         raise InvalidParameters(f"fee_params.free_block_gas must be between 1 and {MOST_FREE_GAS}")
+
+
+def _check_training(params: Params) -> None:
+    """How long the parts of a training task may take. Raises InvalidParameters."""
+    part = params.training_params
+    _within(part, "task_deposit", 0, MAX_INT64)
+    _within(part, "task_blocks", 0, LONGEST_TASK_BLOCKS)
+    if part.task_blocks:
+        for name in ("assignment_blocks", "join_blocks", "heartbeat_blocks"):
+            _within(part, name, 1, part.task_blocks)
+        _within(part, "heartbeat_interval", 1, part.heartbeat_blocks)
 
 
 def _within(part: Message, name: str, least: int, most: int) -> None:
