@@ -167,7 +167,7 @@ def _train_routes() -> APIRouter:
         """Refused: no training runs."""
         raise HTTPException(HTTPStatus.BAD_REQUEST, "Training is not running")
 
-    @router.get("/status")
+    @router.get("/status", response_model_exclude_none=True)
     async def status() -> TrainStatus:
         """Whether a training runs."""
         return TrainStatus(status=False)
