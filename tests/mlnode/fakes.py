@@ -13,7 +13,14 @@ from aiohttp.test_utils import TestServer
 from starlette.types import ASGIApp
 
 from pivot.mlnode.engines.base import EngineFailed
-from pivot.protocol.mlnode_api import GeneratedBatch, InferenceUp, PowInit, ValidatedBatch
+from pivot.protocol.mlnode_api import (
+    GeneratedBatch,
+    InferenceState,
+    InferenceStatus,
+    InferenceUp,
+    PowInit,
+    ValidatedBatch,
+)
 
 SEED = bytes(range(32))
 HOST = "gonka1host"
@@ -98,6 +105,10 @@ class FakeEngine:
         self.may_start = asyncio.Event()
         self.may_start.set()
         self.break_with: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    @property
+    def status(self) -> InferenceStatus:
+        return InferenceStatus(state=InferenceState.READY if self.alive else InferenceState.STOPPED)
 
     async def start(self, request: InferenceUp) -> None:
         self.starts.append(request)

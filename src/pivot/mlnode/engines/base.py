@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pivot.protocol.mlnode_api import InferenceUp
+from pivot.protocol.mlnode_api import InferenceStatus, InferenceUp
 
 
 class EngineFailed(Exception):
@@ -22,6 +22,11 @@ class Engine(Protocol):
     @property
     def alive(self) -> bool:
         """Whether the engine has come up and has not ended."""
+        ...
+
+    @property
+    def status(self) -> InferenceStatus:
+        """What serves, or how far its start has come; cheap enough to be asked at any time."""
         ...
 
     async def start(self, request: InferenceUp) -> None:

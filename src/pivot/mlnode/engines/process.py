@@ -20,7 +20,7 @@ import aiohttp
 
 from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.listening import CannotListen, listen
-from pivot.protocol.mlnode_api import InferenceUp
+from pivot.protocol.mlnode_api import InferenceInstance, InferenceState, InferenceStatus, InferenceUp
 
 START_TIMEOUT_S = 1_200.0
 STOP_TIMEOUT_S = 2.0
@@ -70,6 +70,15 @@ class ProcessEngine:
     def alive(self) -> bool:
         """Whether the process has come up and has not ended."""
         return self._ready and self._process is not None and self._process.returncode is None
+
+    @property
+    def status(self) -> InferenceStatus:
+        """What serves; see `Engine.status`."""
+        if self._process is None:
+            return InferenceStatus(state=InferenceState.STOPPED)
+        instance = InferenceInstance(port=self._port, healthy=self.alive, busy=0, restarts=0)
+        state = InferenceState.READY if self.alive else InferenceState.STARTING
+        return InferenceStatus(state=state, model=self._request.model if self._request else None, instances=[instance])
 
     async def start(self, request: InferenceUp) -> None:
         """Serve this model; see `Engine.start`."""
