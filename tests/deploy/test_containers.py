@@ -1,5 +1,5 @@
-"""A host as the guide has it: images from local bases, `deploy/join` as written, ML nodes registered by curl, one on "another
-server" and one beside it; its weight, an answer, its signature under the blocks, its TLS proxy, its logs.
+"""A host as the guide has it: images from local bases, all of `deploy/join` in one go as written, with the ML node that its
+NODE_CONFIG names, and one on "another server" that is registered by curl; its weight, an answer, its signature under the blocks, its TLS proxy, its logs.
 
 Runs where podman, podman-compose and the base images are (`tests/deploy/local_bases.py` makes these); skips with the reason
 elsewhere.
@@ -56,8 +56,15 @@ ON_ANOTHER_SERVER = {
     "inference_port": ML_INFERENCE_PORT,
     "poc_port": ML_MANAGEMENT_PORT,
 }
-BESIDE_THE_API_NODE = {"id": "node2", "host": "inference", "inference_port": 5000, "poc_port": 8080}
-"""A service of the compose file, by its name."""
+BESIDE_THE_API_NODE = {
+    "id": "node2",
+    "host": "inference",
+    "inference_port": 5000,
+    "poc_port": 8080,
+    "max_concurrent": 4,
+    "models": {MODEL: {"args": []}},
+}
+"""A service of the compose file, by its name, as NODE_CONFIG names it."""
 JOIN_SECONDS = 180
 WEIGHT_SECONDS = 400
 
@@ -85,17 +92,17 @@ def compose(folder: Path, *arguments: str, **variables: str) -> str:
 
 
 @asynccontextmanager
-async def up(folder: Path, files: Sequence[str], *services: str, **variables: str) -> AsyncIterator[list[str]]:
-    """Services of compose files, and the words that name the files; the services' volumes go with them."""
+async def up(folder: Path, files: Sequence[str], **variables: str) -> AsyncIterator[None]:
+    """All services of compose files; the services' volumes go with them."""
     named = [word for file in files for word in ("-f", file)]
     try:
-        compose(folder, *named, "up", "-d", *services, **variables)
-        yield named
+        compose(folder, *named, "up", "-d", **variables)
+        yield
     finally:
         compose(folder, *named, "down", "-v", **variables)
 
 
-def config_env(seed: GenesisHost, certificates: Path) -> dict[str, str]:
+def config_env(seed: GenesisHost, certificates: Path, nodes: Path) -> dict[str, str]:
     """The template, filled in as several-machines.md and the quickstart's section on TLS say."""
     return {
         **exports(JOIN / "config.env.template"),
@@ -106,7 +113,7 @@ def config_env(seed: GenesisHost, certificates: Path) -> dict[str, str]:
         "SEED_NODE_RPC_URL": seed.rpc_url,
         "SEED_NODE_P2P_URL": seed.p2p_url,
         "GENESIS_SHA256": seed.genesis_sha256,
-        "NODE_CONFIG": "./node-config-none.json",
+        "NODE_CONFIG": str(nodes),
         "HF_HOME": str(certificates),  # any folder that is there: the tiny model is in the image
         "CALLBACK_ADDRESS": ADDRESS,
         "DAPI_API__POC_CALLBACK_URL": f"http://{ADDRESS}:9100",
@@ -148,15 +155,15 @@ async def test_a_host_of_containers_joins_earns_weight_and_answers(tmp_path: Pat
         certificate = make_certificate(tmp_path / "tls")
         for file in certificate.parent.iterdir():
             os.chown(file, ACCOUNT, ACCOUNT)
-        variables = config_env(seed, certificate.parent)
+        nodes = tmp_path / "node-config.json"
+        nodes.write_text(json.dumps([BESIDE_THE_API_NODE]))
+        variables = config_env(seed, certificate.parent, nodes)
         without_gpu = tmp_path / "without-gpu.yml"
         without_gpu.write_text(WITHOUT_GPU)
         files = [*NETWORK_NODE, str(without_gpu)]
-        async with up(JOIN, files, "tmkms", "node", "api", "proxy", **variables) as named:
+        async with up(JOIN, files, **variables):
             try:
                 await joins(http, seed)
-                compose(JOIN, *named, "up", "-d", "inference", **variables)
-                await registers(BESIDE_THE_API_NODE)
                 await earns_weight_and_answers(http, seed, Proxy(TLS_PORT, certificate))
                 tells_what_it_does(variables)
             except BaseException:
