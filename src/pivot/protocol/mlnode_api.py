@@ -27,6 +27,7 @@ MAX_URL_LENGTH = 2_000
 MAX_TOKEN_LENGTH = 4_000
 MAX_ARGUMENTS = 256
 MAX_ERROR_LENGTH = 1_000
+MAX_WARNINGS = 100
 MAX_TRAIN_CONFIG_BYTES = 64 * 1024
 MAX_TRAIN_CONFIG_DEPTH = 8
 MAX_NUMBER_LENGTH = 20
@@ -98,6 +99,10 @@ class PowInit(_Payload):
     """Most passes per second; 0 for no cap."""
     first_index: LeafIndex = 0
     """Where to go on after a restart: leaves below this are already with the API node."""
+    blocks: Height = 0
+    """How many blocks long the sprint is; 0 when that is not told."""
+    blocks_late: Height = 0
+    """How many of them had passed when this was sent. Counted in blocks: machines' clocks need not agree on those."""
 
     @field_validator("preset")
     @classmethod
@@ -160,6 +165,10 @@ class ValidateRequest(_Payload):
     nonces: Annotated[list[Nonce], Field(min_length=1, max_length=MAX_VALIDATE_LEAVES)]
     fingerprints: Base64
     """What the host claims: base64 of int16 x 16 x n, little-endian, in the order of `nonces`."""
+    epoch: Height | None = None
+    """Of the sprint whose leaves they are, to be refused when another one is loaded; None when that is not told."""
+    sprint_seed: Annotated[str, Field(max_length=2 * SEED_BYTES)] | None = None
+    """The seed of that sprint, likewise, in hex."""
 
     @model_validator(mode="after")
     def _one_fingerprint_per_nonce(self) -> Self:
@@ -196,6 +205,8 @@ class NodeState(_Payload):
     state: Mode
     error: str | None = None
     """Why the last activity could not start or ended by itself, in a sentence; absent after a stop on request."""
+    warnings: Annotated[list[Annotated[str, Field(max_length=MAX_ERROR_LENGTH)]], Field(max_length=MAX_WARNINGS)] = []
+    """What is not as it should be while the node works on: a sentence each."""
 
 
 class CallbackTry(_Payload):
@@ -231,6 +242,24 @@ class Failed(_Payload):
     message: str
 
 
+class PowWorker(_Payload):
+    """One worker process of the proof of compute."""
+
+    devices: list[str]
+    """What it runs on; none: the CPU."""
+    backend: str | None = None
+    """What computes; absent until its model has stood once."""
+    batch: int
+    """Leaves that go through the model together."""
+    ready: bool
+    """Whether its model stands now."""
+    given_up: bool = False
+    """Whether it failed too often and does nothing more in this sprint."""
+    restarts: int = 0
+    error: str | None = None
+    """Why it last failed, in a sentence."""
+
+
 class PowStatus(_Payload):
     """Answer of `/pow/status`. Everything but `status` is absent while nothing is loaded."""
 
@@ -241,9 +270,19 @@ class PowStatus(_Payload):
     next_index: int | None = None
     """One more than the last leaf whose batch the API node has taken, without gaps."""
     restarts: int | None = None
-    """How often the worker process had to be started again."""
+    """How often worker processes had to be started again."""
     error: str | None = None
-    """Why the worker last failed, in a sentence."""
+    """What last failed, in a sentence: a worker, a call-back, the journal on the disk."""
+    rate: float | None = None
+    """Passes per second over the last ten seconds."""
+    computed: int | None = None
+    """One more than the last leaf that is computed, without gaps."""
+    acknowledged: int | None = None
+    """Leaves that the API node has taken since it told the node to begin, or to go on."""
+    waiting: int | None = None
+    """Leaves that are computed and not taken yet; while validating, also those that wait to be checked."""
+    workers: list[PowWorker] | None = None
+    """One per group of devices."""
 
 
 class PowEnvelope(_Payload):
