@@ -17,7 +17,7 @@ from pivot.protocol.sprint import DISTANCE_UNIT, FINGERPRINT_COORDINATES, Sprint
 
 Fingerprints = npt.NDArray[np.int16]
 
-_LARGEST = 2**15 - 1
+LARGEST = 2**15 - 1
 
 
 def fingerprints(model: SprintModel, inputs: Stream, nonces: Nonces, rounding: Rounding = exact) -> Fingerprints:
@@ -61,5 +61,5 @@ def project(x: Floats, inputs: Stream, nonces: Nonces) -> Fingerprints:
     directions = inputs.signs(Tensor.DIRECTIONS, nonces, FINGERPRINT_COORDINATES * dim)
     directions = directions.reshape(batch, FINGERPRINT_COORDINATES, dim)
     coordinates = np.einsum("bd,bcd->bc", x, directions) * np.float32(DISTANCE_UNIT)
-    fixed: Fingerprints = np.clip(np.rint(coordinates), -_LARGEST, _LARGEST).astype("<i2")
+    fixed: Fingerprints = np.clip(np.rint(coordinates), -LARGEST, LARGEST).astype("<i2")
     return fixed

@@ -15,8 +15,8 @@ _Wide = npt.NDArray[np.uint64]
 ROUNDS = 10
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
-_WEYL_0 = 0x9E3779B9
-_WEYL_1 = 0xBB67AE85
+WEYL_0 = 0x9E3779B9
+WEYL_1 = 0xBB67AE85
 _LOW = np.uint64(0xFFFFFFFF)
 _HIGH_SHIFT = np.uint64(32)
 _CHUNK = 8_192
@@ -48,6 +48,6 @@ def _rounds(counters: Words, key: tuple[int, int]) -> _Wide:
         c2 ^= np.uint64(k1)
         c1 = np.bitwise_and(product_1, _LOW, out=product_1)
         c3 = np.bitwise_and(product_0, _LOW, out=product_0)
-        k0 = (k0 + _WEYL_0) & 0xFFFFFFFF
-        k1 = (k1 + _WEYL_1) & 0xFFFFFFFF
+        k0 = (k0 + WEYL_0) & 0xFFFFFFFF
+        k1 = (k1 + WEYL_1) & 0xFFFFFFFF
     return np.stack((c0, c1, c2, c3), axis=1)

@@ -1,0 +1,211 @@
+"""The transformer of a sprint on torch, whole: the model of model.py, and its fingerprints.
+
+Weights stand as the generator's own numbers, exact in every precision. What model.py multiplies into them stands
+elsewhere, where it costs nothing: the scale of products that read the normalised stream is in its norm, that of
+products that write to the stream in the addition, that of queries and keys in the softmax. Products run in the model's
+precision with fp32 accumulation; residual stream, norms and softmax are fp32.
+
+Layers may lie on several devices, each whole on one of them. Nothing here waits for a device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pivot.mlnode.poc.fingerprint import LARGEST, Fingerprints
+from pivot.mlnode.poc.generator import RMS, Nonces, Stream
+from pivot.mlnode.poc.generator import Tensor as Place
+from pivot.mlnode.poc.model import NORM_EPSILON, QUERY_KEY_GAIN, TENSORS_PER_LAYER, rotary_tables
+from pivot.mlnode.poc.torch.arithmetic import Arithmetic, Precision, allow_only, arithmetic
+from pivot.mlnode.poc.torch.generator import fill_matrix, numbers, signs
+from pivot.protocol.sprint import DISTANCE_UNIT, FINGERPRINT_COORDINATES, SprintPreset
+
+Device: TypeAlias = torch.device | str
+
+
+@dataclass
+class TorchLayer:
+    """The matrices of one block, input x output, as generated: without their scales."""
+
+    qkv: Tensor  # (D, 3D)
+    out: Tensor  # (D, D)
+    gate_up: Tensor  # (D, 2F)
+    down: Tensor  # (F, D)
+    rotation: tuple[Tensor, Tensor]  # cosines and sines, (T, d / 2) fp32 each, shared by a device's layers
+
+    @property
+    def device(self) -> torch.device:
+        """Where the layer lies."""
+        return self.qkv.device
+
+
+@dataclass
+class TorchModel:
+    """A sprint's transformer. Layers and arithmetic may be replaced, to see what that does to the fingerprints."""
+
+    shape: SprintPreset
+    arithmetic: Arithmetic
+    layers: list[TorchLayer]
+
+    @classmethod
+    def build(
+        cls, shape: SprintPreset, seed: bytes, device: Device | Sequence[Device] = "cpu", precision: Precision = "fp32"
+    ) -> TorchModel:
+        """The model of a sprint seed, its layers in order over the devices.
+
+        Takes 2 bytes per parameter in fp16 and bf16 on a GPU, else 4.
+        """
+        devices = [device] if isinstance(device, torch.device | str) else device
+        places = spread(shape.layers, [torch.device(each) for each in devices])
+        kind = arithmetic(precision, places[0])
+        stream = Stream.of(seed, "weights")
+        tables = rotary_tables(shape)
+        rotations = {place: tuple(torch.from_numpy(table).to(place) for table in tables) for place in places}
+        layers = [_layer(shape, stream, index, kind, rotations[place]) for index, place in enumerate(places)]
+        return cls(shape, kind, layers)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the weights take."""
+        return self.shape.parameter_count() * int(self.arithmetic.storage.itemsize)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the generator makes of a host's nonces."""
+
+    embeddings: Tensor  # (B, T, D) fp32
+    signs: Tensor  # (B, T) fp32
+    directions: Tensor  # (B, 16, D) fp32
+
+
+def spread(layers: int, devices: Sequence[torch.device]) -> list[torch.device]:
+    """The device of each layer: as many in a row on each as evenly as can be."""
+    return [devices[index * len(devices) // layers] for index in range(layers)]
+
+
+def _layer(
+    shape: SprintPreset, stream: Stream, index: int, kind: Arithmetic, rotation: tuple[Tensor, Tensor]
+) -> TorchLayer:
+    d, f = shape.dim, shape.ffn
+    first = Place.WEIGHTS + TENSORS_PER_LAYER * index
+
+    def matrix(rows: int, columns: int, *places: int) -> Tensor:
+        """Matrices of these places in the layer, side by side."""
+        whole = torch.empty(rows, columns, dtype=kind.storage, device=rotation[0].device)
+        for place, part in zip(places, whole.chunk(len(places), dim=1), strict=True):
+            fill_matrix(part, stream, first + place)
+        return whole
+
+    return TorchLayer(
+        qkv=matrix(d, 3 * d, 0, 1, 2),
+        out=matrix(d, d, 3),
+        gate_up=matrix(d, 2 * f, 4, 5),
+        down=matrix(f, d, 6),
+        rotation=rotation,
+    )
+
+
+def fingerprints(model: TorchModel, inputs: Stream, nonces: Nonces) -> Fingerprints:
+    """Fingerprint of each nonce's forward pass.
+
+    inputs: the host's stream. nonces: (B,) int64. Returns: (B, 16) int16, little-endian, in units of 2**-12.
+    """
+    where = torch.from_numpy(np.ascontiguousarray(nonces)).to(model.layers[0].device)
+    fixed: Fingerprints = fixed_point(model, make_inputs(model.shape, inputs, where)).cpu().numpy()
+    return fixed.astype("<i2", copy=False)
+
+
+def make_inputs(shape: SprintPreset, inputs: Stream, nonces: Tensor) -> Inputs:
+    """Everything that is generated for nonces, on their device. nonces: (B,) int64."""
+    batch, length, dim = len(nonces), shape.sequence, shape.dim
+    embeddings = numbers(inputs, Place.EMBEDDINGS, nonces, length * dim).float().mul_(float(np.float32(1 / RMS)))
+    directions = signs(inputs, Place.DIRECTIONS, nonces, FINGERPRINT_COORDINATES * dim)
+    return Inputs(
+        embeddings.view(batch, length, dim),
+        signs(inputs, Place.SIGNS, nonces, length),
+        directions.view(batch, FINGERPRINT_COORDINATES, dim),
+    )
+
+
+def fixed_point(model: TorchModel, inputs: Inputs) -> Tensor:
+    """The fingerprints of inputs, on the last layer's device. Returns: (B, 16) int16."""
+    with torch.inference_mode():
+        states = forward(model, inputs.embeddings)  # (B, T, D)
+        sign, directions = (each.to(states.device, non_blocking=True) for each in (inputs.signs, inputs.directions))
+        total = states.mul_(sign[:, :, None]).sum(1).div_(math.sqrt(model.shape.sequence))  # (B, D)
+        unit = total / total.norm(dim=1, keepdim=True)
+        coordinates = directions.mul(unit[:, None]).sum(2).mul_(DISTANCE_UNIT)  # (B, 16)
+        return coordinates.round_().clamp_(-LARGEST, LARGEST).to(torch.int16)
+
+
+def forward(model: TorchModel, x: Tensor) -> Tensor:
+    """The final state of every position, normalised. x: (B, T, D) fp32 embeddings. Returns: (B, T, D) fp32."""
+    allow_only(model.arithmetic)
+    x = x.clone()  # the residual stream, changed in place
+    for layer in model.layers:
+        x = x.to(layer.device, non_blocking=True)
+        block(model, layer, x)
+    return norm(x)
+
+
+def block(model: TorchModel, layer: TorchLayer, x: Tensor) -> None:
+    """One layer: adds attention and feed-forward to the residual stream. x: (B, T, D) fp32."""
+    shape = model.shape
+    residual = 1 / math.sqrt(2 * shape.layers)
+    x.add_(attention(model, layer, norm(x, scale(shape.dim))), alpha=residual * scale(shape.dim))
+    x.add_(feed_forward(model, layer, norm(x, scale(shape.dim))), alpha=residual * scale(shape.ffn))
+
+
+def attention(model: TorchModel, layer: TorchLayer, x: Tensor) -> Tensor:
+    """Causal attention with rotary positions. x: (B, T, D) normalised and scaled. Returns: (B, T, D), to be scaled."""
+    batch, length, dim = x.shape
+    heads, width = model.shape.heads, model.shape.head_dim
+    qkv = product(model, x, layer.qkv).view(batch, length, 3, heads, width)
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, d) each
+    q, k = (model.arithmetic.rounding(rotate(each, layer.rotation)) for each in (q, k))
+    softness = QUERY_KEY_GAIN**2 / math.sqrt(width)
+    mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=softness)
+    return product(model, mixed.transpose(1, 2).reshape(batch, length, dim), layer.out)
+
+
+def feed_forward(model: TorchModel, layer: TorchLayer, x: Tensor) -> Tensor:
+    """Gated feed-forward. x: (B, T, D) normalised and scaled. Returns: (B, T, D), to be scaled."""
+    return product(model, gated(product(model, x, layer.gate_up)), layer.down)
+
+
+def product(model: TorchModel, x: Tensor, weights: Tensor) -> Tensor:
+    """(B, T, N) times (N, M), operands and result in the model's precision."""
+    rounding = model.arithmetic.rounding
+    return rounding(rounding(x) @ weights)
+
+
+def norm(x: Tensor, gain: float = 1.0) -> Tensor:
+    """Each position divided by its root mean square and multiplied by `gain`, in fp32."""
+    return functional.rms_norm(x, x.shape[-1:], eps=float(NORM_EPSILON)).mul_(gain)
+
+
+def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotary positions: coordinate j turns with coordinate j + d / 2. x: (B, H, T, d). Returns: fp32."""
+    cosine, sine = rotation
+    first, second = x.float().chunk(2, dim=3)
+    return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=3)
+
+
+def gated(gate_up: Tensor) -> Tensor:
+    """silu(gate) * up. gate_up: (B, T, 2F). Returns: (B, T, F) fp32."""
+    gate, up = gate_up.chunk(2, dim=2)
+    return functional.silu(gate.float()).mul_(up)
+
+
+def scale(rows: int) -> float:
+    """What gives the product with a matrix of so many generated rows unit variance."""
+    return 1 / (RMS * math.sqrt(rows))
