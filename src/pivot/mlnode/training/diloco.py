@@ -119,8 +119,8 @@ class Outer:
         """The parameters after one step. difference: parameters before the inner steps, less those after them."""
         momentum, rate = np.float32(self.momentum), np.float32(self.learning_rate)
         before = np.zeros_like(difference) if self._velocity is None else self._velocity
-        self._velocity = momentum * before + difference
-        return parameters - rate * (difference + momentum * self._velocity)
+        velocity = self._velocity = np.asarray(momentum * before + difference, np.float32)
+        return np.asarray(parameters - rate * (difference + momentum * velocity), np.float32)
 
 
 class Progress:

@@ -117,7 +117,7 @@ class Hub:
                 self._leave_out(rank, error)
         if self._ranks and not self._spokes:
             raise PeersLost("all other nodes are gone")
-        mean = (np.sum(given, axis=0, dtype=np.float32) / np.float32(len(given))).astype(np.float32)
+        mean = np.asarray(np.sum(given, axis=0, dtype=np.float32) / np.float32(len(given)), np.float32)
         for rank, spoke in sorted(self._spokes.items()):
             try:
                 spoke.sendall(mean.astype("<f4").tobytes())

@@ -104,7 +104,7 @@ class Adam:
         self._square = self.second_decay * self._square + (1 - self.second_decay) * gradient**2
         mean = self._mean / (1 - self.first_decay**self._step)
         square = self._square / (1 - self.second_decay**self._step)
-        return (parameters - self.learning_rate * mean / (np.sqrt(square) + self.epsilon)).astype(np.float32)
+        return np.asarray(parameters - self.learning_rate * mean / (np.sqrt(square) + self.epsilon), np.float32)
 
 
 def _split(parameters: Floats) -> dict[str, Floats]:
