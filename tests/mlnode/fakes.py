@@ -19,6 +19,8 @@ from pivot.protocol.mlnode_api import (
     InferenceStatus,
     InferenceUp,
     PowInit,
+    TrainStart,
+    TrainStatus,
     ValidatedBatch,
 )
 
@@ -123,6 +125,28 @@ class FakeEngine:
 
     async def broken(self) -> str:
         return await asyncio.shield(self.break_with)
+
+
+class FakeTraining:
+    """A training without a process: finishes, or breaks, when `end_with` gets a reason; empty for a finished one."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self.starts: list[TrainStart] = []
+        self.end_with: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def start(self, request: TrainStart) -> None:
+        self.starts.append(request)
+        self.running = True
+
+    async def stop(self) -> None:
+        self.running = False
+
+    async def broken(self) -> str:
+        return await asyncio.shield(self.end_with)
+
+    def status(self) -> TrainStatus:
+        return TrainStatus(status=self.running)
 
 
 @asynccontextmanager

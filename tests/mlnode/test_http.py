@@ -15,11 +15,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from pivot.mlnode import reach
-from pivot.mlnode.http import MAX_BODY_BYTES, management_app
+from pivot.mlnode.http.app import Access, management_app
+from pivot.mlnode.http.gate import MAX_BODY_BYTES
 from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.service import Service
 from pivot.protocol.mlnode_api import MAX_VALIDATE_LEAVES
-from tests.mlnode.fakes import FakeApiNode, FakeEngine, client, served, sprint, until
+from tests.mlnode.fakes import FakeApiNode, FakeEngine, FakeTraining, client, served, sprint, until
 
 UP = {"model": "pivot/tiny-chat", "dtype": "float16", "additional_args": []}
 Call = Callable[..., Awaitable[tuple[int, Any]]]
@@ -31,8 +32,13 @@ async def engine() -> FakeEngine:
 
 
 @pytest.fixture
-async def service(session: aiohttp.ClientSession, engine: FakeEngine) -> AsyncIterator[Service]:
-    service = Service(PowSession(session), engine)
+async def training() -> FakeTraining:
+    return FakeTraining()
+
+
+@pytest.fixture
+async def service(session: aiohttp.ClientSession, engine: FakeEngine, training: FakeTraining) -> AsyncIterator[Service]:
+    service = Service(PowSession(session), engine, training)
     yield service
     await service.stop()
 
@@ -132,10 +138,19 @@ async def test_a_start_that_lost_the_race_is_409(call: Call, engine: FakeEngine)
     assert (await up)[0] == 200
 
 
-async def test_training_is_not_offered(call: Call) -> None:
-    assert await call("POST", "/train/start", {}) == (501, {"detail": "Training is not offered by this node."})
-    assert await call("POST", "/train/stop") == (400, {"detail": "Training is not running"})
+async def test_a_training_starts_and_stops_in_the_published_words(call: Call, training: FakeTraining) -> None:
     assert await call("GET", "/train/status") == (200, {"status": False})
+    assert await call("POST", "/train/stop") == (400, {"detail": "Training is not running"})
+    body = {"train_config": {"steps": 3}, "train_env": {"TASK_ID": "7"}}
+    assert await call("POST", "/train/start", body) == (200, {"status": "Training started"})
+    assert await call("GET", "/state") == (200, {"state": "TRAIN"})
+    assert await call("GET", "/train/status") == (200, {"status": True})
+    assert await call("POST", "/train/start", body) == (400, {"detail": "Training is already running"})
+    assert len(training.starts) == 1
+    words = "Cannot run INFERENCE because MLNode is currently in TRAIN mode. Please stop TRAIN first."
+    assert await call("POST", "/inference/up", UP) == (409, {"detail": words})
+    assert await call("POST", "/train/stop") == (200, {"status": "Training stopped"})
+    assert await call("GET", "/state") == (200, {"state": "STOPPED"})
 
 
 @pytest.mark.parametrize(
@@ -264,7 +279,7 @@ async def test_unknown_paths_and_methods(call: Call) -> None:
 
 
 async def test_the_token_is_demanded_on_every_management_route(service: Service) -> None:
-    async with served(management_app(service, token="s3cret")) as url, client(url) as http:
+    async with served(management_app(service, access=Access(token="s3cret"))) as url, client(url) as http:
         for path in ("/api/v1/state", "/api/v1/pow/status", "/api/v1/nothing"):
             for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "s3cret"}):
                 async with http.get(path, headers=given) as response:
@@ -276,7 +291,7 @@ async def test_the_token_is_demanded_on_every_management_route(service: Service)
 
 
 async def test_health_and_the_openapi_page_serve_people(service: Service) -> None:
-    async with served(management_app(service, token="s3cret")) as url, client(url) as http:
+    async with served(management_app(service, access=Access(token="s3cret"))) as url, client(url) as http:
         async with http.get("/health") as response:
             assert (response.status, await response.json()) == (200, {"status": "OK"})
         async with http.get("/openapi.json") as response:

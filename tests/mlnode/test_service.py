@@ -10,9 +10,9 @@ import pytest
 
 from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.poc.session import NotValidating, PowSession
-from pivot.mlnode.service import ModeConflict, Service, StartInterrupted
+from pivot.mlnode.service import END_PROOF, END_SERVING, ModeConflict, Service, StartInterrupted
 from pivot.protocol.mlnode_api import InferenceUp, Mode, NodeState, PowState, ValidateRequest
-from tests.mlnode.fakes import FakeApiNode, FakeEngine, sprint, until
+from tests.mlnode.fakes import FakeApiNode, FakeEngine, FakeTraining, sprint, until
 
 UP = InferenceUp(model="pivot/tiny-chat")
 LEAF = ValidateRequest(batch_id="a", host_address="gonka1other", nonces=[1], fingerprints="A" * 42 + "A=")
@@ -25,7 +25,7 @@ async def engine() -> FakeEngine:
 
 @pytest.fixture
 async def service(session: aiohttp.ClientSession, engine: FakeEngine) -> AsyncIterator[Service]:
-    service = Service(PowSession(session), engine)
+    service = Service(PowSession(session), engine, FakeTraining())
     yield service
     await service.stop()
 
@@ -44,14 +44,14 @@ async def test_from_stopped_to_any_mode_and_back(service: Service, api: FakeApiN
     assert service.state.state == Mode.POW
     await service.validate(sprint(api.url))
     assert service.state.state == Mode.POW
-    await service.stop(Mode.POW)
+    await service.stop(END_PROOF)
     assert service.state == NodeState(state=Mode.STOPPED)
 
 
 async def test_another_mode_is_refused_in_the_published_words(service: Service, engine: FakeEngine) -> None:
     await service.serve(UP)
     words = "Cannot run POW because MLNode is currently in INFERENCE mode. Please stop INFERENCE first."
-    for refused in (service.generate(sprint()), service.validate(sprint()), service.stop(Mode.POW)):
+    for refused in (service.generate(sprint()), service.validate(sprint()), service.stop(END_PROOF)):
         with pytest.raises(ModeConflict, match=words):
             await refused
     with pytest.raises(ModeConflict):
@@ -66,7 +66,7 @@ async def test_leaves_are_refused_unless_validating(service: Service) -> None:
 
 async def test_stopping_what_does_not_run_changes_nothing(service: Service) -> None:
     await service.stop()
-    await service.stop(Mode.INFERENCE)
+    await service.stop(END_SERVING)
     assert service.state == NodeState(state=Mode.STOPPED)
 
 

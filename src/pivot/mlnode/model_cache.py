@@ -88,6 +88,12 @@ def cached_models(caches: Iterable[Path]) -> list[CachedModel]:
     ]
 
 
+def held_models(own: Path, caches: Iterable[Path]) -> list[CachedModel]:
+    """All models of this machine: those of the operator's own folder, which have no revision, then those of the caches."""
+    folders = [folder for folder in sorted(_subfolders(own)) if (folder / CONFIG_FILE).is_file()]
+    return [_described(folder.name, "", folder) for folder in folders] + cached_models(caches)
+
+
 def _snapshots(cache: Path, repository: str) -> Iterator[CachedModel]:
     """The snapshots of a model: that of its main branch, then the others, newest first."""
     place = cache / (FOLDER_PREFIX + repository.replace("/", SEPARATOR))
@@ -99,9 +105,13 @@ def _snapshots(cache: Path, repository: str) -> Iterator[CachedModel]:
         reverse=True,
     )
     for folder in folders:
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in files)
-        yield CachedModel(repository, folder.name, folder, size, tuple(_missing(folder)))
+        yield _described(repository, folder.name, folder)
+
+
+def _described(repository: str, revision: str, folder: Path) -> CachedModel:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    return CachedModel(repository, revision, folder, size, tuple(_missing(folder)))
 
 
 def _missing(folder: Path) -> Iterator[str]:

@@ -13,14 +13,17 @@ import aiohttp
 import uvicorn
 from fastapi import FastAPI
 
+from pivot.mlnode.callback_hosts import CallbackHosts, GuardedResolver
 from pivot.mlnode.engines.embedded.engine import embedded_engine
-from pivot.mlnode.http import Lifespan, management_app
+from pivot.mlnode.http.app import Access, Lifespan, management_app
 from pivot.mlnode.listening import listen
 from pivot.mlnode.logs import configure_logs
-from pivot.mlnode.model_cache import cache_folders
+from pivot.mlnode.model_cache import cache_folders, held_models
 from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.service import Service
 from pivot.mlnode.settings import MlNodeSettings
+from pivot.mlnode.training.job import BUNDLED_TRAINER, TrainingJob
+from pivot.mlnode.watches import ClockWatch, DeviceWatch
 
 GRACE_S = 1
 """How long requests may take to finish once the node is told to end; whole seconds."""
@@ -33,13 +36,9 @@ async def run_mlnode(settings: MlNodeSettings) -> None:
     """Serve the management API until SIGINT or SIGTERM; then end what runs. Raises CannotListen."""
     configure_logs(settings.log_level)
     with listen(settings.host, settings.management_port, "MLNODE_MANAGEMENT_PORT") as listening:
-        async with aiohttp.ClientSession() as session:
-            caches = cache_folders(os.environ)
-            engine = embedded_engine(session, settings.models_dir, settings.host, settings.inference_port, caches)
-            service = Service(PowSession(session), engine)
-            app = management_app(service, token=settings.token, lifespan=_ending(service))
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=GuardedResolver())) as session:
             config = uvicorn.Config(
-                app,
+                _node(settings, session),
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=GRACE_S,
@@ -52,10 +51,37 @@ async def run_mlnode(settings: MlNodeSettings) -> None:
             await uvicorn.Server(config).serve([listening])
 
 
-def _ending(service: Service) -> Lifespan:
+def _node(settings: MlNodeSettings, session: aiohttp.ClientSession) -> FastAPI:
+    """The parts of a node, put together."""
+    caches = cache_folders(os.environ)
+    clock, devices = ClockWatch(), DeviceWatch()
+    service = Service(
+        PowSession(session),
+        embedded_engine(session, settings.models_dir, settings.host, settings.inference_port, caches),
+        TrainingJob(settings.train_dir, settings.train_command or BUNDLED_TRAINER),
+        notices=lambda: [*clock.warnings, *devices.warnings],
+    )
+    return management_app(
+        service,
+        access=Access(token=settings.token, public=settings.public, guarded=settings.guarded),
+        devices=devices,
+        clock=clock,
+        callback_hosts=CallbackHosts(settings.callback_hosts, known_callers=settings.guarded),
+        models=lambda: held_models(settings.models_dir, caches),
+        lifespan=_alive(service, clock, devices),
+    )
+
+
+def _alive(service: Service, clock: ClockWatch, devices: DeviceWatch) -> Lifespan:
+    """Watches while the node lives; at its end, what runs is ended."""
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = [asyncio.create_task(watch.run()) for watch in (clock, devices)]
         yield
+        for watch in watching:
+            watch.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         await service.stop()
 
     return lifespan

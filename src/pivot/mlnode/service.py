@@ -1,24 +1,85 @@
 """One exclusive mode at a time: the ML node's state machine.
 
-STOPPED, POW, INFERENCE, TRAIN. From STOPPED any activity may begin; to get from one to another, stop first. Changes
-happen one after the other; only a stop does not wait its turn: it interrupts a start that is under way. When an
-activity breaks, the node falls back to STOPPED and keeps the reason.
-
-Training is not offered yet: its mode is here, its activity is not.
+CHANGES is every way from mode to mode; whatever is not in it is refused. Changes happen one after the other; only a stop
+does not wait its turn: it interrupts a start that is under way, and those that wait behind it. Each is bounded in time, and
+nothing that hangs keeps its caller: what does not end is ended by force. When an activity breaks, the node falls back to
+STOPPED and keeps the reason.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
+from pivot.mlnode.descendants import kill_descendants
 from pivot.mlnode.engines.base import Engine
 from pivot.mlnode.poc.session import PowSession
-from pivot.protocol.mlnode_api import InferenceUp, Mode, NodeState, PowInit, PowStatus, ValidateRequest
+from pivot.mlnode.training.job import AlreadyTraining, NotTraining
+from pivot.mlnode.watches import late_sprint
+from pivot.protocol.mlnode_api import (
+    InferenceState,
+    InferenceStatus,
+    InferenceUp,
+    Mode,
+    NodeState,
+    PowInit,
+    PowStatus,
+    TrainStart,
+    TrainStatus,
+    ValidateRequest,
+)
+
+ENGINE_START_S = 1_500.0
+"""Longer than an engine's own patience with itself."""
+START_S = 60.0
+STOP_S = 45.0
+"""How long an activity may take to end before its processes are killed."""
+FORCED_STOP_S = 5.0
+"""How long it may take after that. Both together are less than the minute for which the API node waits."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One way from mode to mode."""
+
+    asked_by: str
+    begins_in: frozenset[Mode]
+    leads_to: Mode
+    running: str
+    """What happens to what runs."""
+    limit_s: float
+    """What takes longer is ended by force, and its caller is told."""
+
+
+STOPPED, POW, INFERENCE, TRAIN = frozenset({Mode.STOPPED}), {Mode.POW}, {Mode.INFERENCE}, {Mode.TRAIN}
+ANY = frozenset(Mode)
+
+SERVE = Change(
+    "POST /inference/up",
+    STOPPED | INFERENCE,
+    Mode.INFERENCE,
+    "the same model goes on, another takes its place",
+    ENGINE_START_S,
+)
+GENERATE = Change(
+    "POST /pow/init/generate", STOPPED | POW, Mode.POW, "the same sprint goes on, another takes its place", START_S
+)
+CHECK = Change("POST /pow/init/validate", STOPPED | POW, Mode.POW, "leaves made so far are still sent", START_S)
+LEARN = Change("POST /train/start", STOPPED, Mode.TRAIN, "nothing does", START_S)
+END = Change("POST /stop, SIGTERM", ANY, Mode.STOPPED, "is ended, a start interrupted", STOP_S + FORCED_STOP_S)
+END_SERVING = Change("POST /inference/down", STOPPED | INFERENCE, Mode.STOPPED, END.running, END.limit_s)
+END_PROOF = Change("POST /pow/stop", STOPPED | POW, Mode.STOPPED, END.running, END.limit_s)
+END_TRAINING = Change("POST /train/stop", frozenset(TRAIN), Mode.STOPPED, END.running, END.limit_s)
+BREAK = Change(
+    "what runs, when it ends by itself", ANY - STOPPED, Mode.STOPPED, "its rest is ended, its reason kept", END.limit_s
+)
+
+CHANGES = (SERVE, GENERATE, CHECK, LEARN, END, END_SERVING, END_PROOF, END_TRAINING, BREAK)
 
 
 class Activity(Protocol):
@@ -29,8 +90,16 @@ class Activity(Protocol):
         ...
 
     async def broken(self) -> str:
-        """Wait until it ends by itself. Returns why, in a sentence."""
+        """Wait until it ends by itself. Returns why, in a sentence; an empty one when it has finished its work."""
         ...
+
+
+class Training(Activity, Protocol):
+    """The activity of the mode TRAIN."""
+
+    async def start(self, request: TrainStart) -> None: ...
+
+    def status(self) -> TrainStatus: ...
 
 
 class ModeConflict(Exception):
@@ -49,29 +118,75 @@ class StartInterrupted(Exception):
         super().__init__(f"Starting {mode} was interrupted by a stop.")
 
 
-class Service:
-    """The ML node's modes, and the only way from one to another."""
+class StartTooSlow(Exception):
+    """A start took longer than it may."""
 
-    def __init__(self, sprint: PowSession, engine: Engine) -> None:
+    def __init__(self, change: Change) -> None:
+        super().__init__(f"{change.leads_to} did not start within {change.limit_s:.0f} s.")
+
+
+class StopFailed(Exception):
+    """An activity does not end, or says that it could not. The node stays in its mode; the next stop tries again."""
+
+
+class OtherSprint(Exception):
+    """Leaves of another sprint than the one that is loaded."""
+
+    def __init__(self, of: str, checked: str) -> None:
+        super().__init__(f"the leaves are of {of}, and the node checks those of {checked}")
+
+
+class Service:
+    """The ML node's modes, and the only way from one to another.
+
+    notices: asked for what else the node has to say of itself in its state.
+    """
+
+    def __init__(
+        self,
+        sprint: PowSession,
+        engine: Engine,
+        training: Training,
+        notices: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self._sprint = sprint
         self._engine = engine
-        self._activities: dict[Mode, Activity] = {Mode.POW: sprint, Mode.INFERENCE: engine}
+        self._training = training
+        self._notices = notices
+        self._activities: dict[Mode, Activity] = {Mode.POW: sprint, Mode.INFERENCE: engine, Mode.TRAIN: training}
         self._mode = Mode.STOPPED
         self._error: str | None = None
+        self._init: PowInit | None = None
         self._changing = asyncio.Lock()
-        self._starting: asyncio.Task[None] | None = None
+        self._interrupted: asyncio.Future[None] | None = None
+        """While a start is under way: done when a stop comes."""
         self._watching: asyncio.Task[None] | None = None
         self._stops = 0
 
     @property
     def state(self) -> NodeState:
         """What the node is doing; a mode counts from the moment in which its start begins."""
-        return NodeState(state=self._mode, error=self._error)
+        return NodeState(state=self._mode, error=self._error, warnings=[*self._of_mode(), *self._notices()])
+
+    @property
+    def sprint_init(self) -> PowInit | None:
+        """What the node was told about the sprint in which it is."""
+        return self._init if self._mode == Mode.POW else None
 
     @property
     def pow_status(self) -> PowStatus:
         """What the proof of compute is doing."""
         return self._sprint.status()
+
+    @property
+    def inference_status(self) -> InferenceStatus:
+        """What serves, or how far its start has come."""
+        return self._engine.status
+
+    @property
+    def train_status(self) -> TrainStatus:
+        """Whether a training runs, and how the last one ended."""
+        return self._training.status()
 
     def require(self, mode: Mode) -> None:
         """Refuse what belongs to another mode than the one that runs. Raises ModeConflict."""
@@ -79,66 +194,113 @@ class Service:
             raise ModeConflict(mode, self._mode)
 
     async def serve(self, request: InferenceUp) -> None:
-        """Go to INFERENCE; returns once the engine answers. Raises EngineFailed, ModeConflict, StartInterrupted."""
-        await self._start(Mode.INFERENCE, lambda: self._engine.start(request))
+        """Go to INFERENCE; returns once the engine answers. Raises EngineFailed.
+
+        Every start raises ModeConflict, StartInterrupted, StartTooSlow, and StopFailed when it has to be taken back and cannot.
+        """
+        await self._begin(SERVE, lambda: self._engine.start(request))
 
     async def generate(self, init: PowInit) -> None:
-        """Go to POW and generate fingerprints. Raises ModeConflict, StartInterrupted."""
-        await self._start(Mode.POW, lambda: self._sprint.generate(init))
+        """Go to POW and generate fingerprints."""
+        await self._begin(GENERATE, lambda: self._sprint.generate(init))
+        self._init = init
 
     async def validate(self, init: PowInit) -> None:
-        """Go to POW and be ready to check leaves. Raises ModeConflict, StartInterrupted."""
-        await self._start(Mode.POW, lambda: self._sprint.validate(init))
+        """Go to POW and be ready to check leaves."""
+        await self._begin(CHECK, lambda: self._sprint.validate(init))
+        self._init = init.model_copy(update={"blocks_late": 0})  # what is late here is no sprint
+
+    async def train(self, request: TrainStart) -> None:
+        """Go to TRAIN; returns once the job runs. Raises AlreadyTraining, TrainingFailed."""
+        await self._begin(LEARN, lambda: self._training.start(request))
 
     def submit(self, request: ValidateRequest) -> None:
-        """Check leaves; the answer goes out as a call-back. Raises ModeConflict, NotValidating, TooMuchWaiting."""
+        """Check leaves; the answer goes out as a call-back. Raises ModeConflict, NotValidating, OtherSprint, TooMuchWaiting."""
         self.require(Mode.POW)
+        if self._init:
+            _require_of(self._init, request)
         self._sprint.submit(request)
 
-    async def stop(self, mode: Mode | None = None) -> None:
-        """Go to STOPPED from `mode`, or from any when None. Raises ModeConflict when another mode runs."""
-        if mode:
-            self.require(mode)
+    async def stop(self, change: Change = END) -> None:
+        """Go to STOPPED. Raises ModeConflict when the change does not begin in the mode that runs, StopFailed."""
+        self._require(change)
         self._stops += 1
-        if self._starting and not self._starting.cancelling():
-            self._starting.cancel()
+        if self._interrupted and not self._interrupted.done():
+            self._interrupted.set_result(None)
         async with self._changing:
-            if mode:
-                self.require(mode)
+            self._require(change)
             await self._end(error=None)
 
-    async def _start(self, mode: Mode, begin: Callable[[], Coroutine[None, None, None]]) -> None:
-        self.require(mode)
+    def _of_mode(self) -> list[str]:
+        """What there is to say of that which runs."""
+        if self._mode == Mode.POW:
+            return late_sprint(self._init)
+        if self._mode == Mode.INFERENCE:
+            return _instances_down(self._engine.status)
+        return []
+
+    def _require(self, change: Change) -> None:
+        if self._mode in change.begins_in:
+            return
+        if change is LEARN and self._mode == Mode.TRAIN:
+            raise AlreadyTraining
+        if change is END_TRAINING and self._mode == Mode.STOPPED:
+            raise NotTraining
+        [wanted] = (change.begins_in - STOPPED) or {change.leads_to}
+        raise ModeConflict(wanted, self._mode)
+
+    async def _begin(self, change: Change, begin: Callable[[], Coroutine[None, None, None]]) -> None:
+        self._require(change)
         stops = self._stops
         async with self._changing:
             if stops != self._stops:
-                raise StartInterrupted(mode)
-            self.require(mode)
+                raise StartInterrupted(change.leads_to)
+            self._require(change)
             self._unwatch()
-            self._mode, self._error = mode, None
-            self._starting = asyncio.create_task(begin())
+            self._mode, self._error, self._init = change.leads_to, None, None
             try:
-                await self._starting
-            except asyncio.CancelledError:
+                await self._start(change, begin)
+            except (asyncio.CancelledError, StartInterrupted):
                 await self._end(error=None)
-                if stops != self._stops:
-                    raise StartInterrupted(mode) from None
                 raise
             except Exception as error:
                 await self._end(error=str(error))
                 raise
-            finally:
-                self._starting = None
-            self._watching = asyncio.create_task(self._fall_back(mode))
-            log.info("in mode %s", mode)
+            self._watching = asyncio.create_task(self._fall_back(change.leads_to))
+            log.info("in mode %s", change.leads_to)
+
+    async def _start(self, change: Change, begin: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run a start until it is done, takes too long, or is interrupted; nothing of it is left under way."""
+        starting = asyncio.create_task(begin())
+        self._interrupted = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait(
+                {starting, self._interrupted}, timeout=change.limit_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if starting.done():
+                return starting.result()
+            raise StartInterrupted(change.leads_to) if self._interrupted.done() else StartTooSlow(change)
+        finally:
+            self._interrupted = None
+            starting.cancel()
+            if await _ended(starting) and not starting.cancelled():
+                starting.exception()  # seen: the caller gets it, or one that says more
 
     async def _end(self, *, error: str | None) -> None:
-        """Stop the activity of the present mode. Only while holding the lock."""
+        """Stop the activity of the present mode, by force if need be. Only while holding the lock. Raises StopFailed."""
         self._unwatch()
         if activity := self._activities.get(self._mode):
-            await activity.stop()
+            stopping = asyncio.create_task(activity.stop())
+            if not await _ended(stopping):
+                stopping.cancel()
+                self._error = f"{self._mode} does not end, not even by force. Start this node again."
+                raise StopFailed(self._error)
+            failure = None if stopping.cancelled() else stopping.exception()
+            if failure:
+                self._error = f"{self._mode} could not be ended: {failure}"
+                raise StopFailed(self._error) from failure
             log.info("in mode %s, after %s", Mode.STOPPED, error or "a stop")
-        self._mode, self._error = Mode.STOPPED, error
+        self._mode, self._error, self._init = Mode.STOPPED, error, None
 
     def _unwatch(self) -> None:
         watching, self._watching = self._watching, None
@@ -146,8 +308,42 @@ class Service:
             watching.cancel()
 
     async def _fall_back(self, mode: Mode) -> None:
-        """Wait for the activity to break, then end the mode."""
+        """Wait for the activity to end by itself, then end the mode."""
         reason = await self._activities[mode].broken()
         async with self._changing:
-            log.error("%s broke: %s", mode, reason)
-            await self._end(error=reason)
+            if reason:
+                log.error("%s broke: %s", mode, reason)
+            try:
+                await self._end(error=reason or None)
+            except StopFailed as failure:
+                log.error("%s", failure)  # noqa: TRY400  its sentence says it all
+
+
+def _require_of(init: PowInit, request: ValidateRequest) -> None:
+    """Refuse leaves of another sprint, where a request tells of which they are. Raises OtherSprint."""
+    if request.epoch not in {None, init.epoch}:
+        raise OtherSprint(f"epoch {request.epoch}", f"epoch {init.epoch}")
+    if request.sprint_seed is not None and request.sprint_seed.lower() != init.sprint_seed:
+        raise OtherSprint(f"another seed of epoch {init.epoch}", f"seed {init.sprint_seed}")
+
+
+async def _ended(task: asyncio.Task[None]) -> bool:
+    """Wait until something has ended, at last by killing all processes that this node has started. False if it has not."""
+    await asyncio.wait({task}, timeout=STOP_S)
+    if not task.done():
+        log.error("%d processes that do not end are killed", kill_descendants())
+        await asyncio.wait({task}, timeout=FORCED_STOP_S)
+    return task.done()
+
+
+def _instances_down(status: InferenceStatus) -> list[str]:
+    """One sentence for each instance that is down while others serve."""
+    if status.state != InferenceState.DEGRADED:
+        return []
+    return [
+        f"One of {len(status.instances)} engine instances does not serve"
+        + (f" (devices {', '.join(instance.devices)})" if instance.devices else "")
+        + f": {instance.error or 'it is being started'}."
+        for instance in status.instances
+        if not instance.healthy
+    ]

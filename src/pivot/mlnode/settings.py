@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LOOPBACK = "127.0.0.1"
 MAX_PORT = 2**16 - 1
@@ -32,7 +33,23 @@ class MlNodeSettings(BaseSettings):
     """Bind to a public address without a token all the same (where a network or a proxy keeps others out)."""
     models_dir: Path = REPOSITORY_MODELS
     """Folder of the models: `pivot/tiny-chat` is its folder `tiny-chat`."""
+    callback_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names or addresses of the network nodes that may be called back, with commas between; empty for any."""
+    train_command: Annotated[tuple[str, ...], NoDecode] = ()
+    """What a training runs, written as for a shell; empty for the trainer that comes with the node."""
+    train_dir: Path = Field(default_factory=lambda: Path.home() / ".pivot" / "training")
+    """Trainings' working folders."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("callback_hosts", mode="before")
+    @classmethod
+    def _separated_by_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("train_command", mode="before")
+    @classmethod
+    def _words_of_a_command(cls, value: object) -> object:
+        return tuple(shlex.split(value)) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _public_only_with_a_token(self) -> Self:
@@ -42,6 +59,16 @@ class MlNodeSettings(BaseSettings):
             )
         return self
 
+    @property
+    def public(self) -> bool:
+        """Whether the ports may be reached from everywhere."""
+        return is_public(self.host)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether others than the node's own host are kept out: by a token, or as nobody else reaches it."""
+        return bool(self.token) or self.allow_open or is_loopback(self.host)
+
 
 def sentences(error: ValidationError) -> list[str]:
     """What is wrong with which variable; one sentence each."""
@@ -50,9 +77,17 @@ def sentences(error: ValidationError) -> list[str]:
 
 def is_public(host: str) -> bool:
     """Whether a socket bound to `host` may be reached from everywhere. Raises ValueError for an unknown name."""
+    return any(address.is_unspecified or not address.is_private for address in _addresses(host))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a socket bound to `host` is reached from this machine alone. Raises ValueError for an unknown name."""
+    return all(address.is_loopback for address in _addresses(host))
+
+
+def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ValueError(f"{host} is no address of this machine: {error}") from error
-    addresses = [ipaddress.ip_address(address[0]) for *_, address in found]
-    return any(address.is_unspecified or not address.is_private for address in addresses)
+    return [ipaddress.ip_address(address[0]) for *_, address in found]
