@@ -43,9 +43,9 @@ def ports(node: FakeMlNode) -> list[str]:
 
 async def test_a_node_is_added_listed_rested_and_removed(nodes: Pivot, node: FakeMlNode) -> None:
     added = await nodes(
-        "add", "node1", *ports(node), "--model", MODEL, "--model-args", "--x 'a b'", "--max-concurrent", "7", "--json"
+        "add", "node1", *ports(node), "--model", MODEL, "--model-args", "--max-num-seqs '8'", "--max-concurrent", "7", "--json"
     )
-    assert (added.code, added.json["models"]) == (0, {MODEL: {"args": ["--x", "a b"]}})
+    assert (added.code, added.json["models"]) == (0, {MODEL: {"args": ["--max-num-seqs", "8"]}})
     listed = await nodes("list", "--json")
     assert [item["node"]["max_concurrent"] for item in listed.json] == [7]
     table = await nodes("list")

@@ -70,7 +70,7 @@ async def node() -> AsyncIterator[FakeMlNode]:
 @pytest.fixture
 async def shell(node: FakeMlNode, tmp_path: Path) -> AsyncIterator[Shell]:
     """Runs a printed command, with its placeholders filled in as a host would, and gives the JSON of the answer."""
-    chain = FakeChain(models=[Model(id=QWQ)])
+    chain = FakeChain(models=[Model(id=QWQ, model_args=["--quantization", "fp8", "--kv-cache-dtype", "fp8"])])
     async with (
         host(chain, FakePhases(chain), tmp_path) as one,
         serving(admin_app(one.settings, one.identity, chain, one.fleet)) as url,

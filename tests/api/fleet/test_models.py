@@ -15,8 +15,8 @@ async def test_models_come_from_the_chain_with_their_arguments() -> None:
 
 
 def test_the_first_declared_model_that_the_network_knows_is_served() -> None:
-    assert serving({"unknown": (), "big": ("--tp", "2"), "small": ()}, KNOWN) == Serve(
-        "big", ("--quantization", "fp8", "--tp", "2")
+    assert serving({"unknown": (), "big": ("-tp", "2"), "small": ()}, KNOWN) == Serve(
+        "big", ("--quantization", "fp8", "--tensor-parallel-size", "2")
     )
     assert serving({"unknown": ()}, KNOWN) is None
 

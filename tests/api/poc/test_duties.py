@@ -21,7 +21,7 @@ def node(number: int = 1, **fields: Any) -> FleetNode:
     base: dict[str, Any] = {
         "id": f"node{number}",
         "node_number": number,
-        "models": {"unknown": (), MODEL: ("--own",)},
+        "models": {"unknown": (), MODEL: ("--enforce-eager",)},
         "max_concurrent": 1,
         "management_url": "",
         "inference_url": "",
@@ -71,7 +71,7 @@ def test_after_the_sprint_nodes_check_and_then_serve() -> None:
     assert isinstance(duty, Validate)
     assert duty.init.first_index == 0
     served = duty_of(node(4), assignment(Stage.SERVING), lambda _: 400)
-    assert served == Serve(MODEL, ("--max-model-len", "1024", "--own"))
+    assert served == Serve(MODEL, ("--max-model-len", "1024", "--enforce-eager"))
 
 
 @pytest.mark.parametrize("stage", Stage)

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from pivot.api.fleet.arguments import ContradictingArgument, combine
+from pivot.api.fleet.arguments import combine, give_way, registered_arguments
 from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.interface import Serve
 from pivot.api.ledger.interface import Chain
+from pivot.protocol.engine_arguments import InvalidArgument
 from pivot.protocol.generated.inference.inference.query_pb2 import QueryModelsAllRequest, QueryModelsAllResponse
 
 MODELS_PATH = "/inference.inference.Query/ModelsAll"
 PAGE_SIZE = 1_000
 
 RegisteredModels = Mapping[str, tuple[str, ...]]
-"""Model id to the arguments of its registration."""
+"""Model id to the arguments of its registration, its commit among them."""
 
 
 async def registered_models(chain: Chain) -> RegisteredModels:
@@ -22,7 +23,7 @@ async def registered_models(chain: Chain) -> RegisteredModels:
     request.pagination.limit = PAGE_SIZE
     while True:
         answer = await chain.query(MODELS_PATH, request, QueryModelsAllResponse)
-        models |= {model.id: tuple(model.model_args) for model in answer.model}
+        models |= {model.id: registered_arguments(model) for model in answer.model}
         if not answer.pagination.next_key:
             return models
         request.pagination.key = answer.pagination.next_key
@@ -36,9 +37,9 @@ def serving(declared: Mapping[str, Sequence[str]], registered: RegisteredModels)
     for model, own in declared.items():
         if model in registered:
             try:
-                return Serve(model, combine(registered[model], own))
-            except ContradictingArgument:
-                return Serve(model, registered[model])
+                return Serve(model, combine(model, registered[model], own))
+            except InvalidArgument:
+                return Serve(model, give_way(registered[model], own))
     return None
 
 
@@ -49,6 +50,6 @@ def require_servable(declaration: NodeDeclaration, registered: RegisteredModels)
             known = ", ".join(sorted(registered)) or "none"
             raise InvalidNode(f"models: the network does not know the model {model!r}; it knows {known}")
         try:
-            combine(registered[model], arguments.args)
-        except ContradictingArgument as error:
+            combine(model, registered[model], arguments.args)
+        except InvalidArgument as error:
             raise InvalidNode(f"models.{model}.args: {error}") from None
