@@ -19,6 +19,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cosmpy.protos  # noqa: F401
@@ -105,15 +106,22 @@ def measure_settlements(folder: Path | None) -> list[Figures]:
     """One settlement for each number of hosts, each over a state of its own."""
     results = []
     for hosts in SIZES:
-        with tempfile.TemporaryDirectory(dir=folder) as place, Database.open(Path(place), STORES) as database:
-            results.append(measure(database, hosts))
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            results.append(measure(Path(place), hosts))
     return results
 
 
-def measure(database: Database, hosts: int) -> Figures:
+def measure(folder: Path, hosts: int) -> Figures:
     """End an epoch of so many hosts, block by block, and claim for one of them."""
     addresses = sorted(from_bytes(sha256(b"host %d" % number)[:20]) for number in range(hosts))
-    upcoming = prepare(database, addresses)
+    with Database.open(folder, STORES) as database:
+        upcoming = prepare(database, addresses)
+    with Database.open(folder, STORES) as database:  # as a node that begins with this state
+        return end_epoch(database, addresses, upcoming)
+
+
+def end_epoch(database: Database, addresses: Sequence[str], upcoming: Epoch) -> Figures:
+    """Make the blocks of an epoch's end, and claim for one of its hosts."""
     form, form_commit = make_block(database, upcoming.boundaries.poc_validation_end)
     switch, switch_commit = make_block(database, upcoming.boundaries.set_new_validators)
     settle: list[float] = []
@@ -126,7 +134,7 @@ def measure(database: Database, hosts: int) -> Figures:
     process_claim(begin(database, database.height + 1), MsgClaimRewards(creator=addresses[0], epoch_index=ENDED))
     claim = time.process_time() - start
     return {
-        "hosts": hosts,
+        "hosts": len(addresses),
         "form_ms": milliseconds(form),
         "switch_ms": milliseconds(switch),
         "settle_blocks": len(settle),
@@ -235,7 +243,7 @@ def put_members(block: Block, addresses: list[str]) -> None:
             sub_group_models=subgroups,
         )
         put_group(block.state, group)
-    set_members(block, [(address, consensus_key(address), WEIGHT) for address in addresses])
+    set_members(block, [(address, consensus_key(address)) for address in addresses])
     for address in addresses:
         prove(block.state, consensus_address(consensus_key(address)))
 

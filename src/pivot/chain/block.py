@@ -94,8 +94,8 @@ def end_block(block: Block) -> None:
 
     settlement.settle_some(block)
     status.release_due(block)
-    vested_pay.release_some(block)
     if rewards.settlement(block.state) is None:
+        vested_pay.release_some(block)
         collateral.release_some(block)
     restrictions.lift(block)
     move_prices(block)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot.chain.modules.epochs import state as epochs
+from pivot.chain.modules.members import state as members
 from pivot.chain.modules.params.state import put_genesis_only_params
 from pivot.chain.modules.participants import state as participants
 from pivot.chain.modules.poc.messages import MAX_PASSES
@@ -21,11 +22,12 @@ from pivot.chain.modules.validators.powers import (
     Guardianship,
     powers,
 )
-from pivot.chain.types import ValidatorUpdate
+from pivot.chain.store.journal import State
+from pivot.chain.types import STORES, ValidatorUpdate
 from pivot.primitives.addresses import consensus_address, operator
 from pivot.primitives.fixed_point import ONE
 from pivot.protocol.generated.inference.inference.params_pb2 import Decimal, GenesisOnlyParams
-from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
+from pivot.protocol.generated.inference.inference.types_pb2 import EpochGroupData, ParticipantStatus, ValidationWeight
 from tests.chain.chain import consensus_key, key
 from tests.chain.modules.network import Network, fast_params, node
 
@@ -102,7 +104,7 @@ def test_powers_keep_their_bounds(proven: dict[str, int], unproven: dict[str, in
 def guarded(
     proven: dict[str, int], unproven: dict[str, int], *guardians: str, maturity: int = 10**6
 ) -> dict[bytes, int]:
-    found = [replace(each, guardian=each.key.decode() in guardians) for each in candidates(proven, unproven)]
+    found = [each._replace(guardian=each.key.decode() in guardians) for each in candidates(proven, unproven)]
     return powers(found, 20, Guardianship(maturity, 52 * ONE // 100))
 
 
@@ -178,7 +180,7 @@ def test_a_guardian_whose_engine_does_not_run_is_held_down_like_others() -> None
 def test_with_guardians_powers_keep_their_bounds(
     proven: dict[str, int], unproven: dict[str, int], guardians: set[str], multiplier: int
 ) -> None:
-    found = [replace(each, guardian=each.key.decode() in guardians) for each in candidates(proven, unproven)]
+    found = [each._replace(guardian=each.key.decode() in guardians) for each in candidates(proven, unproven)]
     told = powers(found, 20, Guardianship(2**63, multiplier))
     total = sum(told.values())
     assert total <= MAX_TOTAL_POWER
@@ -380,12 +382,19 @@ def test_the_set_never_becomes_empty() -> None:
 
 def test_a_member_that_is_no_participant_has_no_power() -> None:
     network = Network()
-    dave = key("dave").address
-    validators.set_members(
-        network.block, [(dave, consensus_key("dave"), 5), (key("bob").address, consensus_key("bob"), 7)]
-    )
+    weights = {"bob": 7, "dave": 5}
+    rows = [ValidationWeight(member_address=key(name).address, weight=weight) for name, weight in weights.items()]
+    members.put_group(network.state, EpochGroupData(validation_weights=rows, total_weight=12))
+    validators.set_members(network.block, [(key(name).address, consensus_key(name)) for name in weights])
     network.advance(2)
     assert network.powers() == {"bob": 7}
+
+
+def test_a_switch_writes_no_rows_of_members_who_stay() -> None:
+    network = Network()
+    block = replace(network.block, state=State(network.state, STORES))
+    validators.set_members(block, [(address, key) for address, key, _ in validators.members(network.state)])
+    assert block.state.changes() == {validators.STORE: {validators.SEEN: None}}
 
 
 def test_the_invariant_sees_powers_that_cannot_be() -> None:

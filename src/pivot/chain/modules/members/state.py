@@ -5,6 +5,7 @@ EpochGroupHash/value/<epoch, 8 bytes>/<model id>/       SHA-256 of that row, und
 ActiveParticipants/value/<epoch, 8 bytes>/              ActiveParticipants, which clients read with its proof
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from pivot.chain.modules.epochs.pruning import prune_rows
@@ -46,6 +47,12 @@ def weights(state: Reader, epoch: int, model: str = "") -> tuple[tuple[str, int]
     """
     found = _parsed(state, epoch, model)
     return () if found is None else found.weights
+
+
+def by_address(state: Reader, epoch: int) -> Mapping[str, ValidationWeight]:
+    """The epoch's members by address, in the order of the group; none if there is no such group. Shared, as the group is."""
+    found = _parsed(state, epoch)
+    return {} if found is None else found.members
 
 
 def share(state: Reader, epoch: int, address: str) -> tuple[int, int]:
@@ -111,12 +118,9 @@ def active_participants(state: Reader, epoch: int) -> ActiveParticipants | None:
     return None if row is None else ActiveParticipants.FromString(row)
 
 
-def electorate(state: Reader, epoch: int) -> list[tuple[str, bytes, int]]:
-    """(address, consensus key in force, weight) of an epoch's members: what validators' powers are made of."""
-    return [
-        (address, consensus_key(require_participant(state, address)), weight)
-        for address, weight in weights(state, epoch)
-    ]
+def electorate(state: Reader, epoch: int) -> list[tuple[str, bytes]]:
+    """(address, consensus key in force) of an epoch's members, who may hold power."""
+    return [(address, consensus_key(require_participant(state, address))) for address in by_address(state, epoch)]
 
 
 def put_group(state: State, record: EpochGroupData) -> None:
@@ -145,12 +149,12 @@ class _Group:
 
     def __init__(self, row: bytes) -> None:
         self.group = EpochGroupData.FromString(row)
-        self.weights = tuple((member.member_address, member.weight) for member in self.group.validation_weights)
-        self.total = sum(weight for _, weight in self.weights)
-        self.line = Line(self.weights)
         self.members: dict[str, ValidationWeight] = {
             member.member_address: member for member in self.group.validation_weights
         }
+        self.weights = tuple((address, member.weight) for address, member in self.members.items())
+        self.total = sum(weight for _, weight in self.weights)
+        self.line = Line(self.weights)
 
 
 def _parsed(state: Reader, epoch: int, model: str = "") -> _Group | None:

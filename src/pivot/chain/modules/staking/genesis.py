@@ -1,6 +1,6 @@
 """The section `staking` of a genesis: validators in the Cosmos SDK's shape, for tools that read an export.
 
-What a chain goes on with stands beside it in lists of our own: members with their weights, the powers that the engine was
+What a chain goes on with stands beside it in lists of our own: members with their keys, the powers that the engine was
 told, and which keys are proven.
 """
 
@@ -24,8 +24,7 @@ def load(block: Block, document: dict[str, Any]) -> None:
     restore(
         block,
         members=[
-            (require(each["address"]), base64.b64decode(each["validator_key"]), int(each["weight"]))
-            for each in document.get("members", [])
+            (require(each["address"]), base64.b64decode(each["validator_key"])) for each in document.get("members", [])
         ],
         powers={base64.b64decode(each["validator_key"]): int(each["power"]) for each in document.get("powers", [])},
         proven=[of_consensus_text(each) for each in document.get("proven", [])],
@@ -58,9 +57,7 @@ def export(state: Reader) -> dict[str, Any]:
         "unbonding_delegations": [],
         "redelegations": [],
         "exported": True,
-        "members": [
-            {"address": address, "validator_key": _text(key), "weight": str(weight)} for address, key, weight in listed
-        ],
+        "members": [{"address": address, "validator_key": _text(key)} for address, key, _ in listed],
         "powers": [{"validator_key": _text(key), "power": str(power)} for key, power in told.items()],
         "proven": [consensus_text(address20) for address20 in all_proven(state)],
         "unproven": [

@@ -12,7 +12,7 @@ from pivot.chain.modules.auth.state import check_address
 from pivot.chain.modules.params.state import consensus_params
 from pivot.chain.modules.staking.validator import published, validator
 from pivot.chain.modules.validators.powers import MAX_VALIDATORS
-from pivot.chain.modules.validators.state import MEMBERS, STORE, decode_member, last_powers
+from pivot.chain.modules.validators.state import MEMBERS, STORE, last_powers
 from pivot.chain.pagination import list_page
 from pivot.chain.types import Reader, View
 from pivot.primitives.addresses import InvalidAddress, of_operator
@@ -28,7 +28,7 @@ def _validators(view: View, request: query_pb2.QueryValidatorsRequest) -> query_
     wanted = BondStatus.Value(request.status) if request.status else 0
 
     def listed(key: bytes, row: bytes) -> Validator | None:
-        found = published(view.state, decode_member(row)[0], key)
+        found = published(view.state, row.decode(), key)
         return found if wanted in (0, found.status) else None
 
     found, page = list_page(view.state, STORE, MEMBERS, request.pagination, listed)

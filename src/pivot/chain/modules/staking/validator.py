@@ -13,7 +13,7 @@ from cosmos.staking.v1beta1.staking_pb2 import (
 from pivot.chain.modules.participants.consensus_keys import consensus_key
 from pivot.chain.modules.participants.state import participant
 from pivot.chain.modules.slashing.state import is_jailed
-from pivot.chain.modules.validators.state import member_weight, power
+from pivot.chain.modules.validators.state import is_members, power
 from pivot.chain.types import Reader
 from pivot.primitives.addresses import operator
 from pivot.primitives.fixed_point import ONE
@@ -24,7 +24,7 @@ def validator(state: Reader, address: str) -> Validator | None:
     """The validator of a participant; None for whoever neither is a member nor signs blocks."""
     record = participant(state, address)
     key = b"" if record is None else consensus_key(record)
-    if record is None or not key or not (power(state, key) or member_weight(state, key)):
+    if record is None or not key or not (power(state, key) or is_members(state, key)):
         return None
     return published(state, address, key)
 

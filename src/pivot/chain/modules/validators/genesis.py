@@ -28,7 +28,7 @@ def begin(block: Block, _: GenesisState) -> None:
 def restore(
     block: Block,
     *,
-    members: Sequence[tuple[str, bytes, int]],
+    members: Sequence[tuple[str, bytes]],
     powers: Mapping[bytes, int],
     proven: Iterable[bytes],
     unproven: Iterable[tuple[bytes, int, int]],
@@ -36,7 +36,7 @@ def restore(
 ) -> None:
     """Write the rows of an exported chain, and tell the engine the set that it was told there last.
 
-    members: (address, consensus key, weight). powers: by consensus key, above 0. proven: consensus addresses. unproven:
+    members: (address, consensus key). powers: by consensus key, above 0. proven: consensus addresses. unproven:
     (consensus address, blocks seen, blocks signed). seen: revisions at the last look for changes.
     """
     set_members(block, members)

@@ -12,6 +12,7 @@ Every block carries the signatures of all who have power, so not more than MAX_V
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pivot.primitives.fixed_point import multiply_floor
 
@@ -23,8 +24,7 @@ SEATS_OF_UNPROVEN = MAX_VALIDATORS // 10
 """So many places stay open to the heaviest keys that have never signed: they could not prove themselves otherwise."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A member as the consensus may see it."""
 
     key: bytes

@@ -2,7 +2,7 @@
 
 Rows of the store `staking`:
 
-    Member/<key, 32 bytes>         weight (8 bytes, big-endian), address
+    Member/<key, 32 bytes>         address of a member of the epoch in force; its weight stands in its group
     Power/<key, 32 bytes>          power that the engine was last told (8 bytes)
     Proven/<20 bytes>              this consensus address has signed half of a window once
     Unproven/<20 bytes>            blocks seen and blocks signed in the window under way (8 bytes each)
@@ -11,9 +11,10 @@ Rows of the store `staking`:
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from pivot.chain.modules.epochs.state import effective
+from pivot.chain.modules.epochs.state import effective, effective_index
+from pivot.chain.modules.members.state import by_address
 from pivot.chain.modules.params.state import genesis_only_params
 from pivot.chain.modules.participants.state import by_consensus_address, participant, status_revision
 from pivot.chain.modules.slashing import state as slashing
@@ -32,20 +33,23 @@ POWERS = b"Power/"
 PROVEN = b"Proven/"
 UNPROVEN = b"Unproven/"
 SEEN = b"Seen"
+_INVALID = ParticipantStatus.INVALID
 _MARK = b"\x01"
 _NUMBER_BYTES = 8
 _WINDOW = struct.Struct(">QQ")
 
 
-def set_members(block: Block, members: Sequence[tuple[str, bytes, int]]) -> None:
-    """Replace the members (address, consensus key, weight above 0) that may hold power.
+def set_members(block: Block, members: Sequence[tuple[str, bytes]]) -> None:
+    """Let these members (address, consensus key) of the epoch in force be those that may hold power.
 
-    The engine is told by `process_updates`, in the same block.
+    The engine is told by `process_updates`, in the same block. Only rows that change are written: most members stay.
     """
-    rows = {MEMBERS + key: weight.to_bytes(_NUMBER_BYTES) + address.encode() for address, key, weight in members}
-    for row, _ in block.state.iterate(STORE, MEMBERS, prefix_end(MEMBERS)):
+    rows = {MEMBERS + key: address.encode() for address, key in members}
+    for row, value in block.state.iterate(STORE, MEMBERS, prefix_end(MEMBERS)):
         if row not in rows:
             block.state.delete(STORE, row)
+        elif rows[row] == value:
+            del rows[row]
     for row, value in rows.items():
         block.state.set(STORE, row, value)
     block.state.delete(STORE, SEEN)
@@ -99,25 +103,21 @@ def last_powers(state: Reader) -> dict[bytes, int]:
 
 def members(state: Reader) -> Iterator[tuple[str, bytes, int]]:
     """(address, consensus key, weight) of those that may hold power, by key."""
+    group = by_address(state, effective_index(state))
     for row, value in state.iterate(STORE, MEMBERS, prefix_end(MEMBERS)):
-        address, weight = decode_member(value)
-        yield address, row[len(MEMBERS) :], weight
+        address = value.decode()
+        yield address, row[len(MEMBERS) :], group[address].weight
 
 
 def in_good_standing(state: Reader) -> Iterator[tuple[str, bytes, int]]:
     """Those of the members that are participants, not INVALID and not jailed. If there are none, the set stays as it is."""
-    return (member for member in members(state) if _may_sign(state, member[0]))
+    jailed = _jailed(state)
+    return (member for member in members(state) if _may_sign(state, member[0], jailed))
 
 
-def decode_member(row: bytes) -> tuple[str, int]:
-    """(address, weight) of a member's row."""
-    return row[_NUMBER_BYTES:].decode(), int.from_bytes(row[:_NUMBER_BYTES])
-
-
-def member_weight(state: Reader, key: bytes) -> int:
-    """Weight of the member with this consensus key; 0 if it may hold no power."""
-    row = state.get(STORE, MEMBERS + key)
-    return 0 if row is None else decode_member(row)[1]
+def is_members(state: Reader, key: bytes) -> bool:
+    """Whether the consensus key is that of a member who may hold power."""
+    return state.get(STORE, MEMBERS + key) is not None
 
 
 def power(state: Reader, key: bytes) -> int:
@@ -174,20 +174,25 @@ def _candidates(state: Reader) -> list[Candidate]:
     found = [Candidate(key, weight, is_proven(state, key), address in guardians) for address, key, weight in standing]
     if not found or any(each.proven for each in found):
         return found
-    return [*found, *_incumbents(state, [address for address, _, _ in standing])]
+    return [*found, *_incumbents(state, {address for address, _, _ in standing})]
 
 
-def _incumbents(state: Reader, newcomers: Sequence[str]) -> Iterator[Candidate]:
+def _incumbents(state: Reader, newcomers: Collection[str]) -> Iterator[Candidate]:
     """Proven keys of the set that the engine was last told, with their power, but for old keys of the newcomers."""
+    jailed = _jailed(state)
     for key, power in last_powers(state).items():
         owner = by_consensus_address(state, consensus_address(key))
-        if is_proven(state, key) and owner is not None and owner not in newcomers and _may_sign(state, owner):
+        if is_proven(state, key) and owner is not None and owner not in newcomers and _may_sign(state, owner, jailed):
             yield Candidate(key, power, proven=True)
 
 
-def _may_sign(state: Reader, address: str) -> bool:
+def _may_sign(state: Reader, address: str, jailed: Collection[str]) -> bool:
     record = participant(state, address)
-    return record is not None and record.status != ParticipantStatus.INVALID and not slashing.is_jailed(state, address)
+    return record is not None and record.status != _INVALID and address not in jailed
+
+
+def _jailed(state: Reader) -> Collection[str]:
+    return {address for address, _ in slashing.sentences(state)}
 
 
 def _guardians(state: Reader) -> frozenset[str]:
