@@ -35,6 +35,13 @@ def test_a_node_that_fails_is_wrong_with_its_reason() -> None:
     assert (failing.state, failing.found) == (State.WRONG, "cannot be reached")
 
 
+def test_what_a_node_has_to_say_of_itself_is_a_warning() -> None:
+    item = listed()
+    item["state"]["warnings"] = ["GPU 1 is lost."]
+    finding = ml_nodes.ml_node_works(item)
+    assert (finding.state, finding.found) == (State.WARNING, "GPU 1 is lost.")
+
+
 @pytest.mark.parametrize(
     ("url", "hosts", "answers", "elsewhere", "state"),
     [

@@ -181,5 +181,6 @@ def _remark(state: dict[str, Any]) -> str:
         "" if state["admin_state"]["enabled"] else f"disabled in epoch {state['admin_state']['epoch']}",
         "" if should in {_status(state, "current_status", "poc_current_status"), "UNKNOWN"} else f"should be {should}",
         state["failure_reason"],
+        *state.get("warnings", []),
     )
     return "; ".join(remark for remark in remarks if remark)

@@ -34,6 +34,8 @@ def ml_node_works(item: dict[str, Any]) -> Finding:
     if state["failure_reason"]:
         remedy = f"look at that node; its management port is {node['host']} {node['poc_port']}"
         return wrong(check, state["failure_reason"], remedy)
+    if warnings := state.get("warnings"):
+        return warning(check, " ".join(warnings), "look at that node's machine")
     if not node["models"]:
         return warning(check, "serves no model: it earns weight, but no requests", "add it again with a model")
     return ok(check, f"{state['current_status']}, {', '.join(node['models'])}")

@@ -46,6 +46,7 @@ class FakeMlNode:
     healthy: bool = True
     token: str = ""
     error: str = ""
+    warnings: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     refuses: dict[str, int] = field(default_factory=dict)
     """Path to the status with which it is refused."""
@@ -139,7 +140,8 @@ class FakeMlNode:
         return await handler(request)
 
     async def _state(self, _: web.Request) -> web.Response:
-        return web.json_response({"state": self.mode, **({"error": self.error} if self.error else {})})
+        said = {"error": self.error, "warnings": self.warnings}
+        return web.json_response({"state": self.mode, **{name: what for name, what in said.items() if what}})
 
     async def _status(self, _: web.Request) -> web.Response:
         if self.mode != Mode.POW:

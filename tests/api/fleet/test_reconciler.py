@@ -215,3 +215,55 @@ async def test_a_fault_in_finding_the_duty_does_not_end_the_care(
             await until(lambda: "ZeroDivisionError" in caplog.text)
             desk.duty = Serve("m")
             await until(lambda: reconciler.serves("m"))
+
+
+async def test_what_a_node_has_to_say_is_kept_and_logged_once(
+    http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost, late = "GPU 1 is lost.", "The sprint of epoch 1 is late."
+    async with FakeMlNode.running(warnings=[lost]) as node, care(http, node, Desk(Stop())) as reconciler:
+        await until(lambda: reconciler.warnings == (lost,))
+        node.warnings = [lost, late]
+        await until(lambda: reconciler.warnings == (lost, late))
+        looks = node.calls.count("/api/v1/state")
+        await until(lambda: node.calls.count("/api/v1/state") > looks + 1)
+        node.warnings = []
+        await until(lambda: not reconciler.warnings)
+    said = [record.getMessage() for record in caplog.records if "lost" in record.getMessage()]
+    assert said == [f"ML node node1: {lost}"]
+
+
+async def test_a_node_whose_engine_lost_its_device_is_lent_to_nobody(http: aiohttp.ClientSession) -> None:
+    async with FakeMlNode.running() as node, care(http, node, Desk(Serve("m"))) as reconciler:
+        await until(lambda: reconciler.serves("m"))
+        node.healthy, node.warnings = False, ["GPU 0 is lost."]
+        await until(lambda: not reconciler.serves("m"))
+        assert reconciler.warnings == ("GPU 0 is lost.",)
+        node.healthy, node.warnings = True, []
+        await until(lambda: reconciler.serves("m"))
+
+
+async def test_a_sprint_is_told_with_the_blocks_that_have_passed_when_the_command_is_given(
+    http: aiohttp.ClientSession,
+) -> None:
+    passed = 0
+
+    def duty() -> Generate:
+        return Generate(init().model_copy(update={"blocks": 25, "blocks_late": passed}))
+
+    async with FakeMlNode.running(mode=Mode.INFERENCE, model="m") as node:
+        desk = Desk(Serve("m"))
+        async with care(http, node, desk) as reconciler:
+            await until(lambda: reconciler.serves("m"))
+            reconciler.leases = 1  # an answer is under way
+            desk.duty = duty
+            reconciler.wake()
+            await asyncio.sleep(0.1)
+            passed = 7
+            reconciler.leases = 0
+            await until(lambda: node.init)
+            assert node.init is not None
+            assert (node.init.blocks, node.init.blocks_late) == (25, 7)
+            passed = 9
+            await until(lambda: reconciler.view().fulfils)
+    assert node.calls.count("/api/v1/pow/init/generate") == 1  # blocks that pass are no new duty

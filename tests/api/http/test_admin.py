@@ -104,6 +104,14 @@ async def test_a_node_tries_the_call_back_url(admin: str, one: Host) -> None:
         assert (status, "answered 404" in refusal["error"]) == (502, True)
 
 
+async def test_what_a_node_has_to_say_of_itself_is_listed(admin: str, one: Host) -> None:
+    async with FakeMlNode.running(warnings=["GPU 1 is lost."]) as node:
+        assert (await call("POST", admin, node.declared()))[0] == 200
+        await until(lambda: one.fleet.reports()[0].warnings)
+        (item,) = (await call("GET", admin))[1]
+        assert item["state"]["warnings"] == ["GPU 1 is lost."]
+
+
 async def test_the_state_of_a_node_through_an_epoch(admin: str, one: Host) -> None:
     async def state() -> dict[str, Any]:
         (item,) = (await call("GET", admin))[1]
@@ -124,6 +132,7 @@ async def test_the_state_of_a_node_through_an_epoch(admin: str, one: Host) -> No
             "poc_current_status": "IDLE",
             "lock_count": 0,
             "failure_reason": "",
+            "warnings": [],
             "admin_state": {"enabled": True, "epoch": 0},
             "epoch_models": {},
             "epoch_ml_nodes": {},

@@ -5,7 +5,7 @@ import pytest
 from pivot.api.fleet.interface import FleetNode, Generate, Serve, Stop, Validate
 from pivot.api.ledger.interface import Head
 from pivot.api.phases import Moment
-from pivot.api.poc.duties import Assignment, Stage, duty_of, nodes_serving_through, stage_at
+from pivot.api.poc.duties import Assignment, Stage, duty_of, nodes_serving_through, stage_at, told_at
 from pivot.protocol.epochs import phase_at
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, MLNodeInfo
 from tests.api.fleet.chain import MODEL, epoch, group
@@ -64,6 +64,15 @@ def test_in_the_sprint_a_node_goes_on_after_its_last_leaf() -> None:
     assert (init.node_id, init.epoch, init.first_index, init.block_height) == (4, 3, 400, 10)
     assert (init.host_address, init.url, init.token) == ("gonka1me", "http://me:9100/v1/poc", "token")
     assert (init.preset, init.seed) == ("devnet", bytes([3]) * 32)
+
+
+def test_a_node_is_told_how_much_of_its_sprint_is_over() -> None:
+    duty = duty_of(node(4), assignment(Stage.SPRINT), lambda _: 0)
+    told = [told_at(duty, epoch(3), height) for height in (9, MARKS.poc_start, MARKS.poc_start + 7, 10**6)]
+    inits = [each.init for each in told if isinstance(each, Generate)]
+    length = MARKS.poc_generation_end - MARKS.poc_start
+    assert [(init.blocks, init.blocks_late) for init in inits] == [(length, passed) for passed in (0, 0, 7, length)]
+    assert told_at(Stop(), epoch(3), 10) == Stop()
 
 
 def test_after_the_sprint_nodes_check_and_then_serve() -> None:

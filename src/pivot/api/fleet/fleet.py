@@ -46,6 +46,7 @@ class NodeReport:
     seen_at_ns: int
     leases: int
     failure_reason: str
+    warnings: tuple[str, ...]
 
 
 class HostFleet:
@@ -110,7 +111,15 @@ class HostFleet:
         """All nodes in the order of their numbers."""
         nodes = sorted(self._nodes.values(), key=lambda node: node.node.node_number)
         return [
-            NodeReport(node.node, node.view(), node.seen, node.seen_at_ns, node.leases, node.failure_reason)
+            NodeReport(
+                registered=node.node,
+                view=node.view(),
+                seen=node.seen,
+                seen_at_ns=node.seen_at_ns,
+                leases=node.leases,
+                failure_reason=node.failure_reason,
+                warnings=node.warnings,
+            )
             for node in nodes
         ]
 

@@ -20,12 +20,14 @@ class Observation:
     """What the inference port serves; only while it is healthy."""
     error: str = ""
     """Why the node's last activity ended by itself, as it says."""
+    warnings: tuple[str, ...] = ()
+    """What is amiss while it works on, as it says: a late sprint, a clock that jumped, a lost device."""
 
 
 async def observe(client: MlNodeClient, before: Observation | None) -> Observation:
     """Look at a node. Raises MlNodeError. What it serves is asked once per stay in the mode INFERENCE."""
     state = await client.state()
-    seen = Observation(state.state, error=state.error or "")
+    seen = Observation(state.state, error=state.error or "", warnings=tuple(state.warnings))
     if seen.mode == Mode.POW:
         return replace(seen, proof=await client.pow_status())
     if seen.mode != Mode.INFERENCE or not await client.inference_is_healthy():
@@ -79,17 +81,14 @@ async def command(client: MlNodeClient, duty: Duty, seen: Observation) -> None:
 
 
 def same(duty: Duty | None, other: Duty | None) -> bool:
-    """Whether two duties are the same but for the leaf at which a sprint would go on."""
+    """Whether two duties are the same but for the leaf at which a sprint would go on, and how much of it is over."""
     return _without_progress(duty) == _without_progress(other)
 
 
 def _without_progress(duty: Duty | None) -> Duty | None:
-    return Generate(continued_at(duty.init, 0)) if isinstance(duty, Generate) else duty
-
-
-def continued_at(init: PowInit, first_index: int) -> PowInit:
-    """The same sprint, to be continued at another leaf."""
-    return init.model_copy(update={"first_index": first_index})
+    if not isinstance(duty, Generate):
+        return duty
+    return Generate(duty.init.model_copy(update={"first_index": 0, "blocks_late": 0}))
 
 
 def _is_sprint(seen: Observation, init: PowInit) -> bool:

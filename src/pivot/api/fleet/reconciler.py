@@ -53,6 +53,8 @@ class NodeReconciler:
         """Wall-clock time of the last look that was answered."""
         self.reachable = False
         self.failure_reason = ""
+        self.warnings: tuple[str, ...] = ()
+        """What the node had to say of itself at the last look that was answered."""
         self._duty_of = duty_of
         self._changed = changed
         self._must_be_told = must_be_told
@@ -133,6 +135,7 @@ class NodeReconciler:
             self._fulfils = False
         else:
             self.reachable, self.seen_at_ns = True, time.time_ns()
+            self._note_warnings(self.seen)
             self._adopt_duty()
             self._fulfils = self._duty is not None and not self._must_be_told and fulfils(self._duty, self.seen)
             if self._fulfils:
@@ -145,6 +148,13 @@ class NodeReconciler:
         if self.reachable or not self.failure_reason:
             log.warning("ML node %s is set aside: %s", self.node.declaration.id, error)
         self.reachable, self.failure_reason = False, str(error)
+
+    def _note_warnings(self, seen: Observation) -> None:
+        """Log what the node has not said before."""
+        for sentence in seen.warnings:
+            if sentence not in self.warnings:
+                log.warning("ML node %s: %s", self.node.declaration.id, sentence)
+        self.warnings = seen.warnings
 
     def _adopt_duty(self) -> None:
         duty = self._duty_of(self.view())
@@ -191,7 +201,8 @@ class NodeReconciler:
         deadline = time.monotonic() + LAST_ANSWERS_S
         while seen.healthy and self.leases and time.monotonic() < deadline:
             await asyncio.sleep(LEASE_POLL_S)
-        await command(self.client, duty, seen)
+        now = self._duty_of(self.view())  # the sprint goes on meanwhile
+        await command(self.client, now if now is not None and same(now, duty) else duty, seen)
 
     def _note_failure(self, error: MlNodeError) -> None:
         pause = self._back_off()

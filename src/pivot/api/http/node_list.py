@@ -41,6 +41,7 @@ def listed_node(report: NodeReport, address: str, groups: list[EpochGroupData]) 
         "poc_current_status": current_poc,
         "lock_count": report.leases,
         "failure_reason": report.failure_reason,
+        "warnings": list(report.warnings),
         "status_timestamp": _timestamp(report.seen_at_ns),
         "admin_state": {"enabled": registered.enabled, "epoch": registered.changed_in_epoch},
         "epoch_models": _epoch_models(report, address, groups),

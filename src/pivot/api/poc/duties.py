@@ -82,6 +82,16 @@ def sprint_init(node_number: int, assignment: Assignment, first_index: int) -> P
     )
 
 
+def told_at(duty: Duty, epoch: Epoch, height: int) -> Duty:
+    """The same duty, told at a height: a node that begins its sprint late is to know it."""
+    if not isinstance(duty, Generate):
+        return duty
+    marks = epoch.boundaries
+    blocks = marks.poc_generation_end - marks.poc_start
+    late = min(max(height - marks.poc_start, 0), blocks)
+    return Generate(duty.init.model_copy(update={"blocks": blocks, "blocks_late": late}))
+
+
 def nodes_serving_through(group: EpochGroupData | None, host_address: str) -> frozenset[int]:
     """Numbers of a host's nodes that the group of the epoch before has told to answer during the sprint."""
     if group is None:

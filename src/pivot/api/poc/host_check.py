@@ -92,6 +92,7 @@ class HostCheck:
             host_address=self.commit.participant,
             nonces=list(proven),
             fingerprints=encode_fingerprints(b"".join(proven.values())),
+            epoch=self.commit.epoch_index,
         )
         try:
             distances = await self._recompute(request)

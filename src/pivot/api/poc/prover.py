@@ -10,13 +10,13 @@ import secrets
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
 from pivot.api.fleet.hardware import known_nodes
-from pivot.api.fleet.interface import Fleet
+from pivot.api.fleet.interface import Duty, Fleet, FleetNode
 from pivot.api.fleet.models import registered_models
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, Outbox
 from pivot.api.phases import Moment, Phases
 from pivot.api.poc.callback import callback_token, callback_url
-from pivot.api.poc.duties import Assignment, Stage, duty_of, nodes_serving_through, stage_at
+from pivot.api.poc.duties import Assignment, Stage, duty_of, nodes_serving_through, stage_at, told_at
 from pivot.api.poc.leaves import LeafFiles
 from pivot.api.poc.records import SprintRecord, keep_sprint, prune_records, sprint_record
 from pivot.api.settings import ApiSettings
@@ -125,9 +125,13 @@ class Prover:
         url, token = self._callback
         assignment = Assignment(stage, moment.latest, serving_through, models, self._identity.address, url, token)
         self._assignment = assignment
-        self._fleet.assign(
-            lambda node: duty_of(node, assignment, lambda number: self.leaves.count(assignment.epoch.index, number))
-        )
+        self._fleet.assign(lambda node: self._duty(node, assignment))
+
+    def _duty(self, node: FleetNode, assignment: Assignment) -> Duty:
+        """What a node should do now: leaves that are here are not to be made again, and blocks that have passed are told."""
+        epoch, moment = assignment.epoch, self._phases.moment
+        duty = duty_of(node, assignment, lambda number: self.leaves.count(epoch.index, number))
+        return told_at(duty, epoch, moment.head.height) if moment else duty
 
     def _model_missing(self) -> bool:
         """Whether a node is declared for models none of which was known when duties were assigned."""
