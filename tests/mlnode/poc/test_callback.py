@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from pivot.mlnode.poc import callback as callback_module
-from pivot.mlnode.poc.callback import Callbacks, SprintOver
+from pivot.mlnode.poc.callback import Callbacks, NotTaken, SprintOver
 from pivot.protocol.mlnode_api import ValidatedBatch
 
 PAYLOAD = ValidatedBatch(batch_id="a", distances=[1])
@@ -41,13 +41,19 @@ async def test_redirects_are_not_followed(session: aiohttp.ClientSession) -> Non
 
 
 async def test_failures_are_repeated_until_it_is_taken(session: aiohttp.ClientSession) -> None:
-    refusals = [web.Response(status=status) for status in (500, 404, 401)]
-    assert len(await attempts(session, *refusals, web.Response())) == 3
+    refusals = [web.Response(status=status) for status in (500, 404, 429, 408)]
+    assert len(await attempts(session, *refusals, web.Response())) == 4
 
 
 async def test_gone_means_that_the_sprint_is_over(session: aiohttp.ClientSession) -> None:
     with pytest.raises(SprintOver):
         await attempts(session, web.Response(status=410))
+
+
+async def test_a_refusal_that_cannot_heal_is_told_and_not_repeated(session: aiohttp.ClientSession) -> None:
+    for status, text in ((401, "no token"), (409, "leaf 7 is the next"), (422, "")):
+        with pytest.raises(NotTaken, match=f"/validated answered {status}{': ' + text if text else ''}$"):
+            await attempts(session, web.Response(status=status, text=text))
 
 
 async def test_a_server_that_hangs_is_given_up_and_tried_again(

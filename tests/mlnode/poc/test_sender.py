@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from pivot.mlnode.poc.callback import Callbacks
+from pivot.mlnode.poc.journal import Journal
 from pivot.mlnode.poc.sender import MAX_BACKLOG_LEAVES, Sender
 from pivot.protocol.mlnode_api import MAX_BATCH_LEAVES, GeneratedBatch
 from tests.mlnode.fakes import FakeApiNode, sprint, until
@@ -29,7 +30,8 @@ def taken(api: FakeApiNode) -> list[bytes]:
 @pytest.fixture
 async def sender(api: FakeApiNode, session: aiohttp.ClientSession) -> AsyncIterator[Sender]:
     init = sprint(api.url, first_index=10, token="t0ken")
-    sender = Sender(init, Callbacks(session, init.url, init.token, first_pause_s=0.005), gather_s=0.01)
+    callbacks = Callbacks(session, init.url, init.token, first_pause_s=0.005)
+    sender = Sender(init, callbacks, Journal(None, init), gather_s=0.01)
     running = asyncio.create_task(sender.run())
     yield sender
     running.cancel()
@@ -62,7 +64,8 @@ async def test_a_batch_that_was_refused_comes_again_unchanged(sender: Sender, ap
 
 
 async def test_an_api_node_that_cannot_be_reached_is_tried_until_it_can(session: aiohttp.ClientSession) -> None:
-    sender = Sender(sprint(), Callbacks(session, "http://127.0.0.1:1", "", first_pause_s=0.001), gather_s=0)
+    callbacks = Callbacks(session, "http://127.0.0.1:1", "", first_pause_s=0.001)
+    sender = Sender(sprint(), callbacks, Journal(None, sprint()), gather_s=0)
     running = asyncio.create_task(sender.run())
     sender.put(leaf(0))
     await until(lambda: sender.error)
@@ -79,8 +82,32 @@ async def test_when_the_sprint_is_over_sending_ends(sender: Sender, api: FakeApi
     assert api.calls == 1
 
 
+@pytest.mark.parametrize("status", [400, 401, 409, 422])
+async def test_when_what_is_sent_will_never_be_taken_sending_ends_and_the_reason_is_told(
+    sender: Sender, api: FakeApiNode, status: int
+) -> None:
+    api.status = status
+    sender.put(leaf(0))
+    await until(lambda: sender.error)
+    assert sender.error == f"{api.url}/generated answered {status}"
+    assert (sender.waiting, api.calls) == (1, 1)
+
+
+async def test_what_the_journal_holds_is_sent_first(api: FakeApiNode, session: aiohttp.ClientSession) -> None:
+    init = sprint(api.url, first_index=11)
+    journal = Journal(None, sprint(first_index=10))
+    journal.append(leaf(10) + leaf(11) + leaf(12))
+    sender = Sender(init, Callbacks(session, api.url, ""), journal, gather_s=0)
+    running = asyncio.create_task(sender.run())
+    await until(lambda: api.leaves == 2)
+    sender.put(leaf(13))
+    sender.close()
+    await running
+    assert (taken(api), sender.taken, sender.waiting) == ([leaf(11), leaf(12), leaf(13)], 3, 0)
+
+
 async def test_closing_sends_what_is_left_and_ends(api: FakeApiNode, session: aiohttp.ClientSession) -> None:
-    sender = Sender(sprint(api.url), Callbacks(session, api.url, ""), gather_s=1_000)
+    sender = Sender(sprint(api.url), Callbacks(session, api.url, ""), Journal(None, sprint()), gather_s=1_000)
     running = asyncio.create_task(sender.run())
     sender.put(leaf(0))
     await asyncio.sleep(0.01)
@@ -110,8 +137,9 @@ async def test_the_backlog_is_bounded(sender: Sender, api: FakeApiNode) -> None:
 
 def test_batch_ids_tell_sprint_node_and_range() -> None:
     def batch_id(first: int, **changes: object) -> str:
-        init = sprint(first_index=first, **changes)
-        sender = Sender(init, Callbacks(None, "", ""))  # type: ignore[arg-type]  # never posts
+        init = sprint("http://127.0.0.1:1", first_index=first, **changes)
+        callbacks = Callbacks(None, "", "")  # type: ignore[arg-type]  # never posts
+        sender = Sender(init, callbacks, Journal(None, init))
         sender.put(leaf(0))
         batch: GeneratedBatch = sender._batch()
         return batch.batch_id

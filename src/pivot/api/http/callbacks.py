@@ -23,7 +23,7 @@ def callbacks_app(settings: ApiSettings, fleet: Fleet, prover: Prover) -> FastAP
     """The application on the call-back port.
 
     401 without the token, 400 for what is not this host's, 409 for leaves out of order, 410 when the sprint is over,
-    503 while this node does not know where the network stands: of these, an ML node gives up on 410 alone.
+    503 while this node does not know where the network stands: after that alone an ML node sends the same again.
     """
     app = FastAPI(title="Pivot API node: call-backs of ML nodes")
     app.add_middleware(BoundedBody, limit=MAX_BODY_BYTES)

@@ -1,18 +1,20 @@
-"""Generating: dense leaves from a first index on, no faster than the cap, as far ahead as the sender allows."""
+"""Generating: dense leaves from where the journal ends, no faster than the cap, as far ahead as the sender allows.
+
+Any worker may do any of them; they are put together again in order.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-from pivot.mlnode.poc.batches import batch_size
+from pivot.mlnode.poc.callback import Callbacks
+from pivot.mlnode.poc.crew import Crew
+from pivot.mlnode.poc.journal import Journal
 from pivot.mlnode.poc.sender import Sender
-from pivot.mlnode.poc.worker import Worker
 from pivot.protocol.mlnode_api import PowInit
 from pivot.protocol.sprint import MAX_INDEX, nonce_of
 
-JOBS_IN_FLIGHT = 2
-"""So that the worker never waits for the node."""
 JOBS_PER_SECOND_UNDER_A_CAP = 8
 """A capped node works in small jobs, spread evenly."""
 
@@ -40,17 +42,24 @@ class Pace:
 class Generation:
     """One stay in the state GENERATING."""
 
-    def __init__(self, worker: Worker, init: PowInit, sender: Sender) -> None:
+    def __init__(self, crew: Crew, init: PowInit, callbacks: Callbacks, journal: Journal) -> None:
         self.init = init
-        self.sender = sender
-        self._worker = worker
-        self._producing = asyncio.create_task(self._produce())
-        self._sending = asyncio.create_task(sender.run())
-        self._sending.add_done_callback(lambda _: self._producing.cancel())
+        self.sender = Sender(init, callbacks, journal)
+        self._crew = crew
+        self._begin = journal.end
+        self._jobs: asyncio.Queue[asyncio.Future[bytes]] = asyncio.Queue(crew.jobs_at_once)
+        self._producing = [asyncio.create_task(self._give_out()), asyncio.create_task(self._collect())]
+        self._sending = asyncio.create_task(self.sender.run())
+        self._sending.add_done_callback(lambda _: self._end_producing())
+
+    @property
+    def alive(self) -> bool:
+        """Whether leaves are still computed and sent: not after the API node has said that it takes no more."""
+        return not self._sending.done()
 
     def stop_producing(self) -> None:
         """Compute nothing more; what is computed is still sent."""
-        self._producing.cancel()
+        self._end_producing()
         self.sender.close()
 
     async def flush(self, limit_s: float) -> None:
@@ -58,30 +67,32 @@ class Generation:
         self.stop_producing()
         await asyncio.wait({self._sending}, timeout=limit_s)
         self._sending.cancel()
-        await asyncio.gather(self._producing, self._sending, return_exceptions=True)
+        await asyncio.gather(*self._producing, self._sending, return_exceptions=True)
 
-    async def _produce(self) -> None:
+    async def _give_out(self) -> None:
+        """Have leaf after leaf computed, a few jobs ahead."""
         pace = Pace(self.init.max_rate, asyncio.get_running_loop().time)
-        size = batch_size(self._worker.preset)
-        if self.init.max_rate:
-            size = max(1, min(size, self.init.max_rate // JOBS_PER_SECOND_UNDER_A_CAP))
-        index = self.init.first_index
-        jobs: list[asyncio.Task[bytes]] = []
-        try:
-            while index <= MAX_INDEX or jobs:
-                count = min(size, MAX_INDEX + 1 - index)
-                if count:
-                    await self.sender.room(count * (len(jobs) + 1))
-                    await asyncio.sleep(pace.reserve(count))
-                    jobs.append(asyncio.create_task(self._compute(index, count)))
-                    index += count
-                if len(jobs) == JOBS_IN_FLIGHT or not count:
-                    self.sender.put(await jobs[0])
-                    del jobs[0]
-        finally:
-            for job in jobs:
-                job.cancel()
+        index = self._begin
+        while index <= MAX_INDEX:
+            count = min(self._job_size(), MAX_INDEX + 1 - index)
+            await self.sender.room(count)
+            await asyncio.sleep(pace.reserve(count))
+            first = nonce_of(self.init.node_id, index)
+            await self._jobs.put(self._crew.compute(self.init.host_address, range(first, first + count)))
+            index += count
 
-    async def _compute(self, index: int, count: int) -> bytes:
-        first = nonce_of(self.init.node_id, index)
-        return await self._worker.compute(self.init.host_address, range(first, first + count))
+    async def _collect(self) -> None:
+        while True:
+            self.sender.put(await (await self._jobs.get()))
+
+    def _job_size(self) -> int:
+        size = self._crew.batch
+        if not self.init.max_rate:
+            return size
+        return max(1, min(size, self.init.max_rate // JOBS_PER_SECOND_UNDER_A_CAP))
+
+    def _end_producing(self) -> None:
+        for task in self._producing:
+            task.cancel()
+        while not self._jobs.empty():
+            self._jobs.get_nowait().cancel()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
-from pivot.mlnode.poc.callback import Callbacks, SprintOver
+from pivot.mlnode.poc.callback import Callbacks, NotTaken
+from pivot.mlnode.poc.journal import Journal
 from pivot.protocol.mlnode_api import MAX_BATCH_LEAVES, GeneratedBatch, PowInit, encode_fingerprints
 from pivot.protocol.sprint import FINGERPRINT_BYTES, host_seed
 
@@ -20,14 +21,14 @@ BATCH_ID_SEED_DIGITS = 16
 
 
 class Sender:
-    """Sends the leaves of one generation, from `init.first_index` on."""
+    """Sends the leaves of one generation, from `init.first_index` on: what the journal holds already, then what is put."""
 
-    def __init__(self, init: PowInit, callbacks: Callbacks, *, gather_s: float = GATHER_S) -> None:
+    def __init__(self, init: PowInit, callbacks: Callbacks, journal: Journal, *, gather_s: float = GATHER_S) -> None:
         self._init = init
         self._callbacks = callbacks
+        self._journal = journal
         self._gather_s = gather_s
         self._label = host_seed(init.seed, init.host_address).hex()[:BATCH_ID_SEED_DIGITS]
-        self._backlog = bytearray()
         self._grown = asyncio.Event()
         self._shrunk = asyncio.Event()
         self._closed = False
@@ -39,11 +40,16 @@ class Sender:
     @property
     def waiting(self) -> int:
         """Leaves not yet taken."""
-        return len(self._backlog) // FINGERPRINT_BYTES
+        return self._journal.end - self.acknowledged
+
+    @property
+    def taken(self) -> int:
+        """Leaves that the API node has taken from this sender."""
+        return self.acknowledged - self._init.first_index
 
     def put(self, fingerprints: bytes) -> None:
         """Add the fingerprints of the next leaves, 32 bytes each."""
-        self._backlog += fingerprints
+        self._journal.append(fingerprints)
         self._grown.set()
 
     async def room(self, leaves: int) -> None:
@@ -58,25 +64,25 @@ class Sender:
         self._grown.set()
 
     async def run(self) -> None:
-        """Send until closed and everything was taken, or until the API node says that the sprint is over."""
+        """Send until closed and everything was taken, or until the API node will not take any more."""
         while True:
             await self._gather()
-            if not self._backlog:
+            if not self.waiting:
                 return
             batch = self._batch()
             try:
                 await self._callbacks.post("/generated", batch, failed=self._note)
-            except SprintOver:
-                self._note("the API node takes nothing more for this sprint")
+            except NotTaken as error:
+                self._note(str(error))
                 return
             self.error = None
             self.acknowledged += batch.count
-            del self._backlog[: batch.count * FINGERPRINT_BYTES]
+            self._journal.let_go(self.acknowledged)
             self._shrunk.set()
 
     async def _gather(self) -> None:
         """Wait for something to send; give it a moment to grow unless there is no more to come."""
-        while not self._backlog and not self._closed:
+        while not self.waiting and not self._closed:
             self._grown.clear()
             await self._grown.wait()
         deadline = asyncio.get_running_loop().time() + self._gather_s
@@ -89,7 +95,7 @@ class Sender:
                 return
 
     def _batch(self) -> GeneratedBatch:
-        content = bytes(self._backlog[: MAX_BATCH_LEAVES * FINGERPRINT_BYTES])
+        content = self._journal.read(self.acknowledged, MAX_BATCH_LEAVES)
         count = len(content) // FINGERPRINT_BYTES
         init = self._init
         return GeneratedBatch(

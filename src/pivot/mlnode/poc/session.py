@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from pathlib import Path
 
 import aiohttp
 
 from pivot.mlnode.poc.callback import Callbacks
+from pivot.mlnode.poc.crew import Crew, WorkersMaker, one_worker
 from pivot.mlnode.poc.generation import Generation
-from pivot.mlnode.poc.sender import Sender
+from pivot.mlnode.poc.journal import Journal, journal_name
 from pivot.mlnode.poc.verification import Verification
-from pivot.mlnode.poc.worker import Worker
 from pivot.protocol.mlnode_api import PowInit, PowState, PowStatus, ValidateRequest
-from pivot.protocol.sprint import SPRINT_PRESETS, SprintPreset
+from pivot.protocol.sprint import SPRINT_PRESETS
 
 FLUSH_S = 1.0
 """How long stopping may wait for computed leaves to be taken."""
-
-WorkerMaker = Callable[[SprintPreset, bytes], Worker]
 
 
 class NotValidating(Exception):
@@ -25,36 +24,51 @@ class NotValidating(Exception):
 
 
 class PowSession:
-    """One worker, and what it works on. The model is kept while preset and seed stay the same."""
+    """One crew of workers, and what it works on. Models are kept while preset and seed stay the same.
 
-    def __init__(self, session: aiohttp.ClientSession, *, make_worker: WorkerMaker = Worker) -> None:
+    `journals`: folder of this node's own where leaves survive its restart; None to keep them in memory alone.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        journals: Path | None = None,
+        make_workers: WorkersMaker = one_worker,
+    ) -> None:
         self._session = session
-        self._make_worker = make_worker
-        self._worker: Worker | None = None
+        self._journals = journals
+        self._make_workers = make_workers
+        self._crew: Crew | None = None
         self._init: PowInit | None = None
+        self._journal: Journal | None = None
         self._generation: Generation | None = None
         self._verification: Verification | None = None
 
     async def generate(self, init: PowInit) -> None:
-        """Go to GENERATING. The same request again changes nothing; any other begins at its `first_index`."""
-        if self._generation and self._generation.init == init and not self._verification:
+        """Go to GENERATING. The same request again changes nothing while it is followed.
+
+        Any other goes on at its `first_index`: with what the journal holds from there on, then with what is computed.
+        """
+        generation = self._generation
+        if generation and generation.alive and _same(generation.init, init) and not self._verification:
             return
-        worker = await self._load(init)
+        crew = await self._load(init)
         await self._end_work()
         self._init = init
-        self._generation = Generation(worker, init, Sender(init, self._callbacks(init)))
+        self._generation = Generation(crew, init, self._callbacks(init), self._journal_of(init))
 
     async def validate(self, init: PowInit) -> None:
         """Go to VALIDATING. Leaves that were generated are still sent in the background."""
-        if self._verification and self._init == init:
+        if self._verification and self._init and _same(self._init, init):
             return
-        worker = await self._load(init)
+        crew = await self._load(init)
         if self._generation:
             self._generation.stop_producing()
         if self._verification:
             await self._verification.stop()
         self._init = init
-        self._verification = Verification(worker, self._callbacks(init))
+        self._verification = Verification(crew, self._callbacks(init))
 
     def submit(self, request: ValidateRequest) -> None:
         """Check leaves. Raises NotValidating, TooMuchWaiting."""
@@ -64,45 +78,59 @@ class PowSession:
 
     async def stop(self) -> None:
         """End everything, giving computed leaves a moment to be sent."""
-        await self._end_work()
-        if self._worker:
-            await self._worker.stop()
-        self._worker = self._init = None
+        await asyncio.gather(self._end_work(), *([self._crew.stop()] if self._crew else []))
+        if self._journal:
+            self._journal.close()
+        self._crew = self._init = self._journal = None
 
     async def broken(self) -> str:
-        """Wait until the worker was given up. Returns why."""
-        if self._worker is None:
+        """Wait until the last worker was given up. Returns why."""
+        if self._crew is None:
             return "no worker was started"
-        await self._worker.failed.wait()
-        return self._worker.error or "the worker process failed"
+        await self._crew.failed.wait()
+        return "; ".join(self._crew.errors) or "the worker process failed"
 
     def status(self) -> PowStatus:
         """What `/pow/status` answers."""
-        if not self._worker or not self._init:
+        crew, init = self._crew, self._init
+        if not crew or not init:
             return PowStatus(status=PowState.NOT_LOADED)
-        working = PowState.VALIDATING if self._verification else PowState.GENERATING
         sender = self._generation.sender if self._generation else None
-        errors = (self._worker.error, sender and sender.error, self._verification and self._verification.error)
+        checks = self._verification
+        journal = self._journal if sender else None
+        errors = [*crew.errors, sender and sender.error, checks and checks.error, journal and journal.error]
         return PowStatus(
-            status=working if self._worker.ready else PowState.LOADING,
-            is_model_initialized=self._worker.ready,
-            epoch=self._init.epoch,
-            preset=self._init.preset,
+            status=self._state(crew),
+            is_model_initialized=crew.ready,
+            epoch=init.epoch,
+            preset=init.preset,
             next_index=sender.acknowledged if sender else None,
-            restarts=self._worker.restarts,
+            restarts=crew.restarts,
             error="; ".join(error for error in errors if error) or None,
+            rate=round(crew.rate, 3),
+            computed=journal.end if journal else None,
+            acknowledged=sender.taken if sender else None,
+            waiting=(sender.waiting if sender else 0) + (checks.waiting if checks else 0),
+            workers=crew.report(),
         )
 
-    async def _load(self, init: PowInit) -> Worker:
-        """The worker of this sprint, started when it is not the one that runs."""
+    def _state(self, crew: Crew) -> PowState:
+        if not crew.ready:
+            return PowState.LOADING
+        if self._verification:
+            return PowState.VALIDATING
+        return PowState.GENERATING if self._generation and self._generation.alive else PowState.IDLE
+
+    async def _load(self, init: PowInit) -> Crew:
+        """The workers of this sprint, started when they are not those that run."""
         preset = SPRINT_PRESETS[init.preset]
-        worker = self._worker
-        if worker and (worker.preset, worker.seed) == (preset, init.seed) and not worker.failed.is_set():
-            return worker
+        crew = self._crew
+        if crew and (crew.preset, crew.seed) == (preset, init.seed) and not crew.failed.is_set():
+            return crew
         await self.stop()
-        self._worker = self._make_worker(preset, init.seed)
-        self._worker.start()
-        return self._worker
+        self._crew = Crew(preset, init.seed, self._make_workers)
+        self._crew.start()
+        return self._crew
 
     async def _end_work(self) -> None:
         if self._generation:
@@ -111,5 +139,20 @@ class PowSession:
             await self._verification.stop()
         self._generation = self._verification = None
 
+    def _journal_of(self, init: PowInit) -> Journal:
+        """The leaves of this node in this sprint, ready to go on at `first_index`."""
+        journal = self._journal
+        if journal is None or journal.name != journal_name(init):
+            if journal:
+                journal.close()
+            journal = self._journal = Journal(self._journals, init)
+        journal.go_on_at(init.first_index)
+        return journal
+
     def _callbacks(self, init: PowInit) -> Callbacks:
         return Callbacks(self._session, init.url, init.token)
+
+
+def _same(init: PowInit, other: PowInit) -> bool:
+    """Whether two requests are the same but for the time at which they were sent."""
+    return init.model_copy(update={"blocks_late": 0}) == other.model_copy(update={"blocks_late": 0})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from collections.abc import Coroutine
 
-from pivot.mlnode.poc.batches import batch_size
-from pivot.mlnode.poc.callback import Callbacks, SprintOver
-from pivot.mlnode.poc.worker import Worker
+from pivot.mlnode.poc.callback import Callbacks, NotTaken
+from pivot.mlnode.poc.crew import Crew
+from pivot.mlnode.poc.work import WorkerFailed
 from pivot.protocol.mlnode_api import ValidatedBatch, ValidateRequest
 from pivot.protocol.sprint import FINGERPRINT_BYTES, distance
 
@@ -22,81 +23,74 @@ class TooMuchWaiting(Exception):
 
 
 class Verification:
-    """One stay in the state VALIDATING. Requests are done in the order in which they came."""
+    """One stay in the state VALIDATING. Requests are done in the order in which they came, several in one batch."""
 
-    def __init__(self, worker: Worker, callbacks: Callbacks) -> None:
-        self._worker = worker
-        self._callbacks = callbacks
-        self._waiting: deque[ValidateRequest] = deque()
-        self._grown = asyncio.Event()
-        self._requests: OrderedDict[str, ValidateRequest] = OrderedDict()
-        self._results: OrderedDict[str, ValidatedBatch] = OrderedDict()
-        self._slots = asyncio.Semaphore(CALLBACKS_AT_ONCE)
-        self._posting: set[asyncio.Task[None]] = set()
-        self._working = asyncio.create_task(self._work())
+    def __init__(self, crew: Crew, callbacks: Callbacks) -> None:
         self.error: str | None = None
-        """Why the last call-back failed."""
+        """Why the last check or call-back failed."""
+        self._crew = crew
+        self._callbacks = callbacks
+        self._waiting: dict[str, ValidateRequest] = {}
+        self._results: OrderedDict[str, tuple[ValidateRequest, ValidatedBatch]] = OrderedDict()
+        self._slots = asyncio.Semaphore(CALLBACKS_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Leaves that are not checked yet."""
+        return sum(len(request.nonces) for request in self._waiting.values())
 
     def submit(self, request: ValidateRequest) -> None:
         """Take a request on. One that is known already is only answered again. Raises TooMuchWaiting."""
-        result = self._results.get(request.batch_id)
-        if result and self._requests.get(request.batch_id) == request:
-            self._post(result)
+        known, result = self._results.get(request.batch_id, (None, None))
+        if result and known == request:
+            self._run(self._post(result))
             return
-        if request in self._waiting:
+        if request == self._waiting.get(request.batch_id):
             return
-        if sum(len(r.nonces) for r in self._waiting) + len(request.nonces) > MAX_WAITING_LEAVES:
+        if self.waiting + len(request.nonces) > MAX_WAITING_LEAVES:
             raise TooMuchWaiting(f"more than {MAX_WAITING_LEAVES} leaves wait to be checked")
-        self._waiting.append(request)
-        self._grown.set()
+        self._waiting[request.batch_id] = request
+        self._run(self._check(request, self._crew.compute(request.host_address, request.nonces)))
 
     async def stop(self) -> None:
         """Drop what is not done."""
-        tasks = {self._working, *self._posting}
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _work(self) -> None:
-        while True:
-            while not self._waiting:
-                self._grown.clear()
-                await self._grown.wait()
-            request = self._waiting[0]
-            result = ValidatedBatch(batch_id=request.batch_id, distances=await self._distances(request))
-            self._waiting.popleft()
-            self._keep(request, result)
-            self._post(result)
-
-    async def _distances(self, request: ValidateRequest) -> list[int]:
-        """How far each claimed fingerprint is from the recomputed one. The worker keeps jobs in order."""
-        size = batch_size(self._worker.preset)
-        parts = [request.nonces[i : i + size] for i in range(0, len(request.nonces), size)]
-        answers = await asyncio.gather(*(self._worker.compute(request.host_address, part) for part in parts))
-        computed = b"".join(answers)
+    async def _check(self, request: ValidateRequest, computing: asyncio.Future[bytes]) -> None:
+        """Answer a request. One that no worker could do is forgotten, so that it can be sent again."""
+        try:
+            computed = await computing
+        except WorkerFailed as error:
+            self._note(f"batch {request.batch_id} was not checked: {error}")
+            return
+        finally:
+            if self._waiting.get(request.batch_id) is request:
+                del self._waiting[request.batch_id]
         own = (computed[i : i + FINGERPRINT_BYTES] for i in range(0, len(computed), FINGERPRINT_BYTES))
-        return [distance(a, b) for a, b in zip(request.leaves(), own, strict=True)]
-
-    def _keep(self, request: ValidateRequest, result: ValidatedBatch) -> None:
-        self._requests[request.batch_id] = request
-        self._results[request.batch_id] = result
+        distances = [distance(a, b) for a, b in zip(request.leaves(), own, strict=True)]
+        result = ValidatedBatch(batch_id=request.batch_id, distances=distances)
+        self._results[request.batch_id] = request, result
         while len(self._results) > MAX_RESULTS:
             self._results.popitem(last=False)
-            self._requests.popitem(last=False)
+        await self._post(result)
 
-    def _post(self, result: ValidatedBatch) -> None:
-        task = asyncio.create_task(self._post_until_taken(result))
-        self._posting.add(task)
-        task.add_done_callback(self._posting.discard)
-
-    async def _post_until_taken(self, result: ValidatedBatch) -> None:
+    async def _post(self, result: ValidatedBatch) -> None:
+        """Have a result taken, unless the API node says that it never will."""
         async with self._slots:
             try:
                 await self._callbacks.post("/validated", result, failed=self._note)
-            except SprintOver:
-                self._note("the API node takes nothing more for this sprint")
+            except NotTaken as error:
+                self._note(str(error))
             else:
                 self.error = None
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _note(self, reason: str) -> None:
         self.error = reason
