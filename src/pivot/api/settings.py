@@ -77,6 +77,22 @@ class HttpSettings(BaseModel):
         return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
 
 
+class TrainingSettings(BaseModel):
+    """Whether and how this host's nodes train (section `training`)."""
+
+    enabled: bool = False
+    """Whether nodes of this host may be promised to trainings, and this node assigns nodes to tasks."""
+    server_host: str = LOOPBACK
+    server_port: Port = 9300
+    """Of the trainings' store; every call there needs a task's token."""
+    store_url: str = "127.0.0.1:9300"
+    """host:port under which ML nodes reach the store."""
+    peer_port: Port = 5565
+    """Where rank 0 of a run listens for the other nodes, on its machine."""
+    base_port: Port = 10_001
+    """The first port that a job may use within a machine."""
+
+
 class ChainNodeSettings(BaseModel):
     """The chain node that this API node trusts (section `chain_node`)."""
 
@@ -113,6 +129,7 @@ class ApiSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     api: HttpSettings = HttpSettings()
     chain_node: ChainNodeSettings = ChainNodeSettings()
+    training: TrainingSettings = TrainingSettings()
 
     @field_validator("node_config_path", mode="before")
     @classmethod
