@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -87,6 +89,34 @@ def state(pid: int) -> str:
             return file.read().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return "Z"
+
+
+async def test_m_item23_leaves_survive_the_sudden_end_of_the_node_in_the_midst_of_a_sprint(
+    api: FakeApiNode, tmp_path: Path
+) -> None:
+    async def status(url: str) -> dict[str, Any]:
+        return await get(f"{url}/api/v1/pow/status")
+
+    settings = {"MLNODE_STATE_DIR": str(tmp_path)}
+    async with node(**settings) as (process, url):
+        await post(f"{url}/api/v1/pow/init/generate", sprint(api.url).model_dump())
+        while api.leaves < 100:
+            await asyncio.sleep(0.01)
+        api.status = 503
+        while (told := await status(url))["waiting"] < 300:
+            await asyncio.sleep(0.05)
+        process.kill()
+        await process.wait()
+    api.status = 200
+    before = api.leaves
+    async with node(**settings) as (_, url):
+        answer = await post(f"{url}/api/v1/pow/init/generate", sprint(api.url, first_index=before).model_dump())
+        assert answer["pow_status"]["status"] == "LOADING"  # type: ignore[index]
+        assert (await status(url))["computed"] >= told["computed"]
+        while api.leaves < told["computed"] + 100:
+            await asyncio.sleep(0.01)
+    batches = sorted(api.generated.values(), key=lambda batch: batch.first_index)
+    assert all(a.first_index + a.count == b.first_index for a, b in itertools.pairwise(batches))
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

@@ -142,6 +142,7 @@ def _ml_node(home: Path, index: int, node: MlNodePlan) -> ProcessSpec:
         "MLNODE_HOST": LOOPBACK,
         "MLNODE_MANAGEMENT_PORT": str(node.management_port),
         "MLNODE_INFERENCE_PORT": str(node.inference_port),
+        "MLNODE_STATE_DIR": str(host_home(home, index) / node.id),
         HOME_VARIABLE: str(home),
         "OPENBLAS_NUM_THREADS": "1",
     }

@@ -28,6 +28,8 @@ from pivot.mlnode.watches import ClockWatch, DeviceWatch
 GRACE_S = 1
 """How long requests may take to finish once the node is told to end; whole seconds."""
 KEEP_ALIVE_S = 75
+JOURNALS = "sprints"
+"""Folder of the leaves in the node's own folder."""
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def _node(settings: MlNodeSettings, session: aiohttp.ClientSession) -> FastAPI:
     caches = cache_folders(os.environ)
     clock, devices = ClockWatch(), DeviceWatch()
     service = Service(
-        PowSession(session),
+        PowSession(session, journals=settings.state_dir / JOURNALS if settings.state_dir else None),
         embedded_engine(session, settings.models_dir, settings.host, settings.inference_port, caches),
         TrainingJob(settings.train_dir, settings.train_command or BUNDLED_TRAINER),
         notices=lambda: [*clock.warnings, *devices.warnings],

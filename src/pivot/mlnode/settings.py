@@ -39,6 +39,8 @@ class MlNodeSettings(BaseSettings):
     """What a training runs, written as for a shell; empty for the trainer that comes with the node."""
     train_dir: Path = Field(default_factory=lambda: Path.home() / ".pivot" / "training")
     """Trainings' working folders."""
+    state_dir: Path | None = None
+    """A folder of this node's own, where the leaves of a sprint survive its restart; without it they are in memory."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("callback_hosts", mode="before")
