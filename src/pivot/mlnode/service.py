@@ -18,9 +18,8 @@ from pivot.mlnode.descendants import kill_descendants
 from pivot.mlnode.engines.base import Engine
 from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.training.job import AlreadyTraining, NotTraining
-from pivot.mlnode.watches import late_sprint
+from pivot.mlnode.watches import instances_down, late_sprint
 from pivot.protocol.mlnode_api import (
-    InferenceState,
     InferenceStatus,
     InferenceUp,
     Mode,
@@ -236,7 +235,7 @@ class Service:
         if self._mode == Mode.POW:
             return late_sprint(self._init)
         if self._mode == Mode.INFERENCE:
-            return _instances_down(self._engine.status)
+            return instances_down(self._engine.status)
         return []
 
     def _require(self, change: Change) -> None:
@@ -334,16 +333,3 @@ async def _ended(task: asyncio.Task[None]) -> bool:
         log.error("%d processes that do not end are killed", kill_descendants())
         await asyncio.wait({task}, timeout=FORCED_STOP_S)
     return task.done()
-
-
-def _instances_down(status: InferenceStatus) -> list[str]:
-    """One sentence for each instance that is down while others serve."""
-    if status.state != InferenceState.DEGRADED:
-        return []
-    return [
-        f"One of {len(status.instances)} engine instances does not serve"
-        + (f" (devices {', '.join(instance.devices)})" if instance.devices else "")
-        + f": {instance.error or 'it is being started'}."
-        for instance in status.instances
-        if not instance.healthy
-    ]

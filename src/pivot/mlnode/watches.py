@@ -1,4 +1,5 @@
-"""What a node notices by itself and says in its state: a sprint that began late, a clock that jumps, a device that is lost.
+"""What a node notices by itself and says in its state: a sprint that began late, an engine of which a part is down, a clock
+that jumps, a device that is lost.
 
 Nothing in the node depends on the wall clock: a jump changes what logs say, and nothing else. It is told because the network
 node of the same machine signs with that clock.
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from pivot.mlnode.devices import NO_TOOL, Device, DriverBroken, query_devices
-from pivot.protocol.mlnode_api import PowInit
+from pivot.protocol.mlnode_api import InferenceState, InferenceStatus, PowInit
 
 CLOCK_LOOK_S = 5.0
 CLOCK_JUMP_S = 2.0
@@ -39,6 +40,19 @@ def late_sprint(init: PowInit | None) -> list[str]:
     told = f"was told to {'go on' if init.first_index else 'begin'}"
     passed = f"{init.blocks_late} of its {init.blocks} blocks had passed when this node {told}"
     return [f"The sprint of epoch {init.epoch} is late: {passed}."]
+
+
+def instances_down(status: InferenceStatus) -> list[str]:
+    """One sentence for each instance that is down while others serve."""
+    if status.state != InferenceState.DEGRADED:
+        return []
+    return [
+        f"One of {len(status.instances)} engine instances does not serve"
+        + (f" (devices {', '.join(instance.devices)})" if instance.devices else "")
+        + f": {instance.error or 'it is being started'}."
+        for instance in status.instances
+        if not instance.healthy
+    ]
 
 
 class ClockWatch:
