@@ -3,6 +3,7 @@ import io
 import pytest
 
 from pivot.mlnode.poc.frames import (
+    LENGTH_BYTES,
     MAX_FRAME_BYTES,
     Job,
     Ready,
@@ -53,3 +54,8 @@ def test_an_oversized_frame_is_refused() -> None:
 def test_anything_but_a_ready_frame_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError):
         decode_ready(payload)
+
+
+def test_a_worker_without_memory_for_its_model_says_so() -> None:
+    with pytest.raises(ValueError, match="35 GB are more than 24 GB"):
+        decode_ready(encode(TooLarge("35 GB are more than 24 GB"))[LENGTH_BYTES:])

@@ -29,7 +29,7 @@ class Sprint:
     backend: Backend = "auto"
     """auto: torch on the devices where there are some, else numpy."""
     devices: tuple[str, ...] = ()
-    """The group's devices in torch's names (`cuda:0`); the layers are spread over them. None: the CPU."""
+    """The group's devices, as the driver names cards (`GPU-…`) or torch does (`cuda:0`). None: the CPU."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ class Job:
 
 @dataclass(frozen=True)
 class TooLarge:
-    """The device has no memory for a job of this size; the worker goes on with the next one."""
+    """The device has no memory for a job of this size; the worker goes on with the next one.
+
+    In place of Ready: it has none for the model.
+    """
 
     error: str
     """A sentence."""
@@ -89,7 +92,9 @@ def decode_sprint(payload: bytes) -> Sprint:
 
 
 def decode_ready(payload: bytes) -> Ready:
-    """The first frame that a worker sends. Raises ValueError when it is something else."""
+    """The first frame that a worker sends. Raises ValueError when it is something else, with the reason if it tells one."""
+    if (reason := decode_too_large(payload)) is not None:
+        raise ValueError(reason)
     try:
         fields = json.loads(payload)
         return Ready(**fields | {"devices": tuple(fields["devices"])})

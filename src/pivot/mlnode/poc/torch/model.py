@@ -53,6 +53,8 @@ class TorchModel:
 
     shape: SprintPreset
     arithmetic: Arithmetic
+    devices: list[torch.device]
+    """Those over which the layers lie, in their order."""
     layers: list[TorchLayer]
 
     @classmethod
@@ -63,14 +65,15 @@ class TorchModel:
 
         Takes 2 bytes per parameter in fp16 and bf16 on a GPU, else 4.
         """
-        devices = [device] if isinstance(device, torch.device | str) else device
-        places = spread(shape.layers, [torch.device(each) for each in devices])
-        kind = arithmetic(precision, places[0])
+        names = [device] if isinstance(device, torch.device | str) else device[: shape.layers]
+        devices = [torch.device(name) for name in names]
+        places = spread(shape.layers, devices)
+        kind = arithmetic(precision, devices[0])
         stream = Stream.of(seed, "weights")
         tables = rotary_tables(shape)
         rotations = {place: tuple(torch.from_numpy(table).to(place) for table in tables) for place in places}
         layers = [_layer(shape, stream, index, kind, rotations[place]) for index, place in enumerate(places)]
-        return cls(shape, kind, layers)
+        return cls(shape, kind, devices, layers)
 
     @property
     def memory_bytes(self) -> int:
@@ -133,6 +136,15 @@ def make_inputs(shape: SprintPreset, inputs: Stream, nonces: Tensor) -> Inputs:
         embeddings.view(batch, length, dim),
         signs(inputs, Place.SIGNS, nonces, length),
         directions.view(batch, FINGERPRINT_COORDINATES, dim),
+    )
+
+
+def join(parts: Sequence[Inputs]) -> Inputs:
+    """The inputs of several hosts as one batch."""
+    return Inputs(
+        torch.cat([part.embeddings for part in parts]),
+        torch.cat([part.signs for part in parts]),
+        torch.cat([part.directions for part in parts]),
     )
 
 
