@@ -21,6 +21,8 @@ from pivot.protocol.mlnode_api import (
     Mode,
     PowInit,
     PowState,
+    TrainStart,
+    TrainStatus,
     ValidatedBatch,
     ValidateRequest,
     encode_fingerprints,
@@ -60,6 +62,10 @@ class FakeMlNode:
     wrong_distances: int | None = None
     """Answers checks with so many distances."""
     checked: list[ValidateRequest] = field(default_factory=list)
+    training: TrainStart | None = None
+    """The last that it was told to run."""
+    training_ended: int | None = None
+    """With which exit code; None while it runs."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @classmethod
@@ -75,6 +81,8 @@ class FakeMlNode:
         app.router.add_post("/api/v1/pow/init/generate", node._generate)
         app.router.add_post("/api/v1/pow/init/validate", node._init_validate)
         app.router.add_post("/api/v1/pow/validate", node._validate)
+        app.router.add_post("/api/v1/train/start", node._train)
+        app.router.add_get("/api/v1/train/status", node._train_status)
         app.router.add_get("/health", node._health)
         app.router.add_get("/v1/models", node._models)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
@@ -93,6 +101,10 @@ class FakeMlNode:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def end_training(self, exit_code: int) -> None:
+        """The job ends by itself."""
+        self.mode, self.training_ended = Mode.STOPPED, exit_code
 
     def declared(self, node_id: str = "node1", **fields: Any) -> dict[str, Any]:
         """Its declaration: both ports are one here, told apart by the segment."""
@@ -181,6 +193,22 @@ class FakeMlNode:
         self.init = PowInit.model_validate_json(await request.read())
         self.mode, self.pow = Mode.POW, PowState.VALIDATING
         return web.json_response({"status": "OK", "pow_status": {"status": self.pow}})
+
+    async def _train(self, request: web.Request) -> web.Response:
+        if self.mode != Mode.STOPPED:
+            return web.json_response({"detail": "stop first"}, status=409)
+        self.training = TrainStart.model_validate_json(await request.read())
+        self.mode, self.training_ended = Mode.TRAIN, None
+        return web.json_response({"status": "Training started"})
+
+    async def _train_status(self, _: web.Request) -> web.Response:
+        if self.mode not in {Mode.STOPPED, Mode.TRAIN}:
+            return web.json_response({"detail": "another mode"}, status=409)
+        status = TrainStatus(status=False)
+        if self.training:
+            task_id = self.training.train_env["TASK_ID"]
+            status = TrainStatus(status=self.mode == Mode.TRAIN, task_id=task_id, exit_code=self.training_ended)
+        return web.json_response(status.model_dump(exclude_none=True))
 
     async def _validate(self, request: web.Request) -> web.Response:
         if self.pow != PowState.VALIDATING:

@@ -9,10 +9,10 @@ from pivot.api.fleet import client as client_module
 from pivot.api.fleet import reconciler as module
 from pivot.api.fleet.client import MlNodeClient
 from pivot.api.fleet.declaration import NodeDeclaration
-from pivot.api.fleet.interface import Duty, FleetNode, Generate, Serve, Stop, Validate
+from pivot.api.fleet.interface import Duty, FleetNode, Generate, Serve, Stop, Train, Validate
 from pivot.api.fleet.reconciler import NodeReconciler
 from pivot.api.fleet.registry import RegisteredNode
-from pivot.protocol.mlnode_api import Mode, PowInit, PowState
+from pivot.protocol.mlnode_api import Mode, PowInit, PowState, TrainStart
 from tests.api.fleet.chain import until
 from tests.api.fleet.ml_node import FakeMlNode
 
@@ -86,6 +86,38 @@ async def test_a_node_goes_through_all_duties_of_an_epoch(http: aiohttp.ClientSe
             desk.duty = Stop()
             reconciler.wake()
             await until(lambda: node.mode == Mode.STOPPED and reconciler.view().fulfils)
+
+
+def training(task_id: str = "7") -> Train:
+    return Train(TrainStart(train_config={}, train_env={"TASK_ID": task_id}))
+
+
+async def test_a_node_trains_until_its_job_ends_and_is_not_told_twice(http: aiohttp.ClientSession) -> None:
+    async with FakeMlNode.running(mode=Mode.INFERENCE, model="m") as node:
+        desk = Desk(training())
+        async with care(http, node, desk) as reconciler:
+            await until(lambda: reconciler.view().fulfils)
+            assert not reconciler.serves("m")
+            running = reconciler.view().training
+            assert running is not None
+            assert (node.mode, running.status, running.task_id) == (Mode.TRAIN, True, "7")
+            node.end_training(0)
+            await until(lambda: (seen := reconciler.view().training) is not None and seen.exit_code == 0)
+            assert reconciler.view().fulfils
+            desk.duty = training("8")
+            reconciler.wake()
+            await until(lambda: node.mode == Mode.TRAIN and node.training == training("8").start)
+            desk.duty = Serve("m")
+            reconciler.wake()
+            await until(lambda: reconciler.serves("m"))
+            assert node.calls.count("/api/v1/train/start") == 2
+
+
+async def test_a_node_that_trains_already_is_left_alone(http: aiohttp.ClientSession) -> None:
+    running = {"mode": Mode.TRAIN, "training": training().start}
+    async with FakeMlNode.running(**running) as node, care(http, node, Desk(training())) as reconciler:
+        await until(lambda: reconciler.view().fulfils)
+        assert "/api/v1/train/start" not in node.calls
 
 
 async def test_a_node_that_serves_already_is_left_alone(http: aiohttp.ClientSession) -> None:

@@ -2,12 +2,13 @@ from typing import Any
 
 import pytest
 
-from pivot.api.fleet.interface import FleetNode, Generate, Serve, Stop, Validate
+from pivot.api.fleet.interface import FleetNode, Generate, Serve, Stop, Train, Validate
 from pivot.api.ledger.interface import Head
 from pivot.api.phases import Moment
 from pivot.api.poc.duties import Assignment, Stage, duty_of, nodes_serving_through, stage_at, told_at
 from pivot.protocol.epochs import phase_at
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, MLNodeInfo
+from pivot.protocol.mlnode_api import TrainStart
 from tests.api.fleet.chain import MODEL, epoch, group
 
 MARKS = epoch(1).boundaries
@@ -92,6 +93,16 @@ def test_a_node_without_a_known_model_rests_but_runs_the_sprint() -> None:
     idle = node(models={"unknown": ()})
     assert duty_of(idle, assignment(Stage.SERVING), lambda _: 0) == Stop()
     assert isinstance(duty_of(idle, assignment(Stage.SPRINT), lambda _: 0), Generate)
+
+
+def test_a_node_that_is_promised_to_a_training_trains_until_the_sprint() -> None:
+    training = Train(TrainStart(train_config={}, train_env={"TASK_ID": "7"}))
+    through = frozenset({4})
+    assert duty_of(node(4), assignment(Stage.SERVING), lambda _: 0, training) == training
+    assert isinstance(duty_of(node(4), assignment(Stage.SPRINT), lambda _: 0, training), Generate)
+    assert isinstance(duty_of(node(4), assignment(Stage.SPRINT, serving_through=through), lambda _: 0, training), Serve)
+    resting = node(4, enabled=False, changed_in_epoch=2)
+    assert duty_of(resting, assignment(Stage.SERVING), lambda _: 0, training) == Stop()
 
 
 def test_a_disabled_node_keeps_its_duties_until_the_next_sprint() -> None:

@@ -14,6 +14,8 @@ from pivot.protocol.mlnode_api import (
     NodeState,
     PowInit,
     PowStatus,
+    TrainStart,
+    TrainStatus,
     ValidateRequest,
 )
 
@@ -114,6 +116,14 @@ class MlNodeClient:
     async def validate(self, request: ValidateRequest) -> None:
         """Check leaves; the result comes to the call-back port."""
         await self._post("/api/v1/pow/validate", request)
+
+    async def train_start(self, request: TrainStart) -> None:
+        """Start a training."""
+        await self._post("/api/v1/train/start", request)
+
+    async def train_status(self) -> TrainStatus:
+        """How its training stands, or how the last one ended; not to be asked while it serves or proves."""
+        return _parsed(TrainStatus, await self._get("/api/v1/train/status"))
 
     async def _get(self, path: str) -> Any:
         return await self._call("GET", self.management_url + path, None, LOOK_TIMEOUT_S)

@@ -95,6 +95,9 @@ class HostFleet:
     def assign(self, duties: Callable[[FleetNode], Duty]) -> None:
         """As `Fleet.assign`. `duties` is asked again at every look at a node."""
         self._duties = duties
+        self.reconsider()
+
+    def reconsider(self) -> None:
         for node in self._nodes.values():
             node.wake()
 

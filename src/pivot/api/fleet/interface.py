@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from pivot.protocol.mlnode_api import PowInit, ValidateRequest
+from pivot.protocol.mlnode_api import PowInit, TrainStart, TrainStatus, ValidateRequest
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,19 @@ class Validate:
     init: PowInit
 
 
-Duty = Stop | Serve | Generate | Validate
+@dataclass(frozen=True)
+class Train:
+    """Run a training; done while it runs, and when it has ended by itself."""
+
+    start: TrainStart
+
+    @property
+    def task_id(self) -> str:
+        """Of the chain's task."""
+        return self.start.train_env["TASK_ID"]
+
+
+Duty = Stop | Serve | Generate | Validate | Train
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class FleetNode:
     """Whether it was seen doing that."""
     changed_in_epoch: int = 0
     """The latest epoch's index when the host last enabled or disabled it; 0 while nothing depends on that."""
+    training: TrainStatus | None = None
+    """The training that it was seen running, or that it ran last; only while it trains or should."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,10 @@ class Fleet(Protocol):
 
     def assign(self, duties: Callable[[FleetNode], Duty]) -> None:
         """Say what every node (also one that is added later) should do from now on. The reconciler sees to it."""
+        ...
+
+    def reconsider(self) -> None:
+        """What the nodes should do may have changed: ask again now."""
         ...
 
     def lend(self, model: str, *, wait_s: float) -> AbstractAsyncContextManager[Lease]:

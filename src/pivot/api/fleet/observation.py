@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from pivot.api.fleet.client import MlNodeClient
-from pivot.api.fleet.interface import Duty, Generate, Serve, Stop, Validate
-from pivot.protocol.mlnode_api import Mode, PowInit, PowState, PowStatus
+from pivot.api.fleet.interface import Duty, Generate, Serve, Stop, Train, Validate
+from pivot.protocol.mlnode_api import Mode, PowInit, PowState, PowStatus, TrainStatus
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,18 @@ class Observation:
     """Why the node's last activity ended by itself, as it says."""
     warnings: tuple[str, ...] = ()
     """What is amiss while it works on, as it says: a late sprint, a clock that jumped, a lost device."""
+    training: TrainStatus | None = None
+    """In the mode TRAIN, and in the mode STOPPED of a node that should train."""
 
 
-async def observe(client: MlNodeClient, before: Observation | None) -> Observation:
-    """Look at a node. Raises MlNodeError. What it serves is asked once per stay in the mode INFERENCE."""
+async def observe(client: MlNodeClient, before: Observation | None, duty: Duty | None) -> Observation:
+    """Look at a node with this duty. Raises MlNodeError. What it serves is asked once per stay in the mode INFERENCE."""
     state = await client.state()
     seen = Observation(state.state, error=state.error or "", warnings=tuple(state.warnings))
     if seen.mode == Mode.POW:
         return replace(seen, proof=await client.pow_status())
+    if seen.mode == Mode.TRAIN or (seen.mode == Mode.STOPPED and isinstance(duty, Train)):
+        return replace(seen, training=await client.train_status())
     if seen.mode != Mode.INFERENCE or not await client.inference_is_healthy():
         return seen
     if before is not None and before.healthy:
@@ -48,12 +52,14 @@ def fulfils(duty: Duty, seen: Observation) -> bool:
             return _in_sprint(seen, init, PowState.GENERATING) and not _lost_leaves(seen, init)
         case Validate(init):
             return _in_sprint(seen, init, PowState.VALIDATING)
+        case Train():
+            return seen.training is not None and seen.training.task_id == duty.task_id
 
 
 def under_way(duty: Duty, seen: Observation) -> bool:
     """Whether a node that took the command is still getting there, so that repeating it would only throw it back."""
     match duty:
-        case Stop():
+        case Stop() | Train():
             return False
         case Serve():
             return seen.mode == Mode.INFERENCE and not seen.healthy
@@ -78,6 +84,10 @@ async def command(client: MlNodeClient, duty: Duty, seen: Observation) -> None:
             if seen.mode not in {Mode.STOPPED, Mode.POW}:
                 await client.stop()
             await client.init_validate(init)
+        case Train(start):
+            if seen.mode != Mode.STOPPED:
+                await client.stop()
+            await client.train_start(start)
 
 
 def same(duty: Duty | None, other: Duty | None) -> bool:

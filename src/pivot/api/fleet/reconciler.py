@@ -109,6 +109,7 @@ class NodeReconciler:
             duty=self._duty,
             fulfils=self._fulfils,
             changed_in_epoch=self.node.changed_in_epoch,
+            training=self.seen.training if self.seen else None,
         )
 
     async def _run(self) -> None:
@@ -128,7 +129,7 @@ class NodeReconciler:
     async def _look(self) -> None:
         """Observe the node, then ask what its duty is: leaves that it sent before it was seen are counted by then."""
         try:
-            self.seen = await observe(self.client, self.seen if self.reachable else None)
+            self.seen = await observe(self.client, self.seen if self.reachable else None, self._duty)
         except MlNodeError as error:
             self._note_unreachable(error)
             self._adopt_duty()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pivot.api.fleet.fleet import NodeReport
-from pivot.api.fleet.interface import Generate, Serve, Stop, Validate
+from pivot.api.fleet.interface import Generate, Serve, Stop, Train, Validate
 from pivot.api.fleet.observation import Observation
 from pivot.api.http.plain import plain
 from pivot.api.ledger.interface import Chain, LedgerError
@@ -47,6 +47,8 @@ def listed_node(report: NodeReport, address: str, groups: list[EpochGroupData]) 
         "epoch_models": _epoch_models(report, address, groups),
         "epoch_ml_nodes": _epoch_ml_nodes(report, address, groups),
     }
+    if training := report.view.training:
+        state["training_task"] = training.model_dump(exclude_none=True)
     if report.view.duty is not None and not report.view.fulfils:
         state["reconcile_info"] = {"status": intended, "poc_status": intended_poc}
     return {
@@ -63,6 +65,8 @@ def _intended(report: NodeReport) -> tuple[str, str]:
             return POC, GENERATING
         case Validate():
             return POC, VALIDATING
+        case Train():
+            return TRAINING, IDLE
         case Stop():
             return STOPPED, IDLE
     return UNKNOWN, IDLE

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from pivot.api.fleet.interface import Duty, FleetNode, Generate, Stop, Validate
+from pivot.api.fleet.interface import Duty, FleetNode, Generate, Stop, Train, Validate
 from pivot.api.fleet.models import RegisteredModels, serving
 from pivot.api.phases import Moment
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, EpochGroupData
@@ -42,10 +42,17 @@ class Assignment:
     callback_token: str
 
 
-def duty_of(node: FleetNode, assignment: Assignment, leaves_of: Callable[[int], int]) -> Duty:
-    """What one node should do. `leaves_of` a node number: how many of its leaves are here already."""
+def duty_of(
+    node: FleetNode, assignment: Assignment, leaves_of: Callable[[int], int], training: Train | None = None
+) -> Duty:
+    """What one node should do. `leaves_of` a node number: how many of its leaves are here already.
+
+    training: what the node is promised to; it leaves it when the sprint begins.
+    """
     if rests(node, assignment):
         return Stop()
+    if assignment.stage is Stage.SERVING and training:
+        return training
     if assignment.stage is Stage.SERVING or node.node_number in assignment.serving_through:
         return serving(node.models, assignment.models) or Stop()
     if assignment.stage is Stage.SPRINT:

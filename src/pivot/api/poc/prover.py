@@ -6,11 +6,12 @@ Everything follows from the phase and from what is recorded, so a node that was 
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
 from pivot.api.fleet.hardware import known_nodes
-from pivot.api.fleet.interface import Duty, Fleet, FleetNode
+from pivot.api.fleet.interface import Duty, Fleet, FleetNode, Train
 from pivot.api.fleet.models import registered_models
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, Outbox
@@ -57,7 +58,9 @@ class Prover:
         outbox: Outbox,
         fleet: Fleet,
         phases: Phases,
+        training_of: Callable[[str], Train | None] = lambda _: None,
     ) -> None:
+        """training_of: what the node of an id is promised to."""
         self.leaves = LeafFiles(settings.home / LEAVES_FOLDER)
         self._database = database
         self._identity = identity
@@ -65,6 +68,7 @@ class Prover:
         self._outbox = outbox
         self._fleet = fleet
         self._phases = phases
+        self._training_of = training_of
         self._callback = callback_url(settings), callback_token(settings)
         self._assignment: Assignment | None = None
         self._closed_epoch = 0
@@ -130,7 +134,9 @@ class Prover:
     def _duty(self, node: FleetNode, assignment: Assignment) -> Duty:
         """What a node should do now: leaves that are here are not to be made again, and blocks that have passed are told."""
         epoch, moment = assignment.epoch, self._phases.moment
-        duty = duty_of(node, assignment, lambda number: self.leaves.count(epoch.index, number))
+        duty = duty_of(
+            node, assignment, lambda number: self.leaves.count(epoch.index, number), self._training_of(node.id)
+        )
         return told_at(duty, epoch, moment.head.height) if moment else duty
 
     def _model_missing(self) -> bool:
