@@ -57,13 +57,8 @@ class CallbackHosts:
             raise ForeignCallback(f"url: {url!r} names no host")
         if not self._any and host not in self._allowed:
             raise ForeignCallback(f"url: {host} may not be called back; MLNODE_CALLBACK_HOSTS says who may")
-        try:
-            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, TimeoutError, UnicodeError):
-            return
-        for *_, address in found:
-            require_callable(str(address[0]), host)
+        for address in await _addresses(host):
+            require_callable(address, host)
 
 
 class GuardedResolver(AbstractResolver):
@@ -90,6 +85,21 @@ def require_callable(address: str, host: str) -> None:
     plain = _plain(ipaddress.ip_address(address.partition("%")[0]))
     if any(plain in network for network in _NEVER if network.version == plain.version):
         raise ForeignCallback(f"url: {host} is {plain}, which no node may be made to call")
+
+
+async def _addresses(host: str) -> list[str]:
+    """What a host stands for at the moment; nothing when nobody knows it."""
+    name, _, _ = host.partition("%")
+    try:
+        return [str(ipaddress.ip_address(name))]
+    except ValueError:
+        pass
+    try:
+        async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError, UnicodeError):
+        return []
+    return [str(address[0]) for *_, address in found]
 
 
 def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
