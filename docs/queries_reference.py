@@ -39,8 +39,6 @@ MISSING = {
     ),
     "GetUnitOfComputePriceProposal": "prices follow use; a proposal would have no effect",
     "TopMiner, TopMinerAll": "there are no top rewards",
-    "TrainingTask, TrainingTaskAll, QueuedTrainingTasks, InProgressTrainingTasks, TrainingKvRecord, "
-    "ListTrainingKvRecordKeys, TrainingBarrier, TrainingAliveNodes": "there is no training on the chain yet",
     "BridgeTransaction, BridgeTransactions": "there is no bridge",
     "inference.bls": "there is no threshold key",
     "inference.bookkeeper": "movements of coins are told by events, not by a log of its own",

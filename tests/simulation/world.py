@@ -27,6 +27,7 @@ from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisPart
 from pivot.protocol.generated.inference.inference.params_pb2 import Decimal, GenesisOnlyParams, Params
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
 from pivot.protocol.generated.inference.inference.types_pb2 import (
+    Hardware,
     HardwareNode,
     HardwareNodes,
     Model,
@@ -42,6 +43,7 @@ from tests.simulation.engine import BlockPlan, Engine, absent_of
 CHAIN_ID = "pivot-simulation-1"
 GENESIS_TIME = 1_700_000_000 * NANOSECONDS
 MODELS = ("org/large", "org/small", "org/tiny")
+CARD = "H100"
 ACCOUNTS, HOSTS, GENESIS_HOSTS, NODES = 200, 24, 6, 4
 EVERY_NTH_HOST_LIES = 4
 COINS = 10**4 * NGONKA_PER_GONKA
@@ -261,9 +263,14 @@ class World:
 
 
 def declared_nodes(count: int, first: int = 0) -> list[HardwareNode]:
-    """Nodes as hosts declare them, their models in turn."""
+    """Nodes as hosts declare them, their models in turn, with the same cards."""
     return [
-        HardwareNode(local_id=f"node{number}", node_number=number, models=[MODELS[number % len(MODELS)]])
+        HardwareNode(
+            local_id=f"node{number}",
+            node_number=number,
+            models=[MODELS[number % len(MODELS)]],
+            hardware=[Hardware(type=CARD, count=4)],
+        )
         for number in range(first, first + count)
     ]
 

@@ -34,6 +34,7 @@ from pivot.chain.modules.slashing import liveness
 from pivot.chain.modules.statistics import state as statistics
 from pivot.chain.modules.status import state as status
 from pivot.chain.modules.streamvesting import release as vested_pay
+from pivot.chain.modules.training import lifetime as training
 from pivot.chain.modules.upgrade import state as upgrade
 from pivot.chain.modules.validation import state as validation
 from pivot.chain.modules.validators import state as validators
@@ -80,6 +81,7 @@ def end_block(block: Block) -> None:
     proposals.process_ended(block, GOVERNED)
     inferences.expire_due(block)
     voting.close_due(block)
+    training.look_after_due(block)
 
     serving, upcoming = epochs.effective(block.state), epochs.latest(block.state)
     if block.height == serving.boundaries.randomness_freeze:
@@ -114,6 +116,7 @@ def prune(block: Block) -> None:
     groups.prune(block)
     consensus_keys.prune(block)
     partial_upgrades.prune(block)
+    training.prune(block)
     epoch_records.prune(block)
 
 

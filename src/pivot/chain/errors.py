@@ -153,6 +153,14 @@ class NetworkCode(IntEnum):
     WRONG_ELEMENT = 1208
     DUTIES_MISSING = 1209
     DISPUTE_NOT_FOUND = 1210
+    TRAINING_TASK_NOT_FOUND = 1220
+    TRAINING_RECORD_NOT_FOUND = 1221
+    TRAINING_WRONG_STATUS = 1222
+    TRAINING_CLAIMED = 1223
+    TRAINING_NOT_ASSIGNED = 1224
+    TRAINING_NOT_JOINED = 1225
+    TRAINING_TOO_EARLY = 1226
+    TRAINING_LIMIT = 1227
 
 
 def tells_absence(refusal: Rejection) -> bool:
@@ -172,6 +180,8 @@ _ABSENCE: dict[str, frozenset[int]] = {
             NetworkCode.UPCOMING_EPOCH_NOT_FOUND,
             NetworkCode.INVALID_MODEL,
             NetworkCode.DISPUTE_NOT_FOUND,
+            NetworkCode.TRAINING_TASK_NOT_FOUND,
+            NetworkCode.TRAINING_RECORD_NOT_FOUND,
         }
     ),
 }

@@ -41,6 +41,7 @@ from pivot.chain.modules.staking import genesis as staking
 from pivot.chain.modules.statistics import genesis as statistics
 from pivot.chain.modules.status import genesis as status
 from pivot.chain.modules.streamvesting import genesis as streamvesting
+from pivot.chain.modules.training import genesis as training
 from pivot.chain.modules.upgrade import genesis as upgrade
 from pivot.chain.modules.validation import genesis as validation
 from pivot.chain.modules.validators import genesis as validators
@@ -89,6 +90,7 @@ SECTIONS: dict[str, Section] = {
     "evidence": evidence,
     "collateral": collateral,
     "staking": staking,
+    "training": training,
 }
 """By name, in the order in which they are loaded: a module comes after those that its `load` calls."""
 

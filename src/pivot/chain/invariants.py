@@ -26,6 +26,11 @@ from pivot.chain.modules.slashing.invariants import check_signing
 from pivot.chain.modules.statistics.invariants import check_totals
 from pivot.chain.modules.status.invariants import check_standings
 from pivot.chain.modules.streamvesting.invariants import check_schedules
+from pivot.chain.modules.training.invariants import (
+    check_training_deposits,
+    check_training_runs,
+    check_training_tasks,
+)
 from pivot.chain.modules.upgrade.invariants import check_plans
 from pivot.chain.modules.validation.invariants import check_duties, check_segments
 from pivot.chain.modules.validators.invariants import check_powers
@@ -68,5 +73,8 @@ INVARIANTS: tuple[Callable[[Reader], None], ...] = (
     check_totals,
     check_plans,
     check_locks,
+    check_training_deposits,
+    check_training_tasks,
+    check_training_runs,
 )
 """Each raises AssertionError with the rows that contradict each other. Costs grow with the whole state."""

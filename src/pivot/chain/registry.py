@@ -48,6 +48,8 @@ from pivot.chain.modules.staking import queries as staking_queries
 from pivot.chain.modules.statistics import queries as statistics_queries
 from pivot.chain.modules.status import queries as status_queries
 from pivot.chain.modules.streamvesting import queries as streamvesting_queries
+from pivot.chain.modules.training import messages as training
+from pivot.chain.modules.training import queries as training_queries
 from pivot.chain.modules.upgrade import messages as upgrade
 from pivot.chain.modules.upgrade import queries as upgrade_queries
 from pivot.chain.modules.validation import messages as validation
@@ -72,6 +74,7 @@ _OF_MODULES = [
     *rewards.MESSAGES,
     *restrictions.MESSAGES,
     *slashing.MESSAGES,
+    *training.MESSAGES,
     *vesting.MESSAGES,
 ]
 
@@ -113,6 +116,7 @@ QUERIES = QueryTable(
         *inflation.QUERIES,
         *statistics_queries.QUERIES,
         *streamvesting_queries.QUERIES,
+        *training_queries.QUERIES,
         *upgrade_queries.QUERIES,
     ]
 )

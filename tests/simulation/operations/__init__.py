@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
-from tests.simulation.operations import accounts, anything, governance, hostile, hosts, locking, requests
+from tests.simulation.operations import accounts, anything, governance, hostile, hosts, locking, requests, training
 from tests.simulation.world import World
 
 Kind = Callable[[World, Random], Iterable[bytes]]
@@ -31,6 +31,9 @@ KINDS: Mapping[str, tuple[Kind, int]] = {
     "take collateral back": (locking.take_collateral_back, 1),
     "unjail": (locking.unjail, 1),
     "transfer in an emergency": (locking.emergency_transfer, 2),
+    "ask for training": (training.ask, 1),
+    "assign training": (training.assign, 3),
+    "train": (training.work, 5),
     "bad signature": (hostile.bad_signature, 3),
     "replay": (hostile.replay, 4),
     "garbage": (hostile.garbage, 2),

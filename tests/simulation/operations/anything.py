@@ -16,7 +16,7 @@ from pivot.protocol.messages import pack, signers, type_url
 from tests.simulation.world import MODELS, World
 
 DEPTH = 3
-MODULES = ("gov", "inference", "rewards", "distribution", "collateral", "streamvesting")
+MODULES = ("gov", "inference", "rewards", "distribution", "collateral", "streamvesting", "training")
 
 
 def message(world: World, rng: Random) -> Iterable[bytes]:

@@ -33,6 +33,8 @@ COLLATERAL = of_module("collateral")
 """Holds the coins that stand behind hosts' weights."""
 GOVERNANCE = of_module("gov")
 """Holds the deposits of proposals."""
+TRAINING = of_module("training")
+"""Holds the deposits of training tasks."""
 MODULE_ACCOUNTS = {
     "collateral": COLLATERAL,
     "gov": GOVERNANCE,
@@ -40,6 +42,7 @@ MODULE_ACCOUNTS = {
     "rewards": REWARDS,
     "distribution": COMMUNITY_POOL,
     "streamvesting": STREAMVESTING,
+    "training": TRAINING,
 }
 
 

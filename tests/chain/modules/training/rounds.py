@@ -1,0 +1,199 @@
+"""A network in which somebody wants something trained. The module's invariants are checked after every block and message."""
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+
+import pytest
+from google.protobuf.message import Message
+
+from pivot.chain.errors import NetworkCode, NetworkError
+from pivot.chain.handlers import MessageTable, QueryTable
+from pivot.chain.modules.bank.invariants import check_supply
+from pivot.chain.modules.bank.state import balance, put_genesis_balance, put_genesis_supply
+from pivot.chain.modules.training import messages, queries
+from pivot.chain.modules.training.invariants import check_training_deposits, check_training_runs, check_training_tasks
+from pivot.chain.modules.training.state import require_task, training_params
+from pivot.protocol.generated.inference.inference.training_pb2 import (
+    HeartbeatRequest,
+    JoinTrainingRequest,
+    SetBarrierRequest,
+    TrainingConfig,
+    TrainingDatasets,
+    TrainingHardwareResources,
+    TrainingTask,
+    TrainingTaskAssignee,
+    TrainingTaskStatus,
+)
+from pivot.protocol.generated.inference.inference.tx_pb2 import (
+    MsgAssignTrainingTask,
+    MsgClaimTrainingTaskForAssignment,
+    MsgCreateTrainingTask,
+    MsgFinishTrainingTask,
+    MsgJoinTraining,
+    MsgJoinTrainingStatus,
+    MsgSetBarrier,
+    MsgSubmitTrainingKvRecord,
+    MsgTrainingHeartbeat,
+)
+from pivot.protocol.generated.inference.inference.types_pb2 import Hardware, HardwareNode
+from pivot.protocol.messages import type_url
+from tests.chain.chain import key
+from tests.chain.modules import network
+from tests.chain.modules.network import Network, node
+
+COINS = 10**12
+CARD = "A100"
+HOSTS = {"alice": 30, "bob": 20, "carol": 10}
+RICH = "rich"
+QUEUED, JOINING, RUNNING = (
+    TrainingTaskStatus.TRAINING_QUEUED,
+    TrainingTaskStatus.TRAINING_JOINING,
+    TrainingTaskStatus.TRAINING_RUNNING,
+)
+FINISHED, EXPIRED, CANCELLED = (
+    TrainingTaskStatus.TRAINING_FINISHED,
+    TrainingTaskStatus.TRAINING_EXPIRED,
+    TrainingTaskStatus.TRAINING_CANCELLED,
+)
+_MESSAGES = MessageTable([*messages.MESSAGES, *network.MESSAGES.all().values()])
+_QUERIES = QueryTable(queries.QUERIES)
+
+
+def cards(number: int, count: int = 4, kind: str = CARD) -> HardwareNode:
+    """A node with some cards."""
+    made = node(number)
+    made.hardware.append(Hardware(type=kind, count=count))
+    return made
+
+
+class Training(Network):
+    """Three members with two nodes each, and an account that can pay deposits. Epoch 0 is in force until a sprint is over."""
+
+    def __init__(self, weights: dict[str, int] | None = None) -> None:
+        weights = weights or HOSTS
+        super().__init__(weights, hardware={name: [cards(0), cards(1), node(2)] for name in weights})
+        put_genesis_balance(self.state, key(RICH).address, COINS)
+        put_genesis_balance(self.state, key("alice").address, COINS)
+        put_genesis_supply(self.state, 2 * COINS)
+        self.rules = training_params(self.state)
+
+    def _end(self) -> None:
+        super()._end()
+        self.check()
+
+    def check(self) -> None:
+        """Raises AssertionError."""
+        for check in (check_supply, check_training_deposits, check_training_tasks, check_training_runs):
+            check(self.state)
+
+    def deliver(self, message: Message):
+        handler = _MESSAGES.find(type_url(message))
+        assert handler is not None
+        handler.check(message)
+        assert handler.gas(message) > 0
+        with self.block.frame():
+            answer = handler.handle(self.block, message)
+        self.check()
+        return answer
+
+    def query(self, method: str, request: Message):
+        handler = _QUERIES.find(f"/inference.inference.Query/{method}")
+        assert handler is not None
+        return handler.answer(self.view, request)
+
+    @property
+    def height(self) -> int:
+        return self.block.height
+
+    def wait(self, blocks: int) -> None:
+        """Finish so many blocks."""
+        self.advance(self.height + blocks)
+
+    def coins(self, name: str) -> int:
+        return balance(self.state, key(name).address)
+
+    def task(self, task_id: int = 1) -> TrainingTask:
+        return require_task(self.state, task_id)
+
+    # Messages
+
+    def create(self, name: str = RICH, count: int = 8) -> int:
+        """Ask for a task; its id."""
+        made = self.deliver(wish(name, count)).task.id
+        assert isinstance(made, int)
+        return made
+
+    def claim(self, name: str = "alice", task_id: int = 1) -> None:
+        self.deliver(MsgClaimTrainingTaskForAssignment(creator=key(name).address, task_id=task_id))
+
+    def assign(self, name: str = "alice", task_id: int = 1, **nodes: Sequence[int]) -> None:
+        """Assign nodes, by host and number; unless given, one of bob's and one of carol's."""
+        self.deliver(assignment(name, task_id, **(nodes or {"bob": [0], "carol": [0]})))
+
+    def join(self, name: str, number: int = 0, task_id: int = 1, **fields: int):
+        request = JoinTrainingRequest(node_id=node_id(name, number), run_id=task_id, **fields)
+        return self.deliver(MsgJoinTraining(creator=key(name).address, req=request)).status
+
+    def await_rank(self, name: str, number: int = 0, task_id: int = 1):
+        request = JoinTrainingRequest(node_id=node_id(name, number), run_id=task_id)
+        return self.deliver(MsgJoinTrainingStatus(creator=key(name).address, req=request)).status
+
+    def heartbeat(self, name: str, number: int = 0, task_id: int = 1, **fields: int):
+        request = HeartbeatRequest(node_id=node_id(name, number), run_id=task_id, **fields)
+        return self.deliver(MsgTrainingHeartbeat(creator=key(name).address, req=request)).status
+
+    def set_barrier(self, name: str, barrier: str = "outer", step: int = 0, number: int = 0, task_id: int = 1) -> None:
+        request = SetBarrierRequest(barrier_id=barrier, node_id=node_id(name, number), run_id=task_id, outer_step=step)
+        self.deliver(MsgSetBarrier(creator=key(name).address, req=request))
+
+    def store(self, name: str, record: str = "loss", value: str = "3.2", task_id: int = 1) -> None:
+        self.deliver(MsgSubmitTrainingKvRecord(creator=key(name).address, taskId=task_id, key=record, value=value))
+
+    def finish(self, name: str = RICH, task_id: int = 1):
+        return self.deliver(MsgFinishTrainingTask(creator=key(name).address, task_id=task_id)).status
+
+    # What has happened
+
+    def assigned(self, **nodes: Sequence[int]) -> None:
+        """A task that alice has assigned."""
+        self.create()
+        self.claim()
+        self.assign(**nodes)
+
+    def running(self) -> None:
+        """A run of bob's and carol's nodes."""
+        self.assigned()
+        self.join("bob")
+        self.join("carol")
+
+
+def node_id(name: str, number: int = 0) -> str:
+    return f"{key(name).address}/node{number}"
+
+
+def wish(name: str = RICH, count: int = 8) -> MsgCreateTrainingTask:
+    """What somebody asks for."""
+    return MsgCreateTrainingTask(
+        creator=key(name).address,
+        hardware_resources=[TrainingHardwareResources(type=CARD, count=count)],
+        config=TrainingConfig(datasets=TrainingDatasets(train="words", test="more words"), num_uoc_estimation_steps=5),
+    )
+
+
+def assignment(name: str, task_id: int = 1, **nodes: Sequence[int]) -> MsgAssignTrainingTask:
+    return MsgAssignTrainingTask(
+        creator=key(name).address,
+        task_id=task_id,
+        assignees=[
+            TrainingTaskAssignee(participant=key(host).address, node_ids=[f"node{number}" for number in numbers])
+            for host, numbers in nodes.items()
+        ],
+    )
+
+
+@contextmanager
+def refused(code: NetworkCode, sentence: str | None = None):
+    """The body is refused with this code, by a sentence that has these words."""
+    with pytest.raises(NetworkError, match=sentence) as refusal:
+        yield refusal
+    assert refusal.value.code == code
