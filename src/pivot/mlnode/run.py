@@ -14,11 +14,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from pivot.mlnode.callback_hosts import CallbackHosts, GuardedResolver
-from pivot.mlnode.engines.embedded.engine import embedded_engine
+from pivot.mlnode.engines.choice import planner
+from pivot.mlnode.engines.serving import ServingEngine
 from pivot.mlnode.http.app import Access, Lifespan, management_app
 from pivot.mlnode.listening import listen
 from pivot.mlnode.logs import configure_logs
 from pivot.mlnode.model_cache import cache_folders, held_models
+from pivot.mlnode.poc.groups import workers_on
 from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.service import Service
 from pivot.mlnode.settings import MlNodeSettings
@@ -58,8 +60,12 @@ def _node(settings: MlNodeSettings, session: aiohttp.ClientSession) -> FastAPI:
     caches = cache_folders(os.environ)
     clock, devices = ClockWatch(), DeviceWatch()
     service = Service(
-        PowSession(session, journals=settings.state_dir / JOURNALS if settings.state_dir else None),
-        embedded_engine(session, settings.models_dir, settings.host, settings.inference_port, caches),
+        PowSession(
+            session,
+            journals=settings.state_dir / JOURNALS if settings.state_dir else None,
+            make_workers=workers_on(devices, os.environ.get("CUDA_VISIBLE_DEVICES")),
+        ),
+        ServingEngine(session, planner(settings), settings.host, settings.inference_port),
         TrainingJob(settings.train_dir, settings.train_command or BUNDLED_TRAINER),
         notices=lambda: [*clock.warnings, *devices.warnings],
     )

@@ -7,7 +7,7 @@ import pytest
 from pivot.mlnode.poc.crew import Crew, one_worker
 from pivot.mlnode.poc.work import Work, WorkerFailed
 from pivot.mlnode.poc.worker import BATCHES_IN_HAND, Worker
-from pivot.protocol.sprint import SPRINT_PRESETS, SprintPreset
+from pivot.protocol.sprint import SPRINT_PRESETS
 
 PRESET = SPRINT_PRESETS["devnet"]
 SEED = bytes(32)
@@ -25,15 +25,11 @@ class Failing(Worker):
 
 
 def failing(*batches: int) -> tuple[Crew, Sequence[Failing]]:
-    made: list[Failing] = []
-
-    def make(work: Work, preset: SprintPreset, seed: bytes) -> Sequence[Worker]:
-        made.extend(Failing(work, preset, seed, devices=[f"cuda:{i}"]) for i in range(len(batches)))
-        for worker, batch in zip(made, batches, strict=True):
-            worker._most = batch
-        return made
-
-    return Crew(PRESET, SEED, make), made
+    work = Work()
+    made = [Failing(work, PRESET, SEED, devices=[f"cuda:{i}"]) for i in range(len(batches))]
+    for worker, batch in zip(made, batches, strict=True):
+        worker._most = batch
+    return Crew(PRESET, SEED, work, made), made
 
 
 async def test_it_breaks_when_the_last_worker_is_given_up() -> None:
@@ -73,7 +69,7 @@ async def test_each_worker_is_told_of() -> None:
 
 
 async def test_a_machine_without_devices_has_one_worker() -> None:
-    workers = one_worker(Work(), PRESET, SEED)
+    workers = await one_worker(Work(), PRESET, SEED)
     assert [worker.devices for worker in workers] == [()]
 
 

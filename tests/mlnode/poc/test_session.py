@@ -47,12 +47,12 @@ def request(batch_id: str, nonces: list[int], claims: list[bytes], host: str = O
     )
 
 
-def impatient(work: Work, preset: SprintPreset, seed: bytes) -> list[Worker]:
+async def impatient(work: Work, preset: SprintPreset, seed: bytes) -> list[Worker]:
     return [Worker(work, preset, seed, first_pause_s=0.001)]
 
 
-def two_workers(work: Work, preset: SprintPreset, seed: bytes) -> list[Worker]:
-    return [*impatient(work, preset, seed), *impatient(work, preset, seed)]
+async def two_workers(work: Work, preset: SprintPreset, seed: bytes) -> list[Worker]:
+    return [*await impatient(work, preset, seed), *await impatient(work, preset, seed)]
 
 
 def pid_of(pow_session: PowSession, worker: int = 0) -> int:

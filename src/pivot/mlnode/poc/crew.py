@@ -6,17 +6,17 @@ One that is given up falls out and the others do its part; the sprint breaks whe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pivot.mlnode.poc.work import Work
 from pivot.mlnode.poc.worker import BATCHES_IN_HAND, Worker
 from pivot.protocol.mlnode_api import PowWorker
 from pivot.protocol.sprint import SprintPreset
 
-WorkersMaker = Callable[[Work, SprintPreset, bytes], Sequence[Worker]]
+WorkersMaker = Callable[[Work, SprintPreset, bytes], Awaitable[Sequence[Worker]]]
 
 
-def one_worker(work: Work, preset: SprintPreset, seed: bytes) -> Sequence[Worker]:
+async def one_worker(work: Work, preset: SprintPreset, seed: bytes) -> Sequence[Worker]:
     """A machine that is one group."""
     return [Worker(work, preset, seed)]
 
@@ -24,13 +24,13 @@ def one_worker(work: Work, preset: SprintPreset, seed: bytes) -> Sequence[Worker
 class Crew:
     """The workers of a sprint."""
 
-    def __init__(self, preset: SprintPreset, seed: bytes, make_workers: WorkersMaker = one_worker) -> None:
+    def __init__(self, preset: SprintPreset, seed: bytes, work: Work, workers: Sequence[Worker]) -> None:
         self.preset = preset
         self.seed = seed
+        self.workers = workers
         self.failed = asyncio.Event()
         """Set when the last worker was given up."""
-        self._work = Work()
-        self.workers = make_workers(self._work, preset, seed)
+        self._work = work
         self._watching: asyncio.Task[None] | None = None
 
     @property

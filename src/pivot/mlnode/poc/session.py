@@ -12,6 +12,7 @@ from pivot.mlnode.poc.crew import Crew, WorkersMaker, one_worker
 from pivot.mlnode.poc.generation import Generation
 from pivot.mlnode.poc.journal import Journal, journal_name
 from pivot.mlnode.poc.verification import Verification
+from pivot.mlnode.poc.work import Work
 from pivot.protocol.mlnode_api import PowInit, PowState, PowStatus, ValidateRequest
 from pivot.protocol.sprint import SPRINT_PRESETS
 
@@ -128,7 +129,8 @@ class PowSession:
         if crew and (crew.preset, crew.seed) == (preset, init.seed) and not crew.failed.is_set():
             return crew
         await self.stop()
-        self._crew = Crew(preset, init.seed, self._make_workers)
+        work = Work()
+        self._crew = Crew(preset, init.seed, work, await self._make_workers(work, preset, init.seed))
         self._crew.start()
         return self._crew
 

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from pivot.mlnode.devices import Device
+from pivot.mlnode.poc.groups import groups_of, visible_devices, workers_on
+from pivot.mlnode.poc.work import Work
+from pivot.mlnode.watches import DeviceWatch
+from pivot.protocol.sprint import SPRINT_PRESETS
+
+MAINNET = SPRINT_PRESETS["mainnet"]
+
+
+def cards(count: int, gib: int | None = 80) -> list[Device]:
+    return [
+        Device(index=i, uuid=f"GPU-{i:04}", name="card", memory_total_mib=gib and gib * 1024, driver="550")
+        for i in range(count)
+    ]
+
+
+def sizes(count: int, gib: int | None, preset: str = "mainnet") -> list[int]:
+    return [len(group) for group in groups_of(cards(count, gib), SPRINT_PRESETS[preset])]
+
+
+@pytest.mark.parametrize(
+    ("count", "gib", "expected"),
+    [
+        (8, 141, [1] * 8),
+        (8, 80, [1] * 8),
+        (2, 48, [1, 1]),
+        (8, 40, [1] * 8),
+        (8, 32, [2] * 4),
+        (5, 32, [2, 3]),
+        (8, 16, [4, 4]),
+        (1, 24, [1]),
+        (3, None, [3]),
+        (0, 80, []),
+    ],
+)
+def test_there_are_as_many_groups_as_fit_and_no_card_is_left_over(
+    count: int, gib: int | None, expected: list[int]
+) -> None:
+    assert sizes(count, gib) == expected
+
+
+def test_a_small_model_fits_every_card() -> None:
+    assert sizes(3, 16, "small") == [1, 1, 1]
+    assert groups_of(cards(3, 16), SPRINT_PRESETS["devnet"]) == [("GPU-0000",), ("GPU-0001",), ("GPU-0002",)]
+
+
+def test_each_card_is_in_one_group() -> None:
+    for count in range(1, 12):
+        for gib in (8, 16, 24, 48):
+            groups = groups_of(cards(count, gib), MAINNET)
+            assert [card for group in groups for card in group] == [card.uuid for card in cards(count)]
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, [0, 1, 2, 3]),
+        ("", []),
+        ("2", [2]),
+        ("3, 1", [3, 1]),
+        ("GPU-0002,GPU-0000", [2, 0]),
+        ("0,-1,2", [0]),
+        ("7", []),
+        ("1,,2", [1]),
+    ],
+)
+def test_m11_workers_use_the_cards_that_the_node_was_given_and_no_others(
+    visible: str | None, expected: list[int]
+) -> None:
+    assert [device.index for device in visible_devices(cards(4), visible)] == expected
+
+
+async def test_a_worker_is_made_for_each_group_and_one_where_there_is_no_card() -> None:
+    async def query() -> list[Device]:
+        return cards(2)
+
+    async def nothing() -> None:
+        return None
+
+    make = workers_on(DeviceWatch(query), "1")
+    assert [worker.devices for worker in await make(Work(), MAINNET, bytes(32))] == [("GPU-0001",)]
+    make = workers_on(DeviceWatch(nothing), None)
+    assert [worker.devices for worker in await make(Work(), MAINNET, bytes(32))] == [()]
