@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib.metadata
 import io
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,12 +17,20 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from pivot.mlnode import reach
+from pivot.mlnode.callback_hosts import CallbackHosts
+from pivot.mlnode.devices import NO_TOOL
+from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.http.app import Access, management_app
 from pivot.mlnode.http.gate import MAX_BODY_BYTES
+from pivot.mlnode.model_cache import held_models
+from pivot.mlnode.poc import worker
 from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.service import Service
-from pivot.protocol.mlnode_api import MAX_VALIDATE_LEAVES
+from pivot.mlnode.watches import DeviceWatch
+from pivot.protocol.mlnode_api import MAX_VALIDATE_LEAVES, InferenceUp
 from tests.mlnode.fakes import FakeApiNode, FakeEngine, FakeTraining, client, served, sprint, until
+from tests.mlnode.test_devices import H100
+from tests.mlnode.test_watches import Driver
 
 UP = {"model": "pivot/tiny-chat", "dtype": "float16", "additional_args": []}
 Call = Callable[..., Awaitable[tuple[int, Any]]]
@@ -271,6 +281,170 @@ async def test_call_back_ports_are_tried_a_few_at_a_time(call: Call) -> None:
         assert (await call("POST", "/callback/try", body))[0] == 429
         may_end.set()
         assert [status for status, _ in await asyncio.gather(*tries)] == [200] * len(tries)
+
+
+async def test_the_devices_are_listed_or_why_there_are_none(service: Service) -> None:
+    driver = Driver([H100])
+
+    async def gpu() -> object:
+        app = management_app(service, devices=DeviceWatch(driver))
+        async with served(app) as url, client(url) as http, http.get("/api/v1/gpu") as response:
+            return await response.json()
+
+    assert await gpu() == {"devices": [H100.model_dump()], "warnings": []}
+    driver.answer = None
+    assert await gpu() == {"devices": [], "reason": NO_TOOL, "warnings": []}
+
+
+async def test_the_models_of_the_machine_are_listed_with_what_they_lack(service: Service, models: Path) -> None:
+    cache = models / "cache"
+    snapshot = cache / "models--org--name" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    app = management_app(service, models=lambda: held_models(models, [cache]))
+    async with served(app) as url, client(url) as http, http.get("/api/v1/models") as response:
+        own, cached = (await response.json())["models"]
+    assert (own["model"], own["revision"], own["missing"]) == ("tiny-random", "", [])
+    assert own["size_bytes"] > 1_000
+    missing = ["*.safetensors"]
+    assert cached == {"model": "org/name", "revision": "abc", "size_bytes": 2, "missing": missing}
+
+
+async def test_the_version_is_told(call: Call) -> None:
+    assert await call("GET", "/version") == (200, {"version": importlib.metadata.version("pivot")})
+
+
+async def test_the_engines_start_is_told_whatever_the_node_is_doing(call: Call, api: FakeApiNode) -> None:
+    for prepare in (("POST", "/stop", None), ("POST", "/pow/init/validate", sprint(api.url).model_dump())):
+        assert (await call(*prepare))[0] == 200
+        status, body = await call("GET", "/inference/status")
+        assert (status, body["state"]) == (200, "stopped")
+
+
+@pytest.mark.parametrize("prefix", ["/v3.0.8", "/v1", "/v2-rc1"])
+async def test_a_version_before_the_path_changes_nothing(service: Service, prefix: str) -> None:
+    async with served(management_app(service, access=Access(token="s3cret"))) as url, client(url) as http:
+        for path, statuses in (("/api/v1/state", (401, 200)), ("/health", (200, 200)), ("/metrics", (200, 200))):
+            for headers, status in zip(({}, {"Authorization": "Bearer s3cret"}), statuses, strict=True):
+                async with http.get(prefix + path, headers=headers) as response:
+                    assert response.status == status
+        async with http.get(f"{prefix}{prefix}/api/v1/state") as response:
+            assert response.status == 404
+
+
+@pytest.mark.parametrize("public", [False, True])
+async def test_the_metrics_want_the_token_where_the_port_is_public(service: Service, public: bool) -> None:
+    access = Access(token="s3cret", public=public)
+    async with served(management_app(service, access=access)) as url, client(url) as http:
+        async with http.get("/metrics") as response:
+            assert response.status == (401 if public else 200)
+        async with http.get("/metrics", headers={"Authorization": "Bearer s3cret"}) as response:
+            assert response.content_type == "text/plain"
+            assert ('requests_refused_total{status="401"} 1.0' in await response.text()) is public
+
+
+async def test_m_item29_who_is_not_known_gives_no_engine_arguments_and_starts_no_training(
+    service: Service, engine: FakeEngine, training: FakeTraining
+) -> None:
+    hosts = CallbackHosts(known_callers=False)
+    app = management_app(service, access=Access(guarded=False), callback_hosts=hosts)
+    async with served(app) as url, client(url) as http:
+
+        async def post(path: str, body: object) -> tuple[int, Any]:
+            async with http.post(f"/api/v1{path}", json=body) as response:
+                return response.status, await response.json()
+
+        status, body = await post("/inference/up", UP | {"additional_args": ["--trust-remote-code"]})
+        assert (status, "takes no engine arguments. Set MLNODE_TOKEN" in body["detail"]) == (403, True)
+        status, body = await post("/train/start", {"train_config": {}})
+        assert (status, "takes no training. Set MLNODE_TOKEN" in body["detail"]) == (403, True)
+        for path in ("/pow/init/generate", "/pow/init/validate"):
+            status, body = await post(path, sprint("http://10.0.0.5:9100").model_dump())
+            assert (status, "MLNODE_CALLBACK_HOSTS says who may" in body["detail"]) == (400, True)
+        assert await post("/inference/up", UP) == (200, {"status": "OK"})
+    assert (len(engine.starts), training.starts) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/pow/init/generate", sprint("http://169.254.169.254/latest").model_dump()),
+        ("/pow/init/validate", sprint("http://[::ffff:169.254.169.254]").model_dump()),
+        ("/callback/try", {"url": "http://169.254.169.254"}),
+    ],
+)
+async def test_m_item30_a_callers_url_leads_to_no_secrets_of_a_cloud(
+    call: Call, path: str, body: dict[str, object]
+) -> None:
+    status, answer = await call("POST", path, body)
+    assert (status, "which no node may be made to call" in answer["detail"]) == (400, True)
+    assert await call("GET", "/state") == (200, {"state": "STOPPED"})
+
+
+async def test_m_item21_a_model_that_does_not_stand_yet_is_told_and_a_worker_that_fails_too(
+    call: Call, api: FakeApiNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "WORKER_MODULE", "tests.mlnode.no_such_worker")
+    status, body = await call("POST", "/pow/init/generate", sprint(api.url).model_dump())
+    assert (status, body["pow_status"]["status"], body["pow_status"]["is_model_initialized"]) == (200, "LOADING", False)
+    while (answer := (await call("GET", "/state"))[1])["state"] != "STOPPED":
+        await asyncio.sleep(0.05)
+    assert "exit code 1" in answer["error"]
+
+
+@pytest.mark.parametrize("phase", ["generate", "validate"])
+async def test_m_item22_a_phase_before_init_is_no_fault_of_the_node(call: Call, phase: str) -> None:
+    assert (await call("POST", f"/pow/phase/{phase}"))[0] == 404
+    assert (await call("POST", "/pow/validate", leaves(1)))[0] == 400
+
+
+async def test_m_item22_status_fields_have_one_type_each(call: Call) -> None:
+    assert await call("POST", "/pow/stop") == (200, {"status": "OK", "pow_status": {"status": "NOT_LOADED"}})
+    assert await call("GET", "/pow/status") == (200, {"status": "NOT_LOADED"})
+    assert await call("GET", "/train/status") == (200, {"status": False})
+
+
+async def test_an_engine_without_memory_is_told_and_the_node_stays_usable(
+    call: Call, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence = "the engine ended with exit code 1: torch.OutOfMemoryError: CUDA out of memory."
+
+    async def start(_: InferenceUp) -> None:
+        raise EngineFailed(sentence)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "start", start)
+        assert await call("POST", "/inference/up", UP) == (500, {"status": "ERROR", "message": sentence})
+    assert await call("GET", "/state") == (200, {"state": "STOPPED", "error": sentence})
+    assert await call("POST", "/inference/up", UP) == (200, {"status": "OK"})
+
+
+async def test_a_stop_that_fails_is_a_500_with_its_sentence(
+    call: Call, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stop() -> None:
+        raise OSError("no such process")
+
+    await call("POST", "/inference/up", UP)
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "stop", stop)
+        failed = {"status": "ERROR", "message": "INFERENCE could not be ended: no such process"}
+        assert await call("POST", "/stop") == (500, failed)
+    assert await call("POST", "/stop") == (200, {"status": "OK"})
+
+
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5_000, "-1", "1.5", '"x"', "null", "[1]"]
+)
+@pytest.mark.parametrize("field", ["node_id", "epoch", "block_height", "max_rate", "first_index", "blocks_late"])
+async def test_m7_what_is_no_number_is_refused_and_the_node_stays_usable(call: Call, field: str, number: str) -> None:
+    body = sprint().model_dump_json().replace(f'"{field}":{getattr(sprint(), field)}', f'"{field}":{number}')
+    assert number in body
+    options = {"data": body.encode(), "headers": {"Content-Type": "application/json"}}
+    status, answer = await call("POST", "/pow/init/generate", **options)
+    assert status in {400, 422}
+    assert answer["detail"]
+    assert await call("GET", "/state") == (200, {"state": "STOPPED"})
 
 
 async def test_unknown_paths_and_methods(call: Call) -> None:
