@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,14 +6,20 @@ import pytest
 from pivot.doctor import machine, ml_server
 from pivot.doctor.finding import Finding, State
 from pivot.doctor.ml_server import examine
+from pivot.mlnode import devices
+from pivot.mlnode.devices import Device
 from pivot.mlnode.settings import MlNodeSettings
 from pivot.protocol.mlnode_api import Mode
 from tests.api.fleet.ml_node import FakeMlNode
+from tests.doctor.test_machine import H100
 
 
 @pytest.fixture(autouse=True)
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "list_gpus", lambda: [machine.Gpu("H100", 81_559, "565.57.01")])
+    async def one_device() -> list[Device]:
+        return [H100]
+
+    monkeypatch.setattr(devices, "query_devices", one_device)
     monkeypatch.setattr(machine, "total_memory", lambda: 128 * machine.GIB)
     monkeypatch.setattr(ml_server, "free_bytes", lambda _: 500 * machine.GIB)
 
@@ -51,9 +56,8 @@ async def test_before_the_start_its_ports_must_be_free(node: FakeMlNode, tmp_pat
 
 
 async def test_a_broken_driver_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> None:
-        raise machine.DriverBroken("nvidia-smi fails")
+    async def broken() -> None:
+        raise devices.DriverBroken("nvidia-smi fails")
 
-    monkeypatch.setattr(machine, "list_gpus", broken)
-    await asyncio.sleep(0)
+    monkeypatch.setattr(devices, "query_devices", broken)
     assert (await look(1, tmp_path))["gpu"].state is State.WRONG

@@ -20,6 +20,7 @@ from pivot.api.settings import ApiSettings
 from pivot.doctor import machine, network_node
 from pivot.doctor.finding import Finding, State
 from pivot.doctor.network_node import examine
+from pivot.mlnode import devices
 from pivot.node.engine import ENGINE_VERSION
 from pivot.primitives.addresses import consensus_address
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
@@ -104,9 +105,13 @@ class FakeHost:
         return QueryBalanceResponse(balance=Coin(denom="ngonka", amount=str(self.balance)))
 
 
+async def no_devices() -> None:
+    """As on a machine without a driver."""
+
+
 @pytest.fixture
 async def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeHost]:
-    monkeypatch.setattr(machine, "list_gpus", lambda: None)
+    monkeypatch.setattr(devices, "query_devices", no_devices)
     monkeypatch.setattr(machine, "total_memory", lambda: 64 * machine.GIB)
     monkeypatch.setattr(network_node, "free_bytes", lambda _: 500 * machine.GIB)
     monkeypatch.setattr(network_node, "installed_engine", lambda: Path("/usr/bin/cometbft"))
@@ -290,10 +295,10 @@ async def test_settings_that_open_the_host_are_wrong(one: FakeHost, monkeypatch:
     one.settings.api.admin_server_host = "0.0.0.0"
     one.settings.api.allow_private_urls = False
 
-    def broken() -> None:
-        raise machine.DriverBroken("nvidia-smi fails: no devices")
+    async def broken() -> None:
+        raise devices.DriverBroken("nvidia-smi fails: no devices")
 
-    monkeypatch.setattr(machine, "list_gpus", broken)
+    monkeypatch.setattr(devices, "query_devices", broken)
     found = await one.findings(before_start=True)
     for check in ("admin port", "public url", "gpu"):
         assert found[check].state is State.WRONG

@@ -1,12 +1,10 @@
 """The machine: disk, memory, clock, accelerators, the programs and models that must be on it."""
 
-import shutil
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pivot.doctor.finding import Finding, ok, skipped, warning, wrong
+from pivot.mlnode.devices import Device, DriverBroken
 from pivot.mlnode.model_cache import ModelMissing, require_model
 
 GIB = 2**30
@@ -23,22 +21,7 @@ MAX_CLOCK_AHEAD_S = 20.0
 """How far the latest block may lie in the past; requests are refused when a clock is off by 10 s and a block."""
 NS_PER_S = 10**9
 MIB = 2**20
-GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits")
-GPU_QUERY_TIMEOUT_S = 20
 MEMORY_FILE = Path("/proc/meminfo")
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One accelerator as its driver describes it."""
-
-    name: str
-    memory_mib: int
-    driver: str
-
-
-class DriverBroken(Exception):
-    """The driver's tool is there and fails."""
 
 
 def disk_has_room(folder: Path, free_bytes: int) -> Finding:
@@ -53,12 +36,12 @@ def disk_has_room(folder: Path, free_bytes: int) -> Finding:
     return ok("disk", found)
 
 
-def memory_is_enough(total_bytes: int, gpus: Sequence[Gpu] = ()) -> Finding:
+def memory_is_enough(total_bytes: int, gpus: Sequence[Device] = ()) -> Finding:
     """Enough for the processes, and to load a model by way of it."""
     found = f"{total_bytes / GIB:.0f} GiB of memory"
     if total_bytes < MIN_MEMORY_BYTES:
         return wrong("memory", found, f"{_gib(MIN_MEMORY_BYTES)} are needed at least")
-    wanted = int(MEMORY_PER_GPU_MEMORY * sum(gpu.memory_mib for gpu in gpus) * MIB)
+    wanted = int(MEMORY_PER_GPU_MEMORY * sum(gpu.memory_total_mib or 0 for gpu in gpus) * MIB)
     if total_bytes < wanted:
         advice = f"{_gib(wanted)} (1.5 times that of the GPUs) load large models without swapping"
         return warning("memory", found, advice)
@@ -77,16 +60,16 @@ def clock_agrees(now_ns: int, reference_ns: int, whose: str) -> Finding:
     return ok("clock", f"agrees with the newest block of {whose}")
 
 
-def gpus_work(gpus: Sequence[Gpu] | None, *, needed: bool) -> Finding:
+def gpus_work(gpus: Sequence[Device] | None, *, needed: bool) -> Finding:
     """The accelerators answer, are large enough, and have a driver for the CUDA that engines want. None: no driver here."""
     if not gpus:
         if needed:
             return warning("gpu", "no NVIDIA GPU answers here", "without one this ML node serves tiny models alone")
         return ok("gpu", "none on this machine: its ML nodes run on others")
-    found = ", ".join(f"{gpu.name} ({gpu.memory_mib} MiB, driver {gpu.driver})" for gpu in gpus)
+    found = ", ".join(f"{gpu.name} ({gpu.memory_total_mib or '?'} MiB, driver {gpu.driver})" for gpu in gpus)
     if any(_major(gpu.driver) < MIN_DRIVER for gpu in gpus):
         return wrong("gpu", found, f"install driver {MIN_DRIVER} or newer (CUDA 12.6)")
-    if any(gpu.memory_mib < MIN_GPU_MEMORY_MIB for gpu in gpus):
+    if any((gpu.memory_total_mib or MIN_GPU_MEMORY_MIB) < MIN_GPU_MEMORY_MIB for gpu in gpus):
         return warning("gpu", found, "proof of compute and the network's models want 16 GB or more on each")
     return ok("gpu", found)
 
@@ -125,29 +108,6 @@ def total_memory(file: Path = MEMORY_FILE) -> int:
     """Bytes of memory of this machine."""
     fields: Mapping[str, str] = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
     return int(fields["MemTotal"].split()[0]) * 1024
-
-
-def list_gpus() -> list[Gpu] | None:
-    """The NVIDIA GPUs; None without a driver. Raises DriverBroken."""
-    if shutil.which(GPU_QUERY[0]) is None:
-        return None
-    try:
-        answer = subprocess.run(GPU_QUERY, capture_output=True, text=True, timeout=GPU_QUERY_TIMEOUT_S, check=True)
-    except subprocess.CalledProcessError as error:
-        told = (error.stdout or error.stderr or "no reason").strip()
-        raise DriverBroken(f"nvidia-smi fails: {told}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DriverBroken(f"nvidia-smi does not answer: {error}") from error
-    return parse_gpus(answer.stdout)
-
-
-def parse_gpus(listing: str) -> list[Gpu]:
-    """GPUs from nvidia-smi's lines. Raises DriverBroken."""
-    try:
-        rows = [[part.strip() for part in line.rsplit(",", 2)] for line in listing.splitlines() if line.strip()]
-        return [Gpu(name, int(memory), driver) for name, memory, driver in rows]
-    except ValueError:
-        raise DriverBroken(f"nvidia-smi tells something unknown: {listing.strip()}") from None
 
 
 def _major(driver: str) -> int:

@@ -6,6 +6,7 @@ from pivot.doctor import machine, ports
 from pivot.doctor.finding import Finding
 from pivot.doctor.ml_nodes import callback_url_answers_from_here
 from pivot.doctor.ports import Port, connects
+from pivot.mlnode import devices
 from pivot.mlnode.model_cache import cache_folders
 from pivot.mlnode.reach import reach
 from pivot.mlnode.settings import MlNodeSettings
@@ -26,8 +27,8 @@ async def examine(
     cache = cache_folders(environment)[0]
     findings = [machine.disk_has_room(cache, free_bytes(cache))]
     try:
-        gpus = machine.list_gpus()
-    except machine.DriverBroken as error:
+        gpus = await devices.query_devices()
+    except devices.DriverBroken as error:
         gpus = None
         findings.append(machine.gpu_driver_fails(error))
     else:

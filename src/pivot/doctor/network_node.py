@@ -25,6 +25,7 @@ from pivot.api.settings import ApiSettings
 from pivot.doctor import chain, machine, ml_nodes, ports
 from pivot.doctor.finding import Finding, ok, skipped, wrong
 from pivot.doctor.ports import Port, connects
+from pivot.mlnode import devices
 from pivot.mlnode.model_cache import cache_folders
 from pivot.mlnode.settings import REPOSITORY_MODELS
 from pivot.node.disk import free_bytes
@@ -81,7 +82,7 @@ async def examine(settings: ApiSettings, environment: Mapping[str, str], *, befo
     """All findings, in the order of a person's questions: the machine, its ports, the chain, the ML nodes."""
     async with aiohttp.ClientSession(timeout=ANSWER_TIMEOUT) as http:
         facts = Facts(settings, environment, http)
-        findings = [_admin_port_is_guarded(settings), _public_url(settings), *look_at_machine(facts)]
+        findings = [_admin_port_is_guarded(settings), _public_url(settings), *await look_at_machine(facts)]
         if before_start:
             return [*findings, *await look_at_free_ports(facts), *await look_at_seed(facts), _configured_models(facts)]
         listed = await _listed_nodes(facts)
@@ -96,13 +97,13 @@ async def examine(settings: ApiSettings, environment: Mapping[str, str], *, befo
         ]
 
 
-def look_at_machine(facts: Facts) -> list[Finding]:
+async def look_at_machine(facts: Facts) -> list[Finding]:
     """Disk, memory, accelerators, engine."""
     home = facts.settings.home
     findings = [machine.disk_has_room(home, free_bytes(home))]
     try:
-        gpus = machine.list_gpus()
-    except machine.DriverBroken as error:
+        gpus = await devices.query_devices()
+    except devices.DriverBroken as error:
         gpus = None
         findings.append(machine.gpu_driver_fails(error))
     else:
