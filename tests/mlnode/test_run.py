@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -215,3 +216,36 @@ async def test_a_taken_management_port_is_a_failure_with_a_sentence() -> None:
             assert await process.wait() == 1
     assert output.startswith(b"MLNODE_MANAGEMENT_PORT: cannot listen on 127.0.0.1:")
     assert b"Address already in use" in output
+
+
+async def test_a_training_runs_in_its_folder_and_leaves_a_stopped_node(tmp_path: Path) -> None:
+    script = "import os, time; print('task', os.environ['TASK_ID'], os.listdir('.'), flush=True); time.sleep(0.2)"
+    command = shlex.join([sys.executable, "-c", script])
+    async with node(MLNODE_TRAIN_COMMAND=command, MLNODE_TRAIN_DIR=str(tmp_path)) as (_, url):
+        body = {"train_config": {"steps": 3}, "train_env": {"TASK_ID": "7"}}
+        assert await post(f"{url}/api/v1/train/start", body) == {"status": "Training started"}
+        assert (await get(f"{url}/api/v1/state"))["state"] == "TRAIN"
+        while (answer := await get(f"{url}/api/v1/state"))["state"] != "STOPPED":
+            await asyncio.sleep(0.02)
+        assert "error" not in answer
+        status = await get(f"{url}/api/v1/train/status")
+        assert (status["status"], status["exit_code"]) == (False, 0)
+        assert status["last_line"] == "task 7 ['train_config.toml']"
+    assert (tmp_path / "task-7-rank-0" / "train_config.toml").read_text() == '"steps" = 3\n'
+
+
+async def test_a_gpu_that_falls_out_is_told_by_the_running_node(tmp_path: Path) -> None:
+    tool = tmp_path / "nvidia-smi"
+    line = "echo '{index}, GPU-{index}, 81559, 1234, 97, 61, 565.57.01, H100'\n"
+    both = "".join(line.format(index=index) for index in (0, 1))
+    tool.write_text(f"#!/bin/sh\n{both}")
+    tool.chmod(0o755)
+    async with node(PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}") as (_, url):
+        assert len((await get(f"{url}/api/v1/gpu"))["devices"]) == 2  # type: ignore[arg-type]
+        tool.write_text(f"#!/bin/sh\n{line.format(index=0)}")
+        while not (warnings := (await get(f"{url}/api/v1/state")).get("warnings")):
+            await asyncio.sleep(0.1)
+            await get(f"{url}/api/v1/gpu")
+        assert warnings == ["GPU 1 (H100, GPU-1) is lost: nvidia-smi lists it no more."]
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as response:
+            assert "pivot_mlnode_gpu_warnings 1.0" in await response.text()
