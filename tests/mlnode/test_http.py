@@ -191,6 +191,14 @@ async def test_a_bad_sprint_is_refused_by_field(call: Call, field: str, value: o
         ({"nonces": [1.5, 1, 2]}, "valid integer"),
         ({"nonces": [2**63, 1, 2]}, "less than or equal to"),
         ({"nonces": []}, "at least 1 item"),
+        ({"nonces": [-1, 1, 2]}, "greater than or equal to 0"),
+        ({"nonces": [float("nan"), 1, 2]}, "finite number"),
+        ({"nonces": [True, None, "1"]}, "valid integer"),
+        ({"fingerprints": base64.b64encode(bytes(32 * 4)).decode()}, "fingerprints must hold 32 bytes for each nonce"),
+        ({"fingerprints": base64.b64encode(bytes(48 * 3)).decode()}, "fingerprints must hold 32 bytes for each nonce"),
+        ({"host_address": ""}, "at least 1 character"),
+        ({"epoch": -1}, "greater than or equal to 0"),
+        ({"sprint_seed": "ff" * 33}, "at most 64 characters"),
     ],
 )
 async def test_m7_malformed_leaves_are_refused_by_field(call: Call, change: dict[str, object], sentence: str) -> None:
@@ -462,6 +470,22 @@ async def test_the_token_is_demanded_on_every_management_route(service: Service)
                     assert "bearer token" in (await response.json())["detail"]
         async with http.get("/api/v1/state", headers={"Authorization": "Bearer s3cret"}) as response:
             assert response.status == 200
+
+
+@pytest.mark.parametrize("host", ["x/health?", "x/nothing#", "x", "[", ""])
+@pytest.mark.parametrize("path", ["/api/v1/stop", "/v3/api/v1/stop", "/%61pi/v1/stop", "/api/v1/stop/"])
+async def test_m_item29_no_way_of_writing_a_request_passes_by_the_token(
+    service: Service, engine: FakeEngine, host: str, path: str
+) -> None:
+    await service.serve(InferenceUp(model="m"))
+    async with served(management_app(service, access=Access(token="s3cret"))) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert int(answer.split()[1]) in {400, 401}
+    assert engine.alive
 
 
 async def test_health_and_the_openapi_page_serve_people(service: Service) -> None:

@@ -94,6 +94,20 @@ async def test_a_node_that_becomes_ready_is_waited_for(http: aiohttp.ClientSessi
         assert await asking == [0, 0, 0]
 
 
+async def test_m7_a_node_that_has_forgotten_what_it_was_to_check_is_asked_again(http: aiohttp.ClientSession) -> None:
+    async with FakeMlNode.running() as node:
+        reconciler = ready(http, node, 1)
+        checking = Checking(lambda: [reconciler])
+        asking = asyncio.create_task(checking.distances(request(), timeout_s=60))
+        await until(lambda: node.checked)
+        reconciler._fulfils = False  # it broke, as was seen at the last look
+        await asyncio.sleep(0.15)
+        reconciler._fulfils = True
+        await until(lambda: len(node.checked) == 2)
+        checking.accept("b", [1, 2, 3])
+        assert await asking == [1, 2, 3]
+
+
 async def test_without_a_node_the_check_ends_with_its_time() -> None:
     with pytest.raises(NoNodeAvailable, match="batch b"):
         await Checking(list).distances(request(), timeout_s=0.05)

@@ -146,6 +146,7 @@ async def test_the_state_of_a_node_through_an_epoch(admin: str, one: Host) -> No
             now = await state()
             assert [now["intended_status"], now["current_status"]] == ["POC", "POC"]
             assert [now["poc_intended_status"], now["poc_current_status"]] == [poc, poc]
+            assert (now["poc"]["status"], now["poc"]["epoch"]) == (poc, 1)
         node.refuses["/api/v1/inference/up"] = 500
         await one.phases.at(MARKS.poc_validation_end)
         await until(lambda: "500" in one.fleet.reports()[0].failure_reason)

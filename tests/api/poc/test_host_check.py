@@ -15,6 +15,7 @@ from pivot.protocol.sprint import SPRINT_PRESETS, LeafTree, leaf_bytes, nonce_of
 from tests.api.fleet.ml_node import fingerprint, random_leaf
 
 PRESET = SPRINT_PRESETS["devnet"]
+SEED = bytes(range(32))
 
 
 class Claim:
@@ -58,7 +59,7 @@ class Claim:
                 raise NoNodeAvailable("none")
             return [distances] * len(request.nonces)
 
-        return HostCheck(self.commit, PRESET, size, source=self.source, recompute=recompute, **fields)
+        return HostCheck(self.commit, PRESET, size, sprint_seed=SEED, source=self.source, recompute=recompute, **fields)
 
 
 async def outcome(check: HostCheck, patience_s: float = 5.0) -> tuple[int, int, str]:
@@ -74,6 +75,18 @@ async def outcome(check: HostCheck, patience_s: float = 5.0) -> tuple[int, int, 
 
 async def test_honest_work_is_valid() -> None:
     assert await outcome(Claim().check(distances=3)) == (40, 0, "POC_VALID")
+
+
+async def test_what_is_recomputed_is_said_to_be_of_its_sprint() -> None:
+    asked: list[ValidateRequest] = []
+
+    async def recompute(request: ValidateRequest) -> list[int]:
+        asked.append(request)
+        return [0] * len(request.nonces)
+
+    claim = Claim()
+    await HostCheck(claim.commit, PRESET, 40, sprint_seed=SEED, source=claim.source, recompute=recompute).run()
+    assert {(request.epoch, request.sprint_seed) for request in asked} == {(1, SEED.hex())}
 
 
 async def test_wrong_work_is_invalid() -> None:

@@ -56,7 +56,7 @@ async def test_a_refusal_that_cannot_heal_is_told_and_not_repeated(session: aioh
             await attempts(session, web.Response(status=status, text=text))
 
 
-async def test_a_server_that_hangs_is_given_up_and_tried_again(
+async def test_m_item23_a_server_that_hangs_is_given_up_and_tried_again(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(callback_module, "REQUEST_TIMEOUT_S", 0.05)

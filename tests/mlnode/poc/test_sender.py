@@ -106,7 +106,9 @@ async def test_what_the_journal_holds_is_sent_first(api: FakeApiNode, session: a
     assert (taken(api), sender.taken, sender.waiting) == ([leaf(11), leaf(12), leaf(13)], 3, 0)
 
 
-async def test_closing_sends_what_is_left_and_ends(api: FakeApiNode, session: aiohttp.ClientSession) -> None:
+async def test_m_item10_the_last_leaves_are_sent_at_once_when_the_sprint_ends(
+    api: FakeApiNode, session: aiohttp.ClientSession
+) -> None:
     sender = Sender(sprint(api.url), Callbacks(session, api.url, ""), Journal(None, sprint()), gather_s=1_000)
     running = asyncio.create_task(sender.run())
     sender.put(leaf(0))
@@ -124,7 +126,7 @@ async def test_no_batch_is_larger_than_the_limit(sender: Sender, api: FakeApiNod
     assert taken(api)[-1] == leaf(count - 1)
 
 
-async def test_the_backlog_is_bounded(sender: Sender, api: FakeApiNode) -> None:
+async def test_m_item23_unsent_leaves_are_bounded(sender: Sender, api: FakeApiNode) -> None:
     api.status = 500
     await sender.room(MAX_BACKLOG_LEAVES)
     sender.put(bytes(32 * MAX_BACKLOG_LEAVES))

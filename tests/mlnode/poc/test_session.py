@@ -114,7 +114,9 @@ async def test_the_model_is_kept_from_generating_to_validating_and_back(
     assert pow_session._crew is not crew
 
 
-async def test_what_was_computed_still_arrives_while_validating(pow_session: PowSession, api: FakeApiNode) -> None:
+async def test_m_item10_what_was_computed_until_the_end_still_arrives_while_validating(
+    pow_session: PowSession, api: FakeApiNode
+) -> None:
     await pow_session.generate(sprint(api.url))
     await until(lambda: api.leaves)
     assert pow_session._generation
@@ -187,7 +189,7 @@ async def test_a_crash_in_the_middle_loses_nothing(pow_session: PowSession, api:
     assert pow_session.status().restarts == 1
 
 
-async def test_a_worker_that_is_given_up_breaks_the_session(
+async def test_m_item21_a_worker_that_is_given_up_breaks_the_session_with_its_reason(
     session: aiohttp.ClientSession, api: FakeApiNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pivot.mlnode.poc.worker.WORKER_MODULE", "pivot.no_such_module")

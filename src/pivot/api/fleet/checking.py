@@ -10,7 +10,7 @@ from pivot.api.fleet.reconciler import NodeReconciler
 from pivot.protocol.mlnode_api import ValidateRequest
 
 RECONSIDER_S = 0.1
-"""How often a check without a node sees whether one has become ready."""
+"""How often a check sees whether a node has become ready, or is not any more."""
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +67,17 @@ class Checking:
     async def _ask(
         self, node: NodeReconciler, request: ValidateRequest, answer: asyncio.Future[list[int]], patience_s: float
     ) -> None:
-        """Send the leaves to one node and wait for its answer, or another node's late one."""
+        """Send the leaves to one node and wait for its answer, or another node's late one.
+
+        A node that is seen not to check any more has forgotten them.
+        """
         node_id = node.node.declaration.id
         self._load[node_id] = self._load.get(node_id, 0) + len(request.nonces)
         try:
             async with asyncio.timeout(patience_s):
                 await node.client.validate(request)
-                await asyncio.wait({answer})
+                while node.validates() and not answer.done():
+                    await asyncio.wait({answer}, timeout=RECONSIDER_S)
         except MlNodeError as error:
             log.warning("ML node %s does not check leaves: %s", node_id, error)
             node.wake()

@@ -19,7 +19,7 @@ class Observation:
     models: frozenset[str] = frozenset()
     """What the inference port serves; only while it is healthy."""
     error: str = ""
-    """Why the node's last activity ended by itself, as it says."""
+    """Why the node's last activity ended by itself, or what its proof of compute lacks, as it says."""
     warnings: tuple[str, ...] = ()
     """What is amiss while it works on, as it says: a late sprint, a clock that jumped, a lost device."""
     training: TrainStatus | None = None
@@ -31,7 +31,8 @@ async def observe(client: MlNodeClient, before: Observation | None, duty: Duty |
     state = await client.state()
     seen = Observation(state.state, error=state.error or "", warnings=tuple(state.warnings))
     if seen.mode == Mode.POW:
-        return replace(seen, proof=await client.pow_status())
+        proof = await client.pow_status()
+        return replace(seen, proof=proof, error=seen.error or proof.error or "")
     if seen.mode == Mode.TRAIN or (seen.mode == Mode.STOPPED and isinstance(duty, Train)):
         return replace(seen, training=await client.train_status())
     if seen.mode != Mode.INFERENCE or not await client.inference_is_healthy():

@@ -47,6 +47,8 @@ def listed_node(report: NodeReport, address: str, groups: list[EpochGroupData]) 
         "epoch_models": _epoch_models(report, address, groups),
         "epoch_ml_nodes": _epoch_ml_nodes(report, address, groups),
     }
+    if report.seen and report.seen.proof:
+        state["poc"] = report.seen.proof.model_dump(mode="json", exclude_none=True)
     if training := report.view.training:
         state["training_task"] = training.model_dump(exclude_none=True)
     if report.view.duty is not None and not report.view.fulfils:

@@ -120,6 +120,7 @@ class Checker:
             commit,
             SPRINT_PRESETS[params.preset],
             params.sample_size,
+            sprint_seed=moment.latest.sprint_seed,
             source=partial(self._leaves_of, host) if not own else self._leaves_of_own,
             recompute=partial(self._recompute, ends_at=asyncio.get_running_loop().time() + seconds_left(moment)),
             late=moment.head.height > marks.poc_validation_start,

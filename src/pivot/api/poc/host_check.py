@@ -43,6 +43,7 @@ class HostCheck:
         preset: SprintPreset,
         sample_size: int,
         *,
+        sprint_seed: bytes,
         source: Source,
         recompute: Recompute,
         late: bool = False,
@@ -50,6 +51,7 @@ class HostCheck:
         """`late`: begun when the host had little time left to answer, so its silence proves nothing."""
         self.commit = commit
         self._preset = preset
+        self._sprint_seed = sprint_seed
         self._source = source
         self._recompute = recompute
         self._late = late
@@ -93,6 +95,7 @@ class HostCheck:
             nonces=list(proven),
             fingerprints=encode_fingerprints(b"".join(proven.values())),
             epoch=self.commit.epoch_index,
+            sprint_seed=self._sprint_seed.hex(),
         )
         try:
             distances = await self._recompute(request)
