@@ -29,6 +29,7 @@ from pivot.api.registration import Registration
 from pivot.api.rewards.claimer import Claimer
 from pivot.api.rewards.revealer import Revealer
 from pivot.api.settings import ApiSettings
+from pivot.api.training.service import TrainingService
 
 FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 5.0
@@ -98,7 +99,10 @@ class ApiNode:
         outbox = await self._started(DurableOutbox(database, identity.account, chain, rpc, phases))
 
         fleet = await self._started(HostFleet(database, http, settings, identity, chain, outbox))
-        prover = await self._started(Prover(database, settings, identity, chain, outbox, fleet, phases))
+        training = await self._started(TrainingService(settings, identity, chain, outbox, fleet, phases))
+        prover = await self._started(
+            Prover(database, settings, identity, chain, outbox, fleet, phases, training.training_of)
+        )
         leaves = LeavesService(database, identity, chain, prover.leaves)
         await self._started(Checker(database, settings, identity, chain, outbox, fleet, phases, leaves))
         await self._started(Revealer(database, identity, chain, outbox, phases))
@@ -107,7 +111,9 @@ class ApiNode:
             InferenceService(settings, identity, database, chain, outbox, fleet, phases, http)
         )
 
-        public_app = PublicApp(settings, identity, chain, rpc, outbox, phases, inference, leaves.endpoint, http)
+        public_app = PublicApp(
+            settings, identity, chain, rpc, outbox, phases, inference, leaves.endpoint, http, training.locking
+        )
         parts.push_async_callback(public_app.close)
         await self._started(Listener(callbacks_app(settings, fleet, prover), callbacks))
         await self._started(Listener(admin_app(settings, identity, chain, fleet), admin))

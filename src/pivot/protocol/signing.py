@@ -79,6 +79,11 @@ def leaves_sign_bytes(
     )
 
 
+def training_sign_bytes(chain_id: str, host: str, path: str, body: bytes, timestamp_ns: int) -> bytes:
+    """What an account signs when it asks a host for something to do with training: the path and the whole body."""
+    return _tagged("pivot/training/1", chain_id, host, path, body_hash(body), timestamp_ns)
+
+
 def _tagged(*fields: str | int) -> bytes:
     parts = [str(field).encode() for field in fields]
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

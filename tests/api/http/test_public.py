@@ -110,6 +110,7 @@ async def running_port(network: Network, rest_url: str = "http://127.0.0.1:1") -
         host.service,
         _leaves,
         network.http,
+        None,
     )
     async with serving(app) as (url, _):
         yield Port(url, network, rpc)

@@ -13,6 +13,8 @@ import pytest
 from pivot.mlnode.training import diloco
 from pivot.mlnode.training.diloco import DilocoConfig, InvalidJob, Outer, Place
 from pivot.mlnode.training.job import TrainingJob
+from pivot.mlnode.training.store import Store
+from pivot.protocol.generated.inference.inference.training_pb2 import MLNodeTrainStatus, TrainingNodeStatus
 from pivot.protocol.mlnode_api import TrainStart
 from tests.mlnode.training.fake_store import TOKENS, FakeStore
 
@@ -80,12 +82,26 @@ async def test_a_node_that_dies_is_left_out_and_the_others_go_on(tmp_path: Path)
         assert "exit code 1: all other nodes are gone" in await jobs[0].broken()
 
 
-async def test_a_node_whose_place_is_not_that_of_the_run_does_not_begin(tmp_path: Path) -> None:
+async def test_without_the_node_that_all_connect_to_a_run_does_not_begin(tmp_path: Path) -> None:
     with FakeStore(expected=1).serving() as store:
         job = TrainingJob(tmp_path)
         await job.start(job_of(1, store, free_port()))
         reason = await job.broken()
-    assert reason.startswith("the training ended with exit code 2: this node is told to be rank 1, the run has it as 0")
+    assert reason == f"the training ended with exit code 2: the node at 127.0.0.1 is not among {NODES[1]}"
+
+
+def test_a_run_that_has_gone_on_without_a_node_is_over_for_it() -> None:
+    class LateStore(Store):
+        def join(self) -> None:
+            pass
+
+        def status(self) -> MLNodeTrainStatus:
+            return MLNodeTrainStatus(status=TrainingNodeStatus.TRAINING_NODE_RUNNING, rank=1, active_nodes=[NODES[1]])
+
+    store = LateStore("127.0.0.1:1", "", NODES[1], 7)
+    with pytest.raises(InvalidJob, match="the run has gone on without it"):
+        diloco.meet(Place.of({**VARIABLES, "NODE_ID": NODES[1], "GLOBAL_RANK": "1"}), store)
+    store.close()
 
 
 def test_the_outer_step_is_nesterovs() -> None:

@@ -10,6 +10,7 @@ ApiError
 ├── Forbidden 403                an executor request that is not for this host
 ├── NotFound 404
 │   └── UnknownModel
+├── Conflict 409                  something of this host is taken already
 ├── BodyTooLarge 413
 ├── TooManyRequests 429          with Retry-After
 └── Unavailable 503              with Retry-After: nobody can answer now
@@ -101,6 +102,14 @@ class UnknownModel(NotFound):
     """The network knows no such model."""
 
     code = "model_not_found"
+
+
+class Conflict(ApiError):
+    """Something of this host is taken already, or does something else now."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
 
 
 class BodyTooLarge(ApiError):

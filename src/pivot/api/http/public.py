@@ -21,6 +21,7 @@ from pivot.api.http.errors import ApiError, MalformedBody, NotFound, Unavailable
 from pivot.api.http.openai import CHAIN_AWAY, ChatEndpoint
 from pivot.api.http.participants import QUERY, Participants
 from pivot.api.http.plain import plain
+from pivot.api.http.training import Training
 from pivot.api.identity import Identity
 from pivot.api.inference.request import CHAT_PATH
 from pivot.api.inference.service import InferenceService
@@ -29,6 +30,8 @@ from pivot.api.ledger.interface import Chain, LedgerError, Outbox
 from pivot.api.phases import Phases
 from pivot.api.poc.leaves_api import LEAVES_PATH
 from pivot.api.settings import ApiSettings
+from pivot.api.training.hosts import Locking
+from pivot.api.training.signed import Signatures
 from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
 from pivot.protocol.generated.inference.inference.types_pb2 import InferenceStatus
@@ -53,6 +56,7 @@ class PublicApp:
         inference: InferenceService,
         leaves: Callable[[Request], Awaitable[Response]],
         http: aiohttp.ClientSession,
+        locking: Locking | None,
     ) -> None:
         self._chat = ChatEndpoint(inference)
         self._epochs = Epochs(engine, phases)
@@ -67,6 +71,7 @@ class PublicApp:
             self._participants.router,
             self._epochs.router,
             ChainProxy(http, settings.chain_node.rest_url).router,
+            Training(identity.address, chain, outbox, Signatures(identity.address, chain), locking).router,
         ):
             self._others.include_router(router)
         self._add_routes(leaves)

@@ -178,19 +178,22 @@ def evaluate(parameters: Floats) -> float:
 
 def run(config: DilocoConfig, place: Place, store: Store) -> None:
     """Meet the others, train, and see that all have the same. Raises StoreFailed, PeersLost, OSError, InvalidJob."""
-    nodes = meet(place, store)
-    say(f"rank {place.rank} of {len(nodes)}")
+    rank, nodes = meet(place, store)
+    say(f"rank {rank} of {len(nodes)}")
     progress = Progress(store)
-    with progress.told(), contextlib.closing(connect(place, nodes, store)) as peers:
-        parameters = train(config, place.rank, peers, progress)
+    with progress.told(), contextlib.closing(connect(place, rank, nodes, store)) as peers:
+        parameters = train(config, rank, peers, progress)
         np.save(PARAMETERS_NAME, parameters)
         digest = hashlib.sha256(parameters.astype("<f4").tobytes()).hexdigest()
         say(f"parameters {digest}")
         store.barrier("trained", config.outer_steps)
 
 
-def meet(place: Place, store: Store) -> list[str]:
-    """The run's nodes in the order of their ranks, as soon as it begins. Raises StoreFailed, InvalidJob."""
+def meet(place: Place, store: Store) -> tuple[int, list[str]]:
+    """The node's rank, and the run's nodes in the order of theirs, as soon as it begins. Raises StoreFailed, InvalidJob.
+
+    A run may begin without one of the nodes that were expected; without the one at GLOBAL_ADDR it cannot go on.
+    """
     store.join()
 
     def look() -> MLNodeTrainStatus | None:
@@ -198,23 +201,25 @@ def meet(place: Place, store: Store) -> list[str]:
         return status if status.status == TrainingNodeStatus.TRAINING_NODE_RUNNING else None
 
     status = wait_for(look, "the beginning of the run")
-    nodes = list(status.active_nodes)
-    if place.rank >= len(nodes) or status.rank != place.rank or nodes[place.rank] != place.node_id:
-        raise InvalidJob(f"this node is told to be rank {place.rank}, the run has it as {status.rank} of {nodes}")
-    return nodes
+    rank, nodes = status.rank, list(status.active_nodes)
+    if rank >= len(nodes) or nodes[rank] != place.node_id:
+        raise InvalidJob(f"rank {rank} is not {place.node_id} among {', '.join(nodes)}: the run has gone on without it")
+    if rank == 0 and place.rank:
+        raise InvalidJob(f"the node at {place.address} is not among {', '.join(nodes)}")
+    return rank, nodes
 
 
-def connect(place: Place, nodes: list[str], store: Store) -> Peers:
+def connect(place: Place, rank: int, nodes: list[str], store: Store) -> Peers:
     """The connections of this rank. Raises StoreFailed, PeersLost, OSError."""
     credentials = Credentials(place.node_id)
-    store.set(f"certificate-{place.rank}", credentials.certificate)
+    store.set(f"certificate-{rank}", credentials.certificate)
 
-    def certificate(rank: int) -> str:
-        return store.written_by(f"certificate-{rank}", nodes[rank].split("/")[0])
+    def certificate(other: int) -> str:
+        return store.written_by(f"certificate-{other}", nodes[other].split("/")[0])
 
-    if place.rank > 0:
+    if rank > 0:
         return Spoke(credentials, place.address, place.port, certificate(0))
-    hub = Hub(credentials, place.address, place.port, {rank: certificate(rank) for rank in range(1, len(nodes))})
+    hub = Hub(credentials, place.address, place.port, {other: certificate(other) for other in range(1, len(nodes))})
     hub.gather()
     return hub
 
