@@ -7,6 +7,7 @@ import base64
 import importlib.metadata
 import io
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from aiohttp.test_utils import TestServer
 
 from pivot.mlnode import reach
 from pivot.mlnode.callback_hosts import CallbackHosts
-from pivot.mlnode.devices import NO_TOOL
+from pivot.mlnode.devices import NO_TOOL, Device
 from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.http.app import Access, management_app
 from pivot.mlnode.http.gate import MAX_BODY_BYTES
-from pivot.mlnode.model_cache import held_models
+from pivot.mlnode.model_cache import CachedModel, held_models
 from pivot.mlnode.poc import worker
 from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.service import Service
@@ -318,6 +319,31 @@ async def test_the_models_of_the_machine_are_listed_with_what_they_lack(service:
     assert cached == {"model": "org/name", "revision": "abc", "size_bytes": 2, "missing": missing}
 
 
+async def test_m9_a_disk_and_a_driver_that_hang_hold_up_nobody_else(service: Service) -> None:
+    disk, driver = threading.Event(), asyncio.Event()
+
+    def slow_disk() -> list[CachedModel]:
+        disk.wait()
+        return []
+
+    async def slow_driver() -> list[Device]:
+        await driver.wait()
+        return []
+
+    app = management_app(service, models=slow_disk, devices=DeviceWatch(slow_driver))
+    async with served(app) as url, client(url) as http:
+        waiting = [asyncio.create_task(http.get(f"/api/v1/{path}")) for path in ("models", "gpu")]
+        await asyncio.sleep(0.05)
+        async with http.get("/api/v1/state") as response:
+            assert response.status == 200
+        assert not any(task.done() for task in waiting)
+        disk.set()
+        driver.set()
+        for response in await asyncio.gather(*waiting):
+            assert response.status == 200
+            response.release()
+
+
 async def test_the_version_is_told(call: Call) -> None:
     assert await call("GET", "/version") == (200, {"version": importlib.metadata.version("pivot")})
 
@@ -486,6 +512,13 @@ async def test_m_item29_no_way_of_writing_a_request_passes_by_the_token(
         await writer.wait_closed()
     assert int(answer.split()[1]) in {400, 401}
     assert engine.alive
+
+
+async def test_a_token_may_hold_any_letters(service: Service) -> None:
+    async with served(management_app(service, access=Access(token="gehäm"))) as url, client(url) as http:
+        for given, status in (("Bearer gehäm", 200), ("Bearer geham", 401)):
+            async with http.get("/api/v1/state", headers={"Authorization": given}) as response:
+                assert response.status == status
 
 
 async def test_health_and_the_openapi_page_serve_people(service: Service) -> None:

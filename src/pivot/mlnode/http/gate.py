@@ -8,8 +8,8 @@ from collections import Counter
 from http import HTTPStatus
 
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pivot.mlnode.service import ModeConflict, Service
@@ -23,7 +23,7 @@ MODES = {"pow": Mode.POW, "inference": Mode.INFERENCE, "train": Mode.TRAIN}
 ANY_MODE = f"{PREFIX}/inference/status"
 TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES} bytes."
 
-_VERSION = re.compile(r"/v[0-9][^/]*(?=/(?:api/v1/|health$|metrics$))")
+_VERSION = re.compile(r"^/v[0-9][^/]*(?=/(?:api/v1/|health$|metrics$))")
 """What a gateway for several versions side by side puts before a path."""
 
 
@@ -52,18 +52,18 @@ class Gate:
                 self._refused[message["status"]] += 1
             await send(message)
 
-        path = _VERSION.sub("", scope["path"], count=1)
-        scope = {**scope, "path": path, "raw_path": path.encode()}
-        answer = self._refusal(Request(scope)) or self._app
+        path = _VERSION.sub("", scope["path"])
+        scope = {**scope, "path": path}
+        answer = self._refusal(path, Headers(scope=scope)) or self._app
         await answer(scope, _bounded(receive), counting)
 
-    def _refusal(self, request: Request) -> JSONResponse | None:
-        path = request.url.path
+    def _refusal(self, path: str, headers: Headers) -> JSONResponse | None:
+        """`path` is the one by which routes are found, so that no way of writing a URL leads past this."""
         if not path.startswith(PREFIX + "/"):
-            return self._without_token(request) if path == METRICS_PATH and self._metrics_too else None
-        if refusal := self._without_token(request):
+            return self._without_token(headers) if path == METRICS_PATH and self._metrics_too else None
+        if refusal := self._without_token(headers):
             return refusal
-        length = request.headers.get("content-length", "0")
+        length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > MAX_BODY_BYTES:
             return refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
         mode = MODES.get(path.removeprefix(PREFIX + "/").split("/")[0])
@@ -74,8 +74,8 @@ class Gate:
                 return refused(HTTPStatus.CONFLICT, str(error))
         return None
 
-    def _without_token(self, request: Request) -> JSONResponse | None:
-        given = request.headers.get("authorization", "").encode()
+    def _without_token(self, headers: Headers) -> JSONResponse | None:
+        given = headers.get("authorization", "").encode("latin-1")
         if not self._expected or hmac.compare_digest(given, self._expected):
             return None
         detail = "This node wants its bearer token (MLNODE_TOKEN) in the Authorization header."
