@@ -47,7 +47,8 @@ class Generation:
         self.sender = Sender(init, callbacks, journal)
         self._crew = crew
         self._begin = journal.end
-        self._jobs: asyncio.Queue[asyncio.Future[bytes]] = asyncio.Queue(crew.jobs_at_once)
+        self._jobs: asyncio.Queue[asyncio.Future[bytes]] = asyncio.Queue()
+        self._free = asyncio.Semaphore(crew.jobs_at_once)
         self._producing = [asyncio.create_task(self._give_out()), asyncio.create_task(self._collect())]
         self._sending = asyncio.create_task(self.sender.run())
         self._sending.add_done_callback(lambda _: self._end_producing())
@@ -76,14 +77,16 @@ class Generation:
         while index <= MAX_INDEX:
             count = min(self._job_size(), MAX_INDEX + 1 - index)
             await self.sender.room(count)
+            await self._free.acquire()
             await asyncio.sleep(pace.reserve(count))
             first = nonce_of(self.init.node_id, index)
-            await self._jobs.put(self._crew.compute(self.init.host_address, range(first, first + count)))
+            self._jobs.put_nowait(self._crew.compute(self.init.host_address, range(first, first + count)))
             index += count
 
     async def _collect(self) -> None:
         while True:
             self.sender.put(await (await self._jobs.get()))
+            self._free.release()
 
     def _job_size(self) -> int:
         size = self._crew.batch
