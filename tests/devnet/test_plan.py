@@ -18,7 +18,7 @@ def test_the_plan_on_disk_is_the_plan_that_was_made(tmp_path: Path) -> None:
     assert (tmp_path / "plan.json").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize(("signer", "listeners"), [("local", 7), ("tmkms", 8)])
+@pytest.mark.parametrize(("signer", "listeners"), [("local", 8), ("tmkms", 9)])
 def test_no_two_listeners_share_a_port(signer: str, listeners: int) -> None:
     plan = new_plan(hosts=3, ml_nodes=2, preset="test", signer=signer)
     ports = [

@@ -58,6 +58,8 @@ class HostPlan(BaseModel):
     public_port: int
     callback_port: int
     admin_port: int
+    store_port: int
+    """Of the trainings' store."""
     ml_nodes: list[MlNodePlan]
 
     @property
@@ -101,6 +103,8 @@ class Plan(BaseModel):
     preset: str
     developer_key: str
     api_key: str
+    peer_port: int
+    """Where rank 0 of a training waits for the other nodes."""
     hosts: list[HostPlan]
 
     @property
@@ -131,12 +135,13 @@ def new_plan(*, hosts: int, ml_nodes: int, preset: str, public_port: int | None 
     """Fresh keys and free ports. `ml_nodes` per host; `public_port` is for the first host; `signer` is one of SIGNERS."""
     if not 1 <= hosts <= MAX_HOSTS or not 0 <= ml_nodes <= MAX_ML_NODES:
         raise DevnetError(f"a devnet has 1 to {MAX_HOSTS} hosts, each with 0 to {MAX_ML_NODES} ML nodes")
-    ports = _free_ports(hosts * (8 + 2 * ml_nodes))
+    ports = _free_ports(1 + hosts * (9 + 2 * ml_nodes))
     return Plan(
         chain_id=f"pivot-devnet-{secrets.token_hex(3)}",
         preset=preset,
         developer_key=secrets.token_hex(32),
         api_key=f"pk-{secrets.token_urlsafe(24)}",
+        peer_port=next(ports),
         hosts=[
             HostPlan(
                 account_key=secrets.token_hex(32),
@@ -149,6 +154,7 @@ def new_plan(*, hosts: int, ml_nodes: int, preset: str, public_port: int | None 
                 public_port=public_port if public_port is not None and host == 0 else next(ports),
                 callback_port=next(ports),
                 admin_port=next(ports),
+                store_port=next(ports),
                 ml_nodes=[
                     MlNodePlan(id=f"node{node + 1}", management_port=next(ports), inference_port=next(ports))
                     for node in range(ml_nodes)

@@ -15,6 +15,7 @@ from pivot.node.supervisor import ProcessSpec
 from pivot.protocol.parameters import timeout_commit
 
 ML_NODE_MAX_CONCURRENT = 16
+ML_NODE_HARDWARE = {"type": "CPU", "count": 1}
 HOME_VARIABLE = "PIVOT_DEVNET_HOME"
 """Tells in a process's environment which network it belongs to."""
 ENGINE_PATIENCE_SECONDS = 15.0
@@ -113,6 +114,7 @@ def _node_config(node: MlNodePlan) -> dict[str, object]:
         "poc_port": node.management_port,
         "max_concurrent": ML_NODE_MAX_CONCURRENT,
         "models": {MODEL: {"args": []}},
+        "hardware": [ML_NODE_HARDWARE],
     }
 
 
@@ -132,6 +134,10 @@ def _api(plan: Plan, home: Path, index: int, host: HostPlan) -> ProcessSpec:
         "DAPI_CHAIN_NODE__URL": host.rpc_url,
         "DAPI_CHAIN_NODE__GRPC_URL": host.grpc_url,
         "DAPI_CHAIN_NODE__REST_URL": host.rest_url,
+        "DAPI_TRAINING__ENABLED": "true",
+        "DAPI_TRAINING__SERVER_PORT": str(host.store_port),
+        "DAPI_TRAINING__STORE_URL": f"{LOOPBACK}:{host.store_port}",
+        "DAPI_TRAINING__PEER_PORT": str(plan.peer_port),
         "NODE_CONFIG_PATH": str(folder / "node-config.json"),
     }
     return ProcessSpec("api", _python("pivot.api"), _log(home, index, "api"), index, environment)
@@ -143,6 +149,7 @@ def _ml_node(home: Path, index: int, node: MlNodePlan) -> ProcessSpec:
         "MLNODE_MANAGEMENT_PORT": str(node.management_port),
         "MLNODE_INFERENCE_PORT": str(node.inference_port),
         "MLNODE_STATE_DIR": str(host_home(home, index) / node.id),
+        "MLNODE_TRAIN_DIR": str(host_home(home, index) / node.id / "training"),
         HOME_VARIABLE: str(home),
         "OPENBLAS_NUM_THREADS": "1",
     }
