@@ -11,6 +11,7 @@ from aiohttp import web
 
 from pivot.api.fleet import reach
 from pivot.api.http.admin import admin_app
+from pivot.protocol.mlnode_api import Mode
 from tests.api.fleet.chain import MODEL, FakeChain, FakePhases
 from tests.api.fleet.ml_node import FakeMlNode
 from tests.api.poc.host import host
@@ -43,7 +44,16 @@ def ports(node: FakeMlNode) -> list[str]:
 
 async def test_a_node_is_added_listed_rested_and_removed(nodes: Pivot, node: FakeMlNode) -> None:
     added = await nodes(
-        "add", "node1", *ports(node), "--model", MODEL, "--model-args", "--max-num-seqs '8'", "--max-concurrent", "7", "--json"
+        "add",
+        "node1",
+        *ports(node),
+        "--model",
+        MODEL,
+        "--model-args",
+        "--max-num-seqs '8'",
+        "--max-concurrent",
+        "7",
+        "--json",
     )
     assert (added.code, added.json["models"]) == (0, {MODEL: {"args": ["--max-num-seqs", "8"]}})
     listed = await nodes("list", "--json")
@@ -126,3 +136,15 @@ async def test_something_else_that_answers_is_told(pivot: Pivot, body: str, told
     found = await pivot("admin", "nodes", "list", "--url", f"http://127.0.0.1:{port}")
     await runner.cleanup()
     assert (found.code, told in found.err) == (1, True)
+
+
+async def test_what_a_node_says_of_itself_and_how_its_engine_starts_is_in_the_table(
+    nodes: Pivot, node: FakeMlNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.warnings = ["GPU 1 is lost."]
+    node.mode, node.healthy = Mode.INFERENCE, False
+    node.starting = {"state": "starting", "stage": "loading weights", "progress": 0.43}
+    monkeypatch.setenv("COLUMNS", "200")
+    await nodes("add", "node1", *ports(node), "--model", MODEL)
+    while "GPU 1 is lost.; loading weights, 43%" not in (table := (await nodes("list")).out):
+        assert "node1" in table

@@ -175,12 +175,18 @@ def _status(state: dict[str, Any], status: str, poc_status: str) -> str:
     return f"{state[status]} {state[poc_status]}" if state[poc_status] != "IDLE" else str(state[status])
 
 
+def _progress(starting: dict[str, Any] | None) -> str:
+    """How far the start of an engine has come."""
+    return f"{starting['stage'] or starting['state']}, {starting['progress']:.0%}" if starting else ""
+
+
 def _remark(state: dict[str, Any]) -> str:
     should = _status(state, "intended_status", "poc_intended_status")
     remarks = (
         "" if state["admin_state"]["enabled"] else f"disabled in epoch {state['admin_state']['epoch']}",
         "" if should in {_status(state, "current_status", "poc_current_status"), "UNKNOWN"} else f"should be {should}",
         state["failure_reason"],
-        *state.get("warnings", []),
+        *state["warnings"],
+        _progress(state.get("inference")),
     )
     return "; ".join(remark for remark in remarks if remark)

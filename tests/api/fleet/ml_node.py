@@ -49,6 +49,8 @@ class FakeMlNode:
     token: str = ""
     error: str = ""
     warnings: list[str] = field(default_factory=list)
+    starting: dict[str, Any] | None = None
+    """What it tells of the start of its engine; None when it does not know the route."""
     calls: list[str] = field(default_factory=list)
     refuses: dict[str, int] = field(default_factory=dict)
     """Path to the status with which it is refused."""
@@ -78,6 +80,7 @@ class FakeMlNode:
         app.router.add_post("/api/v1/callback/try", node._try_callback)
         app.router.add_post("/api/v1/stop", node._stop)
         app.router.add_post("/api/v1/inference/up", node._up)
+        app.router.add_get("/api/v1/inference/status", node._inference_status)
         app.router.add_post("/api/v1/pow/init/generate", node._generate)
         app.router.add_post("/api/v1/pow/init/validate", node._init_validate)
         app.router.add_post("/api/v1/pow/validate", node._validate)
@@ -179,6 +182,9 @@ class FakeMlNode:
         body = await request.json()
         self.mode, self.model, self.arguments = Mode.INFERENCE, body["model"], body["additional_args"]
         return web.json_response({"status": "OK"})
+
+    async def _inference_status(self, _: web.Request) -> web.Response:
+        return web.json_response(self.starting or {"detail": "Not Found"}, status=200 if self.starting else 404)
 
     async def _generate(self, request: web.Request) -> web.Response:
         if self.mode not in {Mode.STOPPED, Mode.POW}:

@@ -299,3 +299,27 @@ async def test_a_sprint_is_told_with_the_blocks_that_have_passed_when_the_comman
             passed = 9
             await until(lambda: reconciler.view().fulfils)
     assert node.calls.count("/api/v1/pow/init/generate") == 1  # blocks that pass are no new duty
+
+
+async def test_how_far_a_start_of_serving_has_come_is_seen_while_the_command_waits(http: aiohttp.ClientSession) -> None:
+    loading = {"state": "starting", "stage": "loading weights", "progress": 0.43}
+    async with FakeMlNode.running(hangs={"/api/v1/inference/up"}, starting=loading) as node:
+        desk = Desk(Serve("m"))
+        async with care(http, node, desk) as reconciler:
+            await until(lambda: reconciler.starting)
+            assert reconciler.starting is not None
+            assert (reconciler.starting.stage, reconciler.starting.progress) == ("loading weights", 0.43)
+            desk.duty = Stop()
+            reconciler.wake()
+            await until(lambda: reconciler.starting is None and reconciler.view().fulfils)
+
+
+async def test_a_node_that_does_not_tell_how_its_start_goes_on_is_not_at_fault(http: aiohttp.ClientSession) -> None:
+    async with (
+        FakeMlNode.running(mode=Mode.INFERENCE, model="m", healthy=False) as node,
+        care(http, node, Desk(Serve("m"))) as reconciler,
+    ):
+        await until(lambda: node.calls.count("/api/v1/inference/status") > 1)
+        assert (reconciler.starting, reconciler.reachable, reconciler.failure_reason) == (None, True, "")
+        node.healthy = True
+        await until(lambda: reconciler.serves("m"))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pivot.protocol.mlnode_api import (
     CallbackTried,
     CallbackTry,
+    InferenceStatus,
     InferenceUp,
     NodeState,
     PowInit,
@@ -55,7 +56,7 @@ class MlNodeRefused(MlNodeError):
 
 
 class MlNodeClient:
-    """One ML node. Every method raises MlNodeError."""
+    """One ML node. Every method raises MlNodeError, if it does not say otherwise."""
 
     def __init__(
         self, http: aiohttp.ClientSession, management_url: str, inference_url: str, auth_token: str = ""
@@ -120,6 +121,13 @@ class MlNodeClient:
     async def train_start(self, request: TrainStart) -> None:
         """Start a training."""
         await self._post("/api/v1/train/start", request)
+
+    async def inference_status(self) -> InferenceStatus | None:
+        """How far the start of serving has come; None from a node that does not tell. Raises nothing: it is only shown."""
+        try:
+            return _parsed(InferenceStatus, await self._get("/api/v1/inference/status"))
+        except MlNodeError:
+            return None
 
     async def train_status(self) -> TrainStatus:
         """How its training stands, or how the last one ended; not to be asked while it serves or proves."""

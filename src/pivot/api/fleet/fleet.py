@@ -25,7 +25,7 @@ from pivot.api.fleet.registry import RegisteredNode, Registry, UnknownNode
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, Outbox
 from pivot.api.settings import ApiSettings
-from pivot.protocol.mlnode_api import CallbackTried, ValidateRequest
+from pivot.protocol.mlnode_api import CallbackTried, InferenceStatus, ValidateRequest
 
 DRAIN_TIMEOUT_S = 600.0
 """How long a removed node may finish its answers before it is stopped: the longest generation."""
@@ -47,6 +47,7 @@ class NodeReport:
     leases: int
     failure_reason: str
     warnings: tuple[str, ...]
+    starting: InferenceStatus | None
 
 
 class HostFleet:
@@ -122,6 +123,7 @@ class HostFleet:
                 leases=node.leases,
                 failure_reason=node.failure_reason,
                 warnings=node.warnings,
+                starting=node.starting,
             )
             for node in nodes
         ]

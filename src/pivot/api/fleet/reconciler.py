@@ -14,6 +14,7 @@ from pivot.api.fleet.client import MlNodeClient, MlNodeError, MlNodeUnreachable
 from pivot.api.fleet.interface import Duty, FleetNode, Serve, Validate
 from pivot.api.fleet.observation import Observation, command, fulfils, observe, same, under_way
 from pivot.api.fleet.registry import RegisteredNode
+from pivot.protocol.mlnode_api import InferenceStatus, Mode
 
 POLL_S = 2.0
 """Between two looks at a node that does its duty."""
@@ -55,6 +56,8 @@ class NodeReconciler:
         self.failure_reason = ""
         self.warnings: tuple[str, ...] = ()
         """What the node had to say of itself at the last look that was answered."""
+        self.starting: InferenceStatus | None = None
+        """How far its start of serving has come; None when none is under way, or it does not tell."""
         self._duty_of = duty_of
         self._changed = changed
         self._must_be_told = must_be_told
@@ -137,6 +140,8 @@ class NodeReconciler:
         else:
             self.reachable, self.seen_at_ns = True, time.time_ns()
             self._note_warnings(self.seen)
+            loading = self.seen.mode == Mode.INFERENCE and not self.seen.healthy
+            self.starting = await self.client.inference_status() if loading else None
             self._adopt_duty()
             self._fulfils = self._duty is not None and not self._must_be_told and fulfils(self._duty, self.seen)
             if self._fulfils:
@@ -177,6 +182,7 @@ class NodeReconciler:
         if duty is None or seen is None:
             return
         giving = asyncio.create_task(self._give(duty, seen))
+        following = asyncio.create_task(self._follow_start(duty))
         try:
             while not giving.done() and same(self._duty_of(self.view()), duty):
                 self._wake.clear()
@@ -185,8 +191,9 @@ class NodeReconciler:
                 waking.cancel()
         finally:
             giving.cancel()
-            outcome = (await asyncio.gather(giving, return_exceptions=True))[0]
-            self.seen = None  # whatever it was seen doing may be over
+            following.cancel()
+            outcome, _ = await asyncio.gather(giving, following, return_exceptions=True)
+            self.seen = self.starting = None  # whatever it was seen doing may be over
         if isinstance(outcome, Exception) and not isinstance(outcome, MlNodeError):
             raise outcome
         if not same(self._duty, duty):
@@ -204,6 +211,12 @@ class NodeReconciler:
             await asyncio.sleep(LEASE_POLL_S)
         now = self._duty_of(self.view())  # the sprint goes on meanwhile
         await command(self.client, now if now is not None and same(now, duty) else duty, seen)
+
+    async def _follow_start(self, duty: Duty) -> None:
+        """See how a start of serving goes on, which may take minutes, while the command for it waits."""
+        while isinstance(duty, Serve):
+            await asyncio.sleep(POLL_S)
+            self.starting = await self.client.inference_status()
 
     def _note_failure(self, error: MlNodeError) -> None:
         pause = self._back_off()

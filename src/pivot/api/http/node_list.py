@@ -49,6 +49,8 @@ def listed_node(report: NodeReport, address: str, groups: list[EpochGroupData]) 
     }
     if report.seen and report.seen.proof:
         state["poc"] = report.seen.proof.model_dump(mode="json", exclude_none=True)
+    if report.starting:
+        state["inference"] = report.starting.model_dump(mode="json", exclude_none=True)
     if training := report.view.training:
         state["training_task"] = training.model_dump(exclude_none=True)
     if report.view.duty is not None and not report.view.fulfils:
