@@ -87,7 +87,8 @@ def end_block(block: Block) -> None:
     if block.height == serving.boundaries.randomness_freeze:
         randomness.freeze(block)
     if members.is_due(block, serving, upcoming):
-        members.form(block, upcoming, tally.earned(block.state, upcoming.index))
+        work = tally.earned(block.state, upcoming, after=members.tallied_to(block.state))
+        members.form_some(block, upcoming, work)
     if upcoming.index > serving.index and block.height >= upcoming.boundaries.set_new_validators:
         settlement.settle(block, serving)
         epochs.switch(block, upcoming.index)

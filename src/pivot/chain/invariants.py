@@ -12,7 +12,7 @@ from pivot.chain.modules.evidence.invariants import check_evidence
 from pivot.chain.modules.feegrant.invariants import check_allowances
 from pivot.chain.modules.gov.invariants import check_deposits, check_proposals
 from pivot.chain.modules.inferences.invariants import check_escrow, check_records, check_shares
-from pivot.chain.modules.members.invariants import check_groups
+from pivot.chain.modules.members.invariants import check_formation, check_groups
 from pivot.chain.modules.models.invariants import check_models
 from pivot.chain.modules.params.invariants import check_parameters
 from pivot.chain.modules.partial_upgrades.invariants import check_partial_upgrades
@@ -51,6 +51,7 @@ INVARIANTS: tuple[Callable[[Reader], None], ...] = (
     check_disputes,
     check_standings,
     check_groups,
+    check_formation,
     check_consensus_keys,
     check_node_numbers,
     check_powers,

@@ -13,6 +13,7 @@ MAX_NODES_PER_HOST = 512
 QUORUM_DIVISOR = 3
 """Valid and invalid weight together must be at least a third of the checkers' weight, and of everyone's for a refusal."""
 
+_VALID, _INVALID = PocVerdict.POC_VALID, PocVerdict.POC_INVALID
 _SHARE_UNIT = 2**64
 """Shares of at most 2^32 leaves that differ do so by more than one in so many: rounded down, they keep their order."""
 
@@ -53,9 +54,9 @@ def credit(count: int, previous_weight: int, electorate: Electorate, votes: Sequ
     a third of everyone: a tiny member that is a big host's only checker cannot take its weight. Else the weight that the
     host had, if the count covers it.
     """
-    valid = [(weight, vote) for weight, vote in votes if vote.verdict == PocVerdict.POC_VALID]
+    valid = [(weight, vote) for weight, vote in votes if vote.verdict == _VALID]
     valid_weight = sum(weight for weight, _ in valid)
-    voted = valid_weight + sum(weight for weight, vote in votes if vote.verdict == PocVerdict.POC_INVALID)
+    voted = valid_weight + sum(weight for weight, vote in votes if vote.verdict == _INVALID)
     accepted = valid_weight * 2 > voted
     if accepted and electorate.hears(voted):
         median = _weighted_median(valid, valid_weight)

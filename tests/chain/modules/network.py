@@ -14,7 +14,7 @@ from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.members import genesis as members_genesis
 from pivot.chain.modules.members import queries as members_queries
 from pivot.chain.modules.members import state as members
-from pivot.chain.modules.members.invariants import check_groups
+from pivot.chain.modules.members.invariants import check_formation, check_groups
 from pivot.chain.modules.models import genesis as models_genesis
 from pivot.chain.modules.models import queries as models_queries
 from pivot.chain.modules.participants import genesis as participants_genesis
@@ -176,6 +176,7 @@ class Network:
         self.sets.append(self.set)
         for check in (
             check_groups,
+            check_formation,
             check_consensus_keys,
             check_node_numbers,
             check_powers,

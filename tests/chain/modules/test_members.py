@@ -8,7 +8,7 @@ from pivot.chain.errors import NetworkCode, Rejection
 from pivot.chain.modules.epochs import state as epochs
 from pivot.chain.modules.members import genesis
 from pivot.chain.modules.members import state as members
-from pivot.chain.modules.members.formation import Work, form
+from pivot.chain.modules.members.formation import Work, form_some
 from pivot.chain.modules.members.invariants import check_groups
 from pivot.chain.modules.params.state import put_genesis_only_params
 from pivot.chain.modules.participants import state as participants
@@ -474,6 +474,7 @@ def test_whatever_work_comes_the_groups_are_in_order(
     network = Network(hardware={"alice": [node(number) for number in range(4)]})
     with_cap(network, data.draw(st.sampled_from([0, 25, 90])))
     network.advance(61)
+    work = {name: [] for name in network.names.values()} | work
     brought = [
         Work(
             key(name).address,
@@ -481,9 +482,9 @@ def test_whatever_work_comes_the_groups_are_in_order(
             sum(weight for _, weight in nodes) if data.draw(st.booleans()) else 0,
             data.draw(st.sampled_from([b"", bytes(32)])),
         )
-        for name, nodes in sorted(work.items())
+        for name, nodes in work.items()
     ]
-    form(network.block, epochs.latest(network.state), brought)
+    form_some(network.block, epochs.latest(network.state), iter(sorted(brought, key=lambda each: each.address)))
     epochs.switch(network.block, 1)
     check_groups(network.state)
-    assert "stranger" not in {network.names[address] for address, _ in members.weights(network.state, 1)}
+    assert key("stranger").address not in {address for address, _ in members.weights(network.state, 1)}

@@ -8,7 +8,7 @@ from pivot.chain.errors import NetworkCode, NetworkError
 from pivot.chain.modules.bank.state import COLLATERAL, COMMUNITY_POOL, balance, move
 from pivot.chain.modules.collateral.state import collateral, put_collateral
 from pivot.chain.modules.epochs import state as epochs
-from pivot.chain.modules.members.formation import Work, form
+from pivot.chain.modules.members.formation import Work, form_some
 from pivot.chain.modules.members.state import weights
 from pivot.chain.modules.participants.state import participant, require_participant, status_revision
 from pivot.chain.modules.rewards.state import stats
@@ -136,7 +136,8 @@ def test_w8_an_invalid_host_is_in_no_group_of_the_next_epoch() -> None:
     network.to_sprint()
     upcoming = epochs.latest(network.state)
     nodes = (MLNodeInfo(node_id="node0", poc_weight=10, proven_weight=10),)
-    form(network.block, upcoming, [Work(ALICE, nodes, 10, bytes(32)), Work(BOB, nodes, 10, bytes(32))])
+    work = [Work(address, nodes, 10, bytes(32)) for address in sorted([ALICE, BOB])]
+    form_some(network.block, upcoming, iter(work))
     assert weights(network.state, upcoming.index) == ((BOB, 10),)
 
 

@@ -397,6 +397,13 @@ def test_a_switch_writes_no_rows_of_members_who_stay() -> None:
     assert block.state.changes() == {validators.STORE: {validators.SEEN: None}}
 
 
+def test_a_key_may_have_become_another_members() -> None:
+    network = Network()
+    bob = key("bob").address
+    validators.set_members(network.block, [(bob, consensus_key("alice"))])
+    assert list(validators.members(network.state)) == [(bob, consensus_key("alice"), 20)]
+
+
 def test_the_invariant_sees_powers_that_cannot_be() -> None:
     network = Network()
     row = validators.POWERS + consensus_key("dave")

@@ -3,20 +3,29 @@
 from typing import Any
 
 from pivot.chain.modules.epochs.state import effective
-from pivot.chain.modules.members.groups import Member, write_groups
+from pivot.chain.modules.members.forming import FORMATION, PARTS
+from pivot.chain.modules.members.groups import Member, groups, write_groups
 from pivot.chain.modules.members.slots import with_models
 from pivot.chain.modules.members.state import ACTIVE_PARTICIPANTS, GROUP_HASHES, GROUPS, STORE
 from pivot.chain.modules.models.state import models
 from pivot.chain.rows import Kinds, export_rows, load_rows
 from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
-from pivot.protocol.generated.inference.inference.types_pb2 import ActiveParticipants, EpochGroupData, MLNodeInfo
+from pivot.protocol.generated.inference.inference.types_pb2 import (
+    ActiveParticipants,
+    EpochGroupData,
+    Formation,
+    FormationPart,
+    MLNodeInfo,
+)
 from pivot.protocol.poc import split
 
 _KINDS: Kinds = {
     "groups": (GROUPS, EpochGroupData),
     "group_hashes": (GROUP_HASHES, None),
     "active_participants": (ACTIVE_PARTICIPANTS, ActiveParticipants),
+    "formation": (FORMATION, Formation),
+    "formation_parts": (PARTS, FormationPart),
 }
 
 
@@ -33,7 +42,7 @@ def begin(block: Block, document: GenesisState) -> None:
     ]
     if not members:
         raise ValueError("the genesis has no participant with a weight: nobody could sign, or check the first sprint")
-    write_groups(block.state, effective(block.state), members)
+    write_groups(block.state, effective(block.state), groups(block.state, members, order))
 
 
 def load(block: Block, document: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Writing an epoch's members down: one group for all, one per model, and the published list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pivot.chain.modules.members.state import put_active_participants, put_group
@@ -8,7 +8,7 @@ from pivot.chain.modules.models.state import models
 from pivot.chain.modules.participants.state import require_participant
 from pivot.chain.modules.reputation.state import reputation
 from pivot.chain.store.journal import State
-from pivot.chain.types import Block
+from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     ActiveParticipant,
     ActiveParticipants,
@@ -37,10 +37,10 @@ class Member:
     without_model: tuple[MLNodeInfo, ...] = ()
 
 
-def write_groups(state: State, epoch: Epoch, members: Sequence[Member]) -> None:
-    """Write the group of all members, and one per model with the weight of the nodes that serve it (W-16).
+def groups(state: Reader, members: Sequence[Member], order: Sequence[str]) -> list[EpochGroupData]:
+    """The group of these members, and one per model with the weight of their nodes that serve it (W-16).
 
-    members: by address, each with weight above 0.
+    members: by address, each with weight above 0. order: ids of all models.
     """
     known = {member.address: reputation(state, member.address) for member in members}
     everyone = [
@@ -53,56 +53,69 @@ def write_groups(state: State, epoch: Epoch, members: Sequence[Member]) -> None:
         )
         for member in members
     ]
-    subgroups = []
-    for model in models(state):
+    found = [_group("", everyone)]
+    for model in order:
         serving = [
             ValidationWeight(
                 member_address=member.address,
-                weight=sum(node.poc_weight for node in member.by_model[model.id]),
+                weight=sum(node.poc_weight for node in member.by_model[model]),
                 reputation=known[member.address],
-                ml_nodes=member.by_model[model.id],
+                ml_nodes=member.by_model[model],
             )
             for member in members
-            if model.id in member.by_model
+            if model in member.by_model
         ]
         if serving:
-            subgroups.append(model.id)
-            record = _group(epoch, serving)
-            record.model_id = model.id
-            record.model_snapshot.CopyFrom(model)
-            put_group(state, record)
-    parent = _group(epoch, everyone)
-    parent.sub_group_models.extend(subgroups)
-    put_group(state, parent)
+            found.append(_group(model, serving))
+    return found
 
 
-def write_active_participants(block: Block, epoch: Epoch, members: Sequence[Member]) -> None:
-    """Write the published list, which clients read with its proof."""
-    put_active_participants(
-        block.state,
-        ActiveParticipants(
-            participants=[_active(block, epoch, member) for member in members],
-            epoch_group_id=epoch.index,
-            poc_start_block_height=epoch.poc_start_block_height,
-            effective_block_height=epoch.boundaries.set_new_validators,
-            created_at_block_height=block.height,
-            epoch_id=epoch.index,
-        ),
-    )
+def active(state: Reader, epoch: Epoch, members: Sequence[Member]) -> ActiveParticipants:
+    """These members as clients find them in the published list."""
+    return ActiveParticipants(participants=[_active(state, epoch, member) for member in members])
 
 
-def _group(epoch: Epoch, rows: Sequence[ValidationWeight]) -> EpochGroupData:
-    return EpochGroupData(
-        epoch_index=epoch.index,
+def write_groups(state: State, epoch: Epoch, parts: Iterable[EpochGroupData]) -> EpochGroupData:
+    """Put the groups of the epoch's members together out of parts, by address, and write them. Returns that of all."""
+    whole = {"": EpochGroupData()}
+    for each in parts:
+        found = whole.setdefault(each.model_id, EpochGroupData())
+        total = found.total_weight + each.total_weight
+        found.MergeFrom(each)
+        found.total_weight = total
+    for record in whole.values():
+        record.epoch_index = epoch.index
+        record.poc_start_block_height = epoch.poc_start_block_height
+        record.effective_block_height = epoch.boundaries.set_new_validators
+    served = [model for model in models(state) if model.id in whole]
+    for model in served:
+        whole[model.id].model_snapshot.CopyFrom(model)
+        put_group(state, whole[model.id])
+    whole[""].sub_group_models.extend(model.id for model in served)
+    put_group(state, whole[""])
+    return whole[""]
+
+
+def write_active_participants(block: Block, epoch: Epoch, parts: Iterable[ActiveParticipants]) -> None:
+    """Put the published list together, which clients read with its proof, and write it."""
+    record = ActiveParticipants(
+        epoch_group_id=epoch.index,
         poc_start_block_height=epoch.poc_start_block_height,
         effective_block_height=epoch.boundaries.set_new_validators,
-        validation_weights=rows,
-        total_weight=sum(row.weight for row in rows),
+        created_at_block_height=block.height,
+        epoch_id=epoch.index,
     )
+    for each in parts:
+        record.MergeFrom(each)
+    put_active_participants(block.state, record)
 
 
-def _active(block: Block, epoch: Epoch, member: Member) -> ActiveParticipant:
-    record = require_participant(block.state, member.address)
+def _group(model: str, rows: Sequence[ValidationWeight]) -> EpochGroupData:
+    return EpochGroupData(model_id=model, validation_weights=rows, total_weight=sum(row.weight for row in rows))
+
+
+def _active(state: Reader, epoch: Epoch, member: Member) -> ActiveParticipant:
+    record = require_participant(state, member.address)
     arrays = list(member.by_model.values()) + ([member.without_model] if member.without_model else [])
     return ActiveParticipant(
         index=member.address,

@@ -200,20 +200,25 @@ def _reveal_votes(block: Block, message: MsgSubmitPocVotes) -> MsgSubmitPocVotes
     if vote_hash(block.chain_id, upcoming.index, message.creator, message.votes, message.salt) != bound.vote_hash:
         raise _invalid("votes and salt do not give the vote hash that was sent before")
     for vote in message.votes:
-        _require_vote(block, upcoming, message.creator, vote)
+        _note_vote(block, upcoming, message.creator, vote)
     bound.votes.extend(message.votes)
     bound.revealed = True
     put_votes(block.state, bound)
     return MsgSubmitPocVotesResponse()
 
 
-def _require_vote(block: Block, upcoming: Epoch, checker: str, vote: PocVote) -> None:
-    if commit(block.state, upcoming.index, vote.participant) is None:
+def _note_vote(block: Block, upcoming: Epoch, checker: str, vote: PocVote) -> None:
+    """Refuse a vote for which the checker was not drawn; the first on a commit makes it one that is worth a tally."""
+    found = commit(block.state, upcoming.index, vote.participant)
+    if found is None:
         raise _invalid(f"{vote.participant[:90]!r} has committed nothing for epoch {upcoming.index}")
     if checker not in checkers(block.state, upcoming, vote.participant):
         raise NetworkError(NetworkCode.NOT_DRAWN, f"{checker} was not drawn to check {vote.participant}")
     if vote.checked > upcoming.params.poc_params.sample_size:
         raise _invalid(f"checked is {vote.checked}, a sample has {upcoming.params.poc_params.sample_size} leaves")
+    if not found.voted_on:
+        found.voted_on = True
+        put_commit(block.state, found)
 
 
 MESSAGES: list[MessageHandler] = [

@@ -24,10 +24,11 @@ def commit(state: Reader, epoch: int, host: str) -> PocCommit | None:
     return None if row is None else PocCommit.FromString(row)
 
 
-def commits(state: Reader, epoch: int) -> Iterator[PocCommit]:
-    """All commits of an epoch's sprint, by host."""
+def commits(state: Reader, epoch: int, after: str = "") -> Iterator[PocCommit]:
+    """Commits of an epoch's sprint, by host, from `after` (exclusive) on."""
     prefix = epoch_key(COMMITS, epoch)
-    for _, row in state.iterate(STORE, prefix, prefix_end(prefix)):
+    start = epoch_key(COMMITS, epoch, after) + b"\x00" if after else prefix
+    for _, row in state.iterate(STORE, start, prefix_end(prefix)):
         yield PocCommit.FromString(row)
 
 
@@ -35,13 +36,6 @@ def votes(state: Reader, epoch: int, checker: str) -> PocVotes | None:
     """A checker's vote hash and, once revealed, its votes; None if it sent neither."""
     row = state.get(STORE, epoch_key(VOTES, epoch, checker))
     return None if row is None else PocVotes.FromString(row)
-
-
-def all_votes(state: Reader, epoch: int) -> Iterator[PocVotes]:
-    """Vote hashes and votes of an epoch's checkers, by checker."""
-    prefix = epoch_key(VOTES, epoch)
-    for _, row in state.iterate(STORE, prefix, prefix_end(prefix)):
-        yield PocVotes.FromString(row)
 
 
 def put_commit(state: State, record: PocCommit) -> None:

@@ -1,14 +1,15 @@
 """From commits and votes to weight (design, section 6: Commit, sample, vote)."""
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 
-from pivot.chain.errors import NetworkCode, NetworkError
-from pivot.chain.modules.epochs.state import epoch as epoch_record
 from pivot.chain.modules.members.formation import Work
-from pivot.chain.modules.members.state import line, proven_weight, serving_nodes, share, weights
+from pivot.chain.modules.members.state import by_address, line, serves_in_sprint, share
 from pivot.chain.modules.participants.state import hardware
-from pivot.chain.modules.poc.state import all_votes, commits
+from pivot.chain.modules.poc.state import commits, votes
 from pivot.chain.types import Reader
 from pivot.protocol import draw
 from pivot.protocol.generated.inference.inference.types_pb2 import (
@@ -17,12 +18,16 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     MLNodeInfo,
     PocCommit,
     PocVote,
+    ValidationWeight,
 )
 from pivot.protocol.poc import Electorate, credit, split
 
 CACHED_COMMITTEES = 16_384
 """Committees that a process remembers: each vote asks for one, and so does the tally."""
 _NOT_SERVING = (HardwareNodeStatus.STOPPED, HardwareNodeStatus.FAILED)
+
+Ballots = Callable[[str], Mapping[str, PocVote]]
+"""A checker's revealed votes, by host."""
 
 
 def checkers(state: Reader, upcoming: Epoch, host: str) -> Sequence[str]:
@@ -40,40 +45,46 @@ def _drawn(members: draw.Line, host: str, epoch: int, size: int, randomness: byt
     return draw.checkers(members, host, epoch, size, randomness)
 
 
-def earned(state: Reader, epoch: int) -> list[Work]:
-    """What each host brings into `epoch`, by address, at the end of its validation window. Raises EPOCH_NOT_FOUND.
+def earned(state: Reader, upcoming: Epoch, after: str = "") -> Iterator[Work]:
+    """What each host brings into `upcoming` once its checks are over, by address, from `after` (exclusive) on.
 
-    A commit's credit is shared out over its nodes in proportion to their counts; nodes that served through the sprint keep
-    what they had proven as long as they are declared and run.
+    Told are all that have committed, and all members of the epoch before, whether they bring something or not. A commit's
+    credit is shared out over its nodes in proportion to their counts; nodes that served through the sprint keep what they
+    had proven as long as they are declared and run. Costs grow with the hosts that are taken from the iterator.
     """
-    upcoming = epoch_record(state, epoch)
-    if upcoming is None:
-        raise NetworkError(NetworkCode.EPOCH_NOT_FOUND, f"the sprint of epoch {epoch} has not begun")
-    members = dict(weights(state, epoch - 1))
-    cast = _votes_by_host(state, epoch)
-    committed = {each.participant: each for each in commits(state, epoch)}
-    work = []
-    for address in sorted({*committed, *members}):
-        preserved = _preserved(state, epoch - 1, address)
-        found = committed.get(address)
+    before = by_address(state, upcoming.index - 1)
+    ballots = _ballots(state, upcoming.index)
+    for address, found in _hosts(state, upcoming.index, before, after):
+        member = before.get(address)
+        serving = [] if member is None else [node for node in member.ml_nodes if serves_in_sprint(node)]
+        preserved = _preserved(state, address, serving)
         if found is None:
-            if preserved:
-                work.append(Work(address, preserved))
+            yield Work(address, preserved)
             continue
-        serving = sum(node.proven_weight for node in serving_nodes(state, epoch - 1, address))
-        previous = proven_weight(state, epoch - 1, address) - serving
-        given = _credit(state, upcoming, found, previous, members, cast.get(address, {}))
-        work.append(Work(address, (*preserved, *_credited(found, given)), given, found.hash_chain_tip))
-    return work
+        previous = 0 if member is None else member.proven_weight - sum(node.proven_weight for node in serving)
+        given = _credit(state, upcoming, found, previous, before, ballots)
+        yield Work(address, (*preserved, *_credited(found, given)), given, found.hash_chain_tip)
 
 
-def _votes_by_host(state: Reader, epoch: int) -> dict[str, dict[str, PocVote]]:
-    """Revealed votes: host, then checker."""
-    cast: dict[str, dict[str, PocVote]] = {}
-    for each in all_votes(state, epoch):
-        for vote in each.votes:
-            cast.setdefault(vote.participant, {})[each.checker] = vote
-    return cast
+def _hosts(
+    state: Reader, epoch: int, before: Mapping[str, ValidationWeight], after: str
+) -> Iterator[tuple[str, PocCommit | None]]:
+    """Members of the epoch before and all that have committed, by address from `after` on, each with its commit."""
+    silent = ((address, None) for address in sorted(before) if address > after)
+    committed = ((each.participant, each) for each in commits(state, epoch, after))
+    for address, found in groupby(merge(committed, silent, key=itemgetter(0)), key=itemgetter(0)):
+        yield address, next(found)[1]
+
+
+def _ballots(state: Reader, epoch: int) -> Ballots:
+    """Reads and parses each checker's votes once, when somebody asks for them."""
+
+    @cache
+    def ballot(checker: str) -> Mapping[str, PocVote]:
+        found = votes(state, epoch, checker)
+        return {} if found is None else {vote.participant: vote for vote in found.votes}
+
+    return ballot
 
 
 def _credit(
@@ -81,19 +92,21 @@ def _credit(
     upcoming: Epoch,
     found: PocCommit,
     previous: int,
-    members: Mapping[str, int],
-    votes: Mapping[str, PocVote],
+    before: Mapping[str, ValidationWeight],
+    ballots: Ballots,
 ) -> int:
     """What a commit earns by the votes on it. Without any, no committee is drawn: commits are cheap to send, draws are not."""
     count = sum(node.count for node in found.nodes)
-    if not votes:
+    if not found.voted_on:
         return min(previous, count)
     host = found.participant
-    drawn = {each: members[each] for each in checkers(state, upcoming, host)}
+    drawn = checkers(state, upcoming, host)
+    judges = [(before[checker].weight, ballots(checker).get(host)) for checker in drawn]
     own, everyone = share(state, upcoming.index - 1, host)
-    electorate = Electorate(sum(drawn.values()), everyone if host in drawn else everyone - own, everyone)
-    pairs = [(weight, votes[checker]) for checker, weight in drawn.items() if checker in votes]
-    return credit(count, previous, electorate, pairs)
+    others = everyone if host in drawn else everyone - own
+    electorate = Electorate(sum(weight for weight, _ in judges), others, everyone)
+    cast = [(weight, vote) for weight, vote in judges if vote is not None]
+    return credit(count, previous, electorate, cast)
 
 
 def _credited(found: PocCommit, given: int) -> tuple[MLNodeInfo, ...]:
@@ -107,12 +120,11 @@ def _credited(found: PocCommit, given: int) -> tuple[MLNodeInfo, ...]:
     )
 
 
-def _preserved(state: Reader, epoch: int, address: str) -> tuple[MLNodeInfo, ...]:
+def _preserved(state: Reader, address: str, serving: Sequence[MLNodeInfo]) -> tuple[MLNodeInfo, ...]:
     """The nodes that answered during the sprint, with the weight that they had proven.
 
     One that is gone, or that its host has declared stopped or failed, weighs nothing: it will not serve.
     """
-    serving = serving_nodes(state, epoch, address)
     if not serving:
         return ()
     declared = {
