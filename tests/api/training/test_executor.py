@@ -18,7 +18,7 @@ from tests.api.training.network import TrainingChain
 
 HOST = key(1).address
 FIRST, LAST = "gonka1aaa", "gonka1zzz"
-CALM = 60
+CALM = 80
 SECRET = "secret"
 
 
@@ -232,15 +232,15 @@ async def test_a_node_whose_name_no_variable_can_hold_takes_no_part(
 
 
 async def test_the_chain_is_not_asked_at_every_block(host: Executing) -> None:
-    await host.look(70)
+    await host.look(90)
     asked = len(host.chain.asked)
-    for height in range(71, 70 + LOOK_BLOCKS):
+    for height in range(91, 90 + LOOK_BLOCKS):
         await host.look(height)
     assert len(host.chain.asked) == asked
 
 
 async def test_it_follows_the_blocks(host: Executing) -> None:
-    host.promises.make(7, ["node1"], until=50)
+    host.promises.make(7, ["node1"], until=80)
     await host.executor.start()
     await host.phases.at(CALM)
     await host.executor.close()
