@@ -105,7 +105,7 @@ class Work:
         """
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         if self._error is not None:
-            answer.set_exception(WorkerFailed(self._error))
+            _fail(answer, self._error)
             return answer
         wanted = _Wanted(host_address, nonces, answer, bytearray(FINGERPRINT_BYTES * len(nonces)), len(nonces))
         self._slices.append(Slice(wanted, 0, len(nonces)))
@@ -150,7 +150,7 @@ class Work:
         self._error = error
         for each in self._slices:
             if not each.wanted.answer.done():
-                each.wanted.answer.set_exception(WorkerFailed(error))
+                _fail(each.wanted.answer, error)
         self._slices.clear()
 
     def drop(self) -> None:
@@ -162,3 +162,8 @@ class Work:
     def _grow(self) -> None:
         self.growth.set_result(None)
         self.growth = asyncio.get_running_loop().create_future()
+
+
+def _fail(answer: asyncio.Future[bytes], error: str) -> None:
+    answer.set_exception(WorkerFailed(error))
+    answer.exception()  # whoever has stopped waiting for it need not hear of it
