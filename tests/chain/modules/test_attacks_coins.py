@@ -276,6 +276,8 @@ MOVERS = {
     "modules/rewards/settlement.py": "shares of the reward, and what nobody gets, to the community pool",
     "modules/streamvesting/release.py": "a slot that is due",
     "modules/streamvesting/state.py": "a claim, to the account of what vests",
+    "modules/training/lifetime.py": "a task's deposit, back to who has put it down",
+    "modules/training/messages.py": "a task's deposit",
 }
 """Every file whose code moves coins, and what for. Users' own transfers have one way only."""
 

@@ -1,7 +1,8 @@
 """A network in which somebody wants something trained. The module's invariants are checked after every block and message."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from google.protobuf.message import Message
@@ -86,7 +87,7 @@ class Training(Network):
         for check in (check_supply, check_training_deposits, check_training_tasks, check_training_runs):
             check(self.state)
 
-    def deliver(self, message: Message):
+    def deliver(self, message: Message) -> Any:
         handler = _MESSAGES.find(type_url(message))
         assert handler is not None
         handler.check(message)
@@ -96,7 +97,7 @@ class Training(Network):
         self.check()
         return answer
 
-    def query(self, method: str, request: Message):
+    def query(self, method: str, request: Message) -> Any:
         handler = _QUERIES.find(f"/inference.inference.Query/{method}")
         assert handler is not None
         return handler.answer(self.view, request)
@@ -130,15 +131,15 @@ class Training(Network):
         """Assign nodes, by host and number; unless given, one of bob's and one of carol's."""
         self.deliver(assignment(name, task_id, **(nodes or {"bob": [0], "carol": [0]})))
 
-    def join(self, name: str, number: int = 0, task_id: int = 1, **fields: int):
+    def join(self, name: str, number: int = 0, task_id: int = 1, **fields: int) -> Any:
         request = JoinTrainingRequest(node_id=node_id(name, number), run_id=task_id, **fields)
         return self.deliver(MsgJoinTraining(creator=key(name).address, req=request)).status
 
-    def await_rank(self, name: str, number: int = 0, task_id: int = 1):
+    def await_rank(self, name: str, number: int = 0, task_id: int = 1) -> Any:
         request = JoinTrainingRequest(node_id=node_id(name, number), run_id=task_id)
         return self.deliver(MsgJoinTrainingStatus(creator=key(name).address, req=request)).status
 
-    def heartbeat(self, name: str, number: int = 0, task_id: int = 1, **fields: int):
+    def heartbeat(self, name: str, number: int = 0, task_id: int = 1, **fields: int) -> Any:
         request = HeartbeatRequest(node_id=node_id(name, number), run_id=task_id, **fields)
         return self.deliver(MsgTrainingHeartbeat(creator=key(name).address, req=request)).status
 
@@ -149,7 +150,7 @@ class Training(Network):
     def store(self, name: str, record: str = "loss", value: str = "3.2", task_id: int = 1) -> None:
         self.deliver(MsgSubmitTrainingKvRecord(creator=key(name).address, taskId=task_id, key=record, value=value))
 
-    def finish(self, name: str = RICH, task_id: int = 1):
+    def finish(self, name: str = RICH, task_id: int = 1) -> Any:
         return self.deliver(MsgFinishTrainingTask(creator=key(name).address, task_id=task_id)).status
 
     # What has happened
@@ -192,7 +193,7 @@ def assignment(name: str, task_id: int = 1, **nodes: Sequence[int]) -> MsgAssign
 
 
 @contextmanager
-def refused(code: NetworkCode, sentence: str | None = None):
+def refused(code: NetworkCode, sentence: str | None = None) -> Iterator[pytest.ExceptionInfo[NetworkError]]:
     """The body is refused with this code, by a sentence that has these words."""
     with pytest.raises(NetworkError, match=sentence) as refusal:
         yield refusal
