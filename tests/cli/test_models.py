@@ -109,7 +109,7 @@ async def test_a_model_is_pulled_as_the_guide_downloads_it_and_found_by_an_ml_no
     folder = Path(told.json["folder"])
     assert folder == home / "models--Qwen--Tiny-Instruct" / "snapshots" / REVISION
     assert {name: (folder / name).read_bytes() for name in FILES} == FILES
-    assert require_model(MODEL, tmp_path / "own", [home / "hub", home]) == folder
+    assert require_model(MODEL, tmp_path / "own", [home / "hub", home]).folder == folder
     [listed] = (await pivot("models", "list", "--json")).json
     assert (listed["repository"], listed["revision"], listed["missing"]) == (MODEL, REVISION, [])
     assert listed["size_bytes"] == sum(map(len, FILES.values()))

@@ -27,7 +27,7 @@ def cached(cache: Path, *names: str, model: str = QWEN, revision: str = REVISION
 def test_what_was_downloaded_into_hf_home_is_found(tmp_path: Path, place: str) -> None:
     folder = cached(tmp_path / place, "config.json", "model.safetensors")
     caches = cache_folders({"HF_HOME": str(tmp_path)})
-    assert require_model(QWEN, tmp_path / "own", caches).resolve() == folder.resolve()
+    assert require_model(QWEN, tmp_path / "own", caches).folder.resolve() == folder.resolve()
 
 
 def test_the_order_of_the_caches() -> None:
@@ -44,16 +44,16 @@ def test_the_operators_own_folder_comes_first(tmp_path: Path) -> None:
     own.mkdir(parents=True)
     (own / "config.json").write_text("{}")
     cached(tmp_path, "config.json", "model.safetensors")
-    assert require_model(QWEN, tmp_path / "own", [tmp_path]) == own
-    assert require_model("Qwen2.5-7B-Instruct", tmp_path / "own", []) == own
+    assert require_model(QWEN, tmp_path / "own", [tmp_path]).folder == own
+    assert require_model("Qwen2.5-7B-Instruct", tmp_path / "own", []).folder == own
 
 
 def test_the_main_branch_comes_before_newer_snapshots(tmp_path: Path) -> None:
     main = cached(tmp_path, "config.json", "model.safetensors")
     newer = cached(tmp_path, "config.json", "model.safetensors", revision="b" * 40, main=False)
-    assert require_model(QWEN, tmp_path / "own", [tmp_path]) == main
+    assert require_model(QWEN, tmp_path / "own", [tmp_path]).folder == main
     (main / "config.json").unlink()
-    assert require_model(QWEN, tmp_path / "own", [tmp_path]) == newer
+    assert require_model(QWEN, tmp_path / "own", [tmp_path]).folder == newer
 
 
 def test_a_read_only_cache_serves(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_read_only_cache_serves(tmp_path: Path) -> None:
         if path.is_dir():
             path.chmod(0o555)
     try:
-        assert require_model(QWEN, tmp_path / "own", [tmp_path]) == folder
+        assert require_model(QWEN, tmp_path / "own", [tmp_path]).folder == folder
     finally:
         for path in everything:
             if path.is_dir():

@@ -160,15 +160,17 @@ async def test_from_proof_of_compute_to_inference_and_back(api: FakeApiNode, mod
             assert children(process.pid) == set()
 
 
-async def test_an_engine_that_dies_leaves_a_stopped_node_with_the_reason(models: Path) -> None:
+async def test_m14_an_engine_that_dies_is_started_again_and_told_of(models: Path) -> None:
     async with node(MLNODE_MODELS_DIR=str(models)) as (process, url):
         assert await post(f"{url}/api/v1/inference/up", UP) == {"status": "OK"}
         (engine,) = children(process.pid)
         os.kill(engine, signal.SIGKILL)
-        while (answer := await get(f"{url}/api/v1/state"))["state"] != "STOPPED":
+        while (status := await get(f"{url}/api/v1/inference/status"))["state"] != "starting":
             await asyncio.sleep(0.01)
-        assert str(answer["error"]).startswith("the engine ended with exit code -9")
-        assert await post(f"{url}/api/v1/inference/up", UP) == {"status": "OK"}
+        assert (await get(f"{url}/api/v1/state"))["state"] == "INFERENCE"
+        while (status := await get(f"{url}/api/v1/inference/status"))["state"] != "ready":
+            await asyncio.sleep(0.01)
+        assert "the engine ended with exit code -9" in str(status["instances"])
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])

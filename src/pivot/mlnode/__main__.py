@@ -1,8 +1,8 @@
 """`python -m pivot.mlnode`: the ML node, configured by MLNODE_… variables."""
 
-import asyncio
 import sys
 
+import uvloop
 from pydantic import ValidationError
 
 from pivot.mlnode.listening import CannotListen
@@ -22,7 +22,7 @@ def main() -> int:
         sys.stderr.write("\n".join([*sentences(error), ""]))
         return EXIT_USAGE
     try:
-        asyncio.run(run_mlnode(settings))
+        uvloop.run(run_mlnode(settings))
     except CannotListen as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED

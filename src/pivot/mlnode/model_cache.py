@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pivot.mlnode.engines.base import EngineFailed
 FOLDER_PREFIX = "models--"
 SEPARATOR = "--"
 DEFAULT_BRANCH = "main"
+GIB = 2**30
 CONFIG_FILE = "config.json"
 WEIGHTS_SUFFIX = ".safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -42,6 +44,16 @@ class CachedModel:
     missing: tuple[str, ...]
     """Files that belong to it and are not there (yet)."""
 
+    @property
+    def cache(self) -> Path:
+        """The cache that holds it, if it has a revision."""
+        return self.folder.parents[2]
+
+    @property
+    def weights_bytes(self) -> int:
+        """Size of its weights."""
+        return sum(path.stat().st_size for path in self.folder.glob(f"*{WEIGHTS_SUFFIX}"))
+
 
 def cache_folders(environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Where Hugging Face caches may be, in the order in which they are searched."""
@@ -59,22 +71,27 @@ def is_model_id(model: str) -> bool:
     return _MODEL_ID.fullmatch(model) is not None and SEPARATOR not in model and ".." not in model
 
 
-def require_model(model: str, own: Path, caches: Sequence[Path]) -> Path:
-    """Folder with the files of a model: `own/{name}`, else the newest whole snapshot of the caches. Raises ModelMissing."""
+def require_model(model: str, own: Path, caches: Sequence[Path], revision: str = "") -> CachedModel:
+    """A model that is whole: in `own/{name}`, else its newest snapshot in the caches. Raises ModelMissing.
+
+    revision: a commit, or a branch as the cache knows it; then nothing else will do, and the operator's own folder,
+    of which nobody knows the revision, is not looked at.
+    """
     if not is_model_id(model):
         raise ModelMissing(f"model {model!r} is no name of a model, such as Qwen/Qwen2.5-7B-Instruct")
     folder = own / model.rpartition("/")[2]
-    if (folder / CONFIG_FILE).is_file():
-        return folder
-    found = [cached for cache in caches for cached in _snapshots(cache, model)]
+    if not revision and (folder / CONFIG_FILE).is_file():
+        return _described(model, "", folder)
+    found = [cached for cache in caches for cached in _snapshots(cache, model) if _is_of(cached, revision)]
     for cached in found:
         if not cached.missing:
-            return cached.folder
-    fetch = f"`pivot models pull {model} --cache-dir {caches[0] if caches else '$HF_HOME'}` fetches it"
+            return cached
+    named = f"model {model!r} at {revision}" if revision else f"model {model!r}"
+    fetch = _how_to_fetch(model, caches, revision)
     if found:
-        raise ModelMissing(f"model {model!r} is not whole on this node: {found[0].missing[0]} is missing; {fetch}")
-    places = ", ".join(map(str, (own, *caches)))
-    raise ModelMissing(f"model {model!r} is not on this node (searched: {places}); {fetch}")
+        raise ModelMissing(f"{named} is not whole on this node: {found[0].missing[0]} is missing; {fetch}")
+    places = ", ".join(map(str, caches if revision else (own, *caches)))
+    raise ModelMissing(f"{named} is not on this node (searched: {places}); {fetch}")
 
 
 def cached_models(caches: Iterable[Path]) -> list[CachedModel]:
@@ -92,6 +109,21 @@ def held_models(own: Path, caches: Iterable[Path]) -> list[CachedModel]:
     """All models of this machine: those of the operator's own folder, which have no revision, then those of the caches."""
     folders = [folder for folder in sorted(_subfolders(own)) if (folder / CONFIG_FILE).is_file()]
     return [_described(folder.name, "", folder) for folder in folders] + cached_models(caches)
+
+
+def _is_of(cached: CachedModel, revision: str) -> bool:
+    if not revision or cached.revision == revision:
+        return True
+    reference = cached.folder.parents[1] / "refs" / revision
+    return reference.is_file() and reference.read_text().strip() == cached.revision
+
+
+def _how_to_fetch(model: str, caches: Sequence[Path], revision: str) -> str:
+    place = caches[0] if caches else "$HF_HOME"
+    pinned = f" --revision {revision}" if revision else ""
+    command = f"`pivot models pull {model} --cache-dir {place}{pinned}` fetches it"
+    existing = next((folder for cache in caches[:1] for folder in (cache, *cache.parents) if folder.is_dir()), None)
+    return f"{command} ({shutil.disk_usage(existing).free / GIB:.1f} GiB are free there)" if existing else command
 
 
 def _snapshots(cache: Path, repository: str) -> Iterator[CachedModel]:

@@ -33,6 +33,10 @@ class MlNodeSettings(BaseSettings):
     """Bind to a public address without a token all the same (where a network or a proxy keeps others out)."""
     models_dir: Path = REPOSITORY_MODELS
     """Folder of the models: `pivot/tiny-chat` is its folder `tiny-chat`."""
+    engine: Literal["auto", "embedded", "vllm"] = "auto"
+    """What serves models; auto: the embedded engine those named `pivot/…`, vLLM all others."""
+    vllm_python: str = ""
+    """The interpreter that has vLLM; empty for the node's own."""
     callback_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Names or addresses of the network nodes that may be called back, with commas between; empty for any."""
     train_command: Annotated[tuple[str, ...], NoDecode] = ()

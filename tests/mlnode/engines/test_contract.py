@@ -1,218 +1,229 @@
-"""What every engine must do, with real processes. A new engine joins ENGINES."""
+"""What every engine must do, with real processes. A new engine joins ALL in kinds.py."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
-from pivot.mlnode.engines import process as process_module
+from pivot.mlnode.engines import instance as instance_module
 from pivot.mlnode.engines.base import Engine, EngineFailed
-from pivot.mlnode.engines.embedded.engine import embedded_engine, known_arguments
-from pivot.mlnode.engines.process import ProcessEngine
-from pivot.protocol.mlnode_api import InferenceUp
+from pivot.mlnode.engines.serving import ServingEngine
+from pivot.protocol.mlnode_api import InferenceState, InferenceUp
+from tests.mlnode.engines.kinds import ALL, TRUE_MODELS, EngineKind
+from tests.mlnode.engines.tiny import make_random_chat
 from tests.mlnode.fakes import until
 
-ENGINES: dict[str, Callable[[aiohttp.ClientSession, Path, str, int], ProcessEngine]] = {"embedded": embedded_engine}
-LOOPBACK = "127.0.0.1"
-UP = InferenceUp(model="pivot/tiny-random", dtype="float16")
+
+@pytest.fixture(scope="session")
+def all_models(models: Path) -> Path:
+    make_random_chat(models / "random-chat")
+    return models
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture(params=ALL)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> EngineKind:
+    kind: EngineKind = request.param
+    for name, value in kind.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(instance_module, "FIRST_PAUSE_S", 0.01)
+    return kind
 
 
-@pytest.fixture(params=ENGINES)
-async def engine(
-    request: pytest.FixtureRequest, session: aiohttp.ClientSession, models: Path
-) -> AsyncIterator[ProcessEngine]:
-    engine = ENGINES[request.param](session, models, LOOPBACK, free_port())
+@pytest.fixture
+async def engine(kind: EngineKind, session: aiohttp.ClientSession, all_models: Path) -> AsyncIterator[ServingEngine]:
+    engine = kind.make(session, all_models)
     yield engine
     await engine.stop()
 
 
-def pid_of(engine: ProcessEngine) -> int:
-    assert engine._process
-    return engine._process.pid
+def pid_of(engine: ServingEngine) -> int:
+    pid = engine.instances[0].pid
+    assert pid
+    return pid
 
 
-async def answers(session: aiohttp.ClientSession, engine: Engine) -> bool:
+def gone(pid: int) -> bool:
     try:
-        async with session.post(f"{engine.url}/v1/completions", json={"prompt": "hi", "max_tokens": 1}) as response:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+async def answers(session: aiohttp.ClientSession, engine: Engine, model: str) -> bool:
+    body = {"model": model, "prompt": "hi", "max_tokens": 1}
+    try:
+        async with session.post(f"{engine.url}/v1/completions", json=body) as response:
             return response.status == 200
     except aiohttp.ClientError:
         return False
 
 
 async def test_m8_an_engine_serves_until_stopped_and_again(
-    engine: ProcessEngine, session: aiohttp.ClientSession
+    engine: ServingEngine, kind: EngineKind, session: aiohttp.ClientSession
 ) -> None:
     for _ in range(2):
-        await engine.start(UP)
+        await engine.start(kind.up)
         assert engine.alive
-        assert await answers(session, engine)
+        assert engine.status.state == InferenceState.READY
+        assert await answers(session, engine, kind.up.model)
+        async with session.get(f"{engine.url}/v1/models") as response:
+            assert [model["id"] for model in (await response.json())["data"]] == [kind.up.model]
         await engine.stop()
         assert not engine.alive
-        assert not await answers(session, engine)
+        assert engine.status.state == InferenceState.STOPPED
+        assert not await answers(session, engine, kind.up.model)
     await engine.stop()
 
 
-async def test_the_same_request_again_changes_nothing_and_another_restarts(engine: ProcessEngine) -> None:
-    await engine.start(UP)
+async def test_the_same_request_again_changes_nothing_and_another_restarts(
+    engine: ServingEngine, kind: EngineKind
+) -> None:
+    await engine.start(kind.up)
     pid = pid_of(engine)
-    await engine.start(UP)
+    await engine.start(kind.up)
     assert pid_of(engine) == pid
-    await engine.start(UP.model_copy(update={"additional_args": ["--max-model-len", "32"]}))
+    await engine.start(kind.up.model_copy(update={"additional_args": ["--max-model-len", "32"]}))
     assert pid_of(engine) != pid
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    assert gone(pid)
 
 
-async def test_an_engine_that_dies_says_why_and_starts_again(
-    engine: ProcessEngine, session: aiohttp.ClientSession
+async def test_m14_an_engine_that_dies_is_reported_and_starts_again(
+    engine: ServingEngine, kind: EngineKind, session: aiohttp.ClientSession
 ) -> None:
-    await engine.start(UP)
+    await engine.start(kind.up)
     os.kill(pid_of(engine), signal.SIGKILL)
-    assert (await engine.broken()).startswith("the engine ended with exit code -9")
-    assert not engine.alive
-    await engine.start(UP)
-    assert await answers(session, engine)
+    await until(lambda: engine.status.state == InferenceState.STARTING)
+    assert engine.alive
+    await until(lambda: engine.status.state == InferenceState.READY)
+    [instance] = engine.status.instances
+    assert instance.restarts == 1
+    assert (instance.error or "").startswith("the engine ended with exit code -9")
+    assert await answers(session, engine, kind.up.model)
 
 
-async def test_a_model_that_is_not_there_is_refused_by_name(engine: ProcessEngine) -> None:
-    for model in ("pivot/none", "pivot/..", "../etc", "/", "pivot/"):
-        with pytest.raises(EngineFailed, match=r"is not on this node|is no name of a model"):
-            await engine.start(InferenceUp(model=model))
-        assert not engine.alive
-
-
-async def test_a_model_that_cannot_be_loaded_is_refused_with_the_engines_words(
-    session: aiohttp.ClientSession, tmp_path: Path
+async def test_a_cancelled_start_leaves_nothing_behind(
+    engine: ServingEngine, kind: EngineKind, session: aiohttp.ClientSession
 ) -> None:
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "config.json").write_text('{"architectures": ["OtherForCausalLM"]}')
-    engine = embedded_engine(session, tmp_path, LOOPBACK, free_port())
-    with pytest.raises(EngineFailed, match=r"exit code 1: the embedded engine runs Qwen2ForCausalLM, not \['Other"):
-        await engine.start(InferenceUp(model="pivot/broken"))
-    assert not engine.alive
-
-
-async def test_a_cancelled_start_leaves_nothing_behind(engine: ProcessEngine, session: aiohttp.ClientSession) -> None:
-    starting = asyncio.create_task(engine.start(UP))
-    await until(lambda: engine._process)
+    starting = asyncio.create_task(engine.start(kind.up))
+    await until(lambda: engine.instances and engine.instances[0].pid)
     pid = pid_of(engine)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-    await engine.start(UP)
-    assert await answers(session, engine)
+    assert gone(pid)
+    assert engine.status.state == InferenceState.STOPPED
+    await engine.start(kind.up)
+    assert await answers(session, engine, kind.up.model)
 
 
-async def test_an_engine_that_does_not_come_up_in_time_is_ended(
-    engine: ProcessEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process_module, "START_TIMEOUT_S", 0.05)
-    with pytest.raises(EngineFailed, match="did not come up within"):
-        await engine.start(UP)
-    assert not engine.alive
+async def test_an_engine_ends_when_its_node_is_gone(engine: ServingEngine, kind: EngineKind) -> None:
+    await engine.start(kind.up)
+    process = engine.instances[0]._process
+    assert process
+    assert process._process.stdin
+    process._process.stdin.close()  # as the kernel does it for a node that was killed
+    await process.ended()
+
+
+async def test_a_model_that_is_not_there_is_refused_by_name(engine: ServingEngine) -> None:
+    for model in ("pivot/none", "pivot/..", "../etc", "/", "pivot/"):
+        with pytest.raises(EngineFailed, match=r"is not on this node|is no name of a model"):
+            await engine.start(InferenceUp(model=model))
+        assert not engine.alive
+        assert engine.status.state == InferenceState.FAILED
+        assert engine.status.error
 
 
 async def test_a_taken_port_is_refused_though_something_healthy_answers_there(
-    session: aiohttp.ClientSession, models: Path
+    engine: ServingEngine, kind: EngineKind, session: aiohttp.ClientSession, all_models: Path
 ) -> None:
-    port = free_port()
-    first, second = (embedded_engine(session, models, LOOPBACK, port) for _ in range(2))
-    await first.start(UP)
-    try:
-        with pytest.raises(EngineFailed, match=f"cannot listen on {LOOPBACK}:{port}"):
-            await second.start(UP)
-        assert await answers(session, first)
-    finally:
-        await first.stop()
-
-
-async def test_an_engine_ends_when_its_node_is_gone(engine: ProcessEngine) -> None:
-    await engine.start(UP)
-    assert engine._process
-    assert engine._process.stdin
-    engine._process.stdin.close()  # as the kernel does it for a node that was killed
-    await engine.broken()
-
-
-async def test_an_engine_that_cannot_be_run_at_all_is_a_failure(session: aiohttp.ClientSession) -> None:
-    engine = ProcessEngine(session, lambda _: ["/no/such/program"], LOOPBACK, free_port())
-    with pytest.raises(EngineFailed, match="cannot be started"):
-        await engine.start(UP)
-
-
-async def test_an_engine_that_ignores_sigterm_is_killed_with_its_children(
-    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(process_module, "STOP_TIMEOUT_S", 0.1)
-    script = f"trap '' TERM; sleep 1000 & echo $! > {tmp_path}/child; wait"
-    engine = ProcessEngine(session, lambda _: ["sh", "-c", script], LOOPBACK, free_port())
-    starting = asyncio.create_task(engine.start(UP))
-    await until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text())
-    starting.cancel()
-    await asyncio.gather(starting, return_exceptions=True)
-    child = int((tmp_path / "child").read_text())
-    await until(lambda: not Path(f"/proc/{child}").exists() or "(sleep) Z" in Path(f"/proc/{child}/stat").read_text())
-
-
-async def test_the_output_is_passed_on_and_its_last_line_is_the_reason(
-    session: aiohttp.ClientSession, capfd: pytest.CaptureFixture[str]
-) -> None:
-    script = "echo one; head -c 2000000 /dev/zero; echo; echo 'no memory left'; echo; exit 3"
-    engine = ProcessEngine(session, lambda _: ["sh", "-c", script], LOOPBACK, free_port())
-    with pytest.raises(EngineFailed, match=r"the engine ended with exit code 3: no memory left$"):
-        await engine.start(UP)
-    assert "one\n" in capfd.readouterr().err
-
-
-async def test_stopping_what_was_never_started(session: aiohttp.ClientSession, models: Path) -> None:
-    engine = embedded_engine(session, models, "0.0.0.0", free_port())
-    await engine.stop()
-    assert await engine.broken() == "no engine was started"
-    assert engine.url.startswith("http://127.0.0.1:")
-    assert embedded_engine(session, models, "::1", 5000).url == "http://[::1]:5000"
-
-
-def test_only_known_arguments_are_passed_on() -> None:
-    assert known_arguments(["--max-model-len", "64", "--max-num-seqs=4"]) == [
-        "--max-model-len",
-        "64",
-        "--max-num-seqs",
-        "4",
-    ]
-    assert known_arguments([]) == []
+    await engine.start(kind.up)
+    second = ServingEngine(session, kind.planner(all_models), "127.0.0.1", engine._port)
+    with pytest.raises(EngineFailed, match=f"cannot listen on 127.0.0.1:{engine._port}"):
+        await second.start(kind.up)
+    assert await answers(session, engine, kind.up.model)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--trust-remote-code"], "does not know '--trust-remote-code'; it knows --max-model-len, --max-num-seqs"),
-        (["--model", "/etc"], "does not know '--model'"),
-        (["--max-num-seqs", "many"], "invalid int value: 'many'"),
-        (["--max-num-seqs", "0"], "max_num_seqs must be positive, not 0"),
-    ],
+    "argument", ["--trust-remote-code", "--model=/etc", "--host=0.0.0.0", "--port=1", "--config=x"]
 )
-def test_other_arguments_are_refused_by_name(arguments: list[str], sentence: str) -> None:
-    with pytest.raises(EngineFailed, match=sentence):
-        known_arguments(arguments)
+async def test_m_item29_other_arguments_are_refused_by_name(
+    engine: ServingEngine, kind: EngineKind, argument: str
+) -> None:
+    with pytest.raises(EngineFailed, match=f"'{argument.partition('=')[0]}' is none of the arguments"):
+        await engine.start(kind.up.model_copy(update={"additional_args": [argument]}))
 
 
-async def test_an_unknown_dtype_is_refused(session: aiohttp.ClientSession, models: Path) -> None:
-    with pytest.raises(EngineFailed, match="dtype 'int3' is none of"):
-        await embedded_engine(session, models, LOOPBACK, free_port()).start(
-            InferenceUp(model="tiny-random", dtype="int3")
-        )
+async def posted(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> dict[str, Any]:
+    async with session.post(url, json=body) as response:
+        assert response.status == 200, await response.text()
+        answer: dict[str, Any] = await response.json()
+        return answer
+
+
+@pytest.mark.parametrize("kind", TRUE_MODELS, indirect=True)
+async def test_an_answer_carries_what_a_check_needs(
+    engine: ServingEngine, kind: EngineKind, session: aiohttp.ClientSession
+) -> None:
+    await engine.start(kind.up)
+    chat = {
+        "model": kind.up.model,
+        "messages": [{"role": "user", "content": "What is an epoch?"}],
+        "max_tokens": 8,
+        "temperature": 0.8,
+        "seed": 3,
+        "logprobs": True,
+        "top_logprobs": 5,
+        "return_token_ids": True,
+        "ignore_eos": True,
+    }
+    answer = await posted(session, f"{engine.url}/v1/chat/completions", chat)
+    prompt, made = answer["prompt_token_ids"], answer["choices"][0]["token_ids"]
+    positions = answer["choices"][0]["logprobs"]["content"]
+    assert len(made) == len(positions) == answer["usage"]["completion_tokens"] == 8
+    assert all(len(each["top_logprobs"]) == 5 for each in positions)
+    assert (await posted(session, f"{engine.url}/v1/chat/completions", chat))["choices"][0]["token_ids"] == made
+
+    forced = {"model": kind.up.model, "prompt": prompt + made, "max_tokens": 1, "prompt_logprobs": 5}
+    check = await posted(session, f"{engine.url}/v1/completions", forced)
+    scored = check["choices"][0]["prompt_logprobs"][len(prompt) :]
+    for token, before, again in zip(made, positions, scored, strict=True):
+        assert again[str(token)]["logprob"] == pytest.approx(before["logprob"], abs=1e-3)
+
+    whole = await posted(session, f"{engine.url}/v1/completions", {**forced, "max_tokens": 8, "temperature": 0})
+    text = whole["choices"][0]["text"]
+    stopped = await posted(
+        session, f"{engine.url}/v1/completions", {**forced, "max_tokens": 8, "temperature": 0, "stop": [text[3:5]]}
+    )
+    assert stopped["choices"][0]["finish_reason"] == "stop"
+    assert stopped["choices"][0]["text"] == text[: text.index(text[3:5])]
+
+
+@pytest.mark.parametrize("kind", TRUE_MODELS, indirect=True)
+async def test_an_answer_is_streamed_piece_by_piece(
+    engine: ServingEngine, kind: EngineKind, session: aiohttp.ClientSession
+) -> None:
+    await engine.start(kind.up)
+    body = {
+        "model": kind.up.model,
+        "prompt": "hi",
+        "max_tokens": 5,
+        "ignore_eos": True,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    async with session.post(f"{engine.url}/v3.0.8/v1/completions", json=body) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = [line async for line in response.content if line.strip()]
+    assert lines[-1] == b"data: [DONE]\n"
+    assert json.loads(lines[-2][6:])["usage"]["completion_tokens"] == 5
+    assert engine.status.instances[0].busy == 0

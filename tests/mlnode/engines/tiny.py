@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from pivot.mlnode.engines.embedded.weights import load_weights
+from pivot.mlnode.model_cache import WEIGHTS_SUFFIX
+from pivot.mlnode.settings import REPOSITORY_MODELS
+
+TINY_CHAT = REPOSITORY_MODELS / "tiny-chat"
 VOCABULARY = 400
 CONTEXT = 96
 END = "<|im_end|>"
@@ -117,3 +123,30 @@ def write_safetensors(path: Path, weights: dict[str, np.ndarray], dtype: str = "
         body += data
     head = json.dumps(header).encode()
     path.write_bytes(len(head).to_bytes(8, "little") + head + body)
+
+
+def make_random_chat(folder: Path, seed: int = 1) -> Path:
+    """A model of the shape of the tiny chat model, with its words and its template, and random weights: one that vLLM takes, too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in TINY_CHAT.iterdir():
+        if file.suffix != WEIGHTS_SUFFIX:
+            shutil.copy(file, folder / file.name)
+    random = np.random.default_rng(seed)
+
+    def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        centre, spread = (1.0, 0.1) if "norm" in name else (0.0, shape[-1] ** -0.5)
+        return (centre + spread * random.standard_normal(shape)).astype(np.float32)
+
+    weights = load_weights(TINY_CHAT)
+    write_safetensors(
+        folder / "model.safetensors", {name: tensor(name, weight.shape) for name, weight in weights.items()}
+    )
+    return folder
+
+
+def put_into_cache(folder: Path, cache: Path, repository: str, revision: str) -> None:
+    """Lay a model down in a Hugging Face cache, as one revision of a repository."""
+    place = cache / f"models--{repository.replace('/', '--')}"
+    shutil.copytree(folder, place / "snapshots" / revision)
+    (place / "refs").mkdir(exist_ok=True)
+    (place / "refs" / "main").write_text(revision)

@@ -1,7 +1,7 @@
-"""An engine that is one process: started, watched and ended from here.
+"""One process of an engine: started, read along with, and ended.
 
-The process holds the other end of a pipe as its standard input and must end when that does, so that it never
-outlives the ML node, however the node ends.
+It holds the other end of a pipe as its standard input and must end when that does, so that it never outlives the ML node,
+however the node ends. A program that does not do so by itself is run by `pivot.mlnode.training.tether`.
 """
 
 from __future__ import annotations
@@ -9,180 +9,115 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
-from types import MappingProxyType
-
-import aiohttp
 
 from pivot.mlnode.engines.base import EngineFailed
-from pivot.mlnode.listening import CannotListen, listen
-from pivot.protocol.mlnode_api import InferenceInstance, InferenceState, InferenceStatus, InferenceUp
 
-START_TIMEOUT_S = 1_200.0
-STOP_TIMEOUT_S = 2.0
-"""How long a process may take to end on SIGTERM before it is killed."""
-POLL_S = 0.05
-HEALTH_TIMEOUT_S = 2.0
 KEPT_LINES = 20
 """Last lines of the process's output, to say why it ended."""
 MAX_LINE_BYTES = 2**20
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to reach what listens everywhere
+READ_BYTES = 2**16
+GROUP_GONE_S = 2.0
+"""How long the kernel may take to clear away killed processes, and with them the memory that they hold."""
+POLL_S = 0.05
 
-CommandFor = Callable[[InferenceUp], Sequence[str]]
-"""The command that serves a request. Raises EngineFailed when it cannot be served."""
+_LINE_END = re.compile(rb"[\r\n]")
+"""A progress bar ends its lines with a carriage return."""
 
 
-class ProcessEngine:
-    """Runs the process that `command_for` names, which listens on host and port.
+class EngineProcess:
+    """A running process, and what it says."""
 
-    environment: variables for the process, where this one's own environment does not have them.
-    """
-
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        command_for: CommandFor,
-        host: str,
-        port: int,
-        environment: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        self._session = session
-        self._command_for = command_for
-        self._environment = environment
-        self._host, self._port = host, port
-        self._request: InferenceUp | None = None
-        self._process: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
+    def __init__(self, process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
+        self._process = process
+        self._on_line = on_line
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._ready = False
+        self._reading = asyncio.create_task(self._read())
 
-    @property
-    def url(self) -> str:
-        """Where the model is served while `alive`."""
-        host = ANY_ADDRESS.get(self._host, self._host)
-        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process has come up and has not ended."""
-        return self._ready and self._process is not None and self._process.returncode is None
-
-    @property
-    def status(self) -> InferenceStatus:
-        """What serves; see `Engine.status`."""
-        if self._process is None:
-            return InferenceStatus(state=InferenceState.STOPPED)
-        instance = InferenceInstance(port=self._port, healthy=self.alive, busy=0, restarts=0)
-        state = InferenceState.READY if self.alive else InferenceState.STARTING
-        return InferenceStatus(state=state, model=self._request.model if self._request else None, instances=[instance])
-
-    async def start(self, request: InferenceUp) -> None:
-        """Serve this model; see `Engine.start`."""
-        if self.alive and request == self._request:
-            return
-        await self.stop()
-        command = self._command_for(request)
+    @classmethod
+    async def spawn(
+        cls, command: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], None] = lambda _: None
+    ) -> EngineProcess:
+        """Start a process; when cancelled, nothing is left of it. Raises EngineFailed."""
+        spawning = asyncio.create_task(_create(command, environment))
         try:
-            listen(self._host, self._port).close()  # else something other would answer in the engine's place
-            process = await self._spawn(command)
-        except (CannotListen, OSError) as error:
-            raise EngineFailed(f"the engine cannot be started: {error}") from error
-        try:
-            await self._until_healthy(process)
-        except BaseException:
-            await self.stop()
+            return cls(await asyncio.shield(spawning), on_line)
+        except asyncio.CancelledError:
+            await cls(await spawning, on_line).stop(0)  # it may have begun, and children of its own
             raise
-        self._request, self._ready = request, True
+        except OSError as error:
+            raise EngineFailed(f"the engine cannot be started: {error}") from error
 
-    async def stop(self) -> None:
-        """End the process, by force when it does not end soon."""
-        process, self._process, self._request, self._ready = self._process, None, None, False
-        if process is None:
-            return
+    @property
+    def pid(self) -> int:
+        """Of the process, and of its group."""
+        return self._process.pid
+
+    async def ended(self) -> None:
+        """Wait until it has ended, whatever its children do: asyncio's own `wait` waits for them, too, if they hold its output."""
+        while self._process.returncode is None:
+            await asyncio.sleep(POLL_S)
+
+    async def reason(self) -> str:
+        """Why a process that has ended did so, in a sentence. What it has left running is ended, too."""
+        self._kill()
+        await asyncio.wait({self._reading})
+        last = next((line for line in reversed(self._lines) if line.strip()), "")
+        return f"the engine ended with exit code {self._process.returncode}" + (f": {last}" if last else "")
+
+    async def stop(self, timeout_s: float) -> None:
+        """End it and all that it has started, by force when it does not end within `timeout_s` seconds."""
+        process = self._process
         try:
             if process.returncode is None:
                 process.terminate()
-                await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+                await asyncio.wait_for(self.ended(), timeout_s)
         except TimeoutError:
             pass
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # children of the engine too
+            self._kill()
         await process.wait()
-        if self._reading:
-            await self._reading
+        await self._group_gone()
+        await self._reading
         if process.stdin:
             process.stdin.close()
 
-    async def broken(self) -> str:
-        """Wait until the process ends by itself. Returns why."""
-        if self._process is None:
-            return "no engine was started"
-        await self._process.wait()
-        return await self._reason(self._process)
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
-    async def _spawn(self, command: Sequence[str]) -> asyncio.subprocess.Process:
-        """The process, adopted; when cancelled, nothing is left of it."""
-        spawning = asyncio.create_task(_create(command, {**self._environment, **os.environ}))
-        try:
-            process = await asyncio.shield(spawning)
-        except asyncio.CancelledError:
-            self._adopt(await spawning)  # it may have begun, and children of its own
-            await self.stop()
-            raise
-        self._adopt(process)
-        return process
+    async def _group_gone(self) -> None:
+        """Wait until none of the process's children is left: a GPU's memory is free only then."""
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
+            async with asyncio.timeout(GROUP_GONE_S):
+                while True:
+                    os.killpg(self._process.pid, 0)
+                    await asyncio.sleep(POLL_S)
 
-    def _adopt(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._reading = asyncio.create_task(self._read(process))
-
-    async def _until_healthy(self, process: asyncio.subprocess.Process) -> None:
-        ended = asyncio.create_task(process.wait())
-        try:
-            async with asyncio.timeout(START_TIMEOUT_S):
-                while not await self._is_healthy():
-                    done, _ = await asyncio.wait({ended}, timeout=POLL_S)
-                    if done:
-                        raise EngineFailed(await self._reason(process))
-        except TimeoutError as error:
-            raise EngineFailed(f"the engine did not come up within {START_TIMEOUT_S:.0f} s") from error
-        finally:
-            ended.cancel()
-
-    async def _is_healthy(self) -> bool:
-        timeout = aiohttp.ClientTimeout(total=HEALTH_TIMEOUT_S)
-        try:
-            async with self._session.get(f"{self.url}/health", timeout=timeout) as response:
-                return response.status == HTTPStatus.OK
-        except (aiohttp.ClientError, TimeoutError):
-            return False
-
-    async def _reason(self, process: asyncio.subprocess.Process) -> str:
-        if self._reading:
-            await asyncio.wait({self._reading})
-        last = next((line for line in reversed(self._lines) if line.strip()), "")
-        return f"the engine ended with exit code {process.returncode}" + (f": {last}" if last else "")
-
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Pass the process's output on, keeping its last lines."""
-        if process.stdout is None:
+    async def _read(self) -> None:
+        """Pass the process's output on, line by line."""
+        if self._process.stdout is None:
             raise OSError("the engine has no output")
-        self._lines.clear()
-        while True:
-            try:
-                line = await process.stdout.readline()
-            except ValueError:  # longer than MAX_LINE_BYTES: dropped
-                continue
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip("\n")
-            self._lines.append(text)
-            sys.stderr.write(text + "\n")
+        rest = b""
+        while data := await self._process.stdout.read(READ_BYTES):
+            *lines, rest = _LINE_END.split(rest + data)
+            for line in lines:
+                self._take(line)
+            if len(rest) > MAX_LINE_BYTES:
+                rest = b""
+        self._take(rest)
+
+    def _take(self, line: bytes) -> None:
+        if not line:
+            return
+        text = line.decode(errors="replace")
+        self._lines.append(text)
+        sys.stderr.write(text + "\n")
+        self._on_line(text)
 
 
 async def _create(command: Sequence[str], environment: Mapping[str, str]) -> asyncio.subprocess.Process:
@@ -191,7 +126,6 @@ async def _create(command: Sequence[str], environment: Mapping[str, str]) -> asy
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        limit=MAX_LINE_BYTES,
         env=environment,
         start_new_session=True,
     )

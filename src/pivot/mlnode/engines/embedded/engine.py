@@ -2,56 +2,63 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import aiohttp
-
 from pivot.mlnode.engines.base import EngineFailed
-from pivot.mlnode.engines.process import ProcessEngine
+from pivot.mlnode.engines.plan import InstancePlan, Plan, Planner, environment
 from pivot.mlnode.model_cache import require_model
+from pivot.protocol.engine_arguments import (
+    DTYPE,
+    MAX_LOGPROBS,
+    MAX_MODEL_LENGTH,
+    REVISION,
+    SERVED_NAME,
+    InvalidArgument,
+    checked,
+)
 from pivot.protocol.mlnode_api import InferenceUp
 
 ENGINE_MODULE = "pivot.mlnode.engines.embedded"
 DTYPES = ("auto", "float16", "bfloat16", "float32", "half", "float")
 """Taken for what they ask of others: this engine computes in fp32 whatever the dtype."""
-ARGUMENTS = ("--max-model-len", "--max-num-seqs")
+PASSED_ON = (MAX_MODEL_LENGTH, "--max-num-seqs")
 """What a request may set, named and meant as in vLLM."""
+TOLERATED = (DTYPE, MAX_LOGPROBS, REVISION, SERVED_NAME)
+"""What a registration may say besides: it is heeded here, or holds anyway."""
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 """Small matrices are slower on more threads; an operator with larger ones may set it otherwise."""
 
 
-def embedded_engine(
-    session: aiohttp.ClientSession, models: Path, host: str, port: int, caches: Sequence[Path] = ()
-) -> ProcessEngine:
-    """The embedded engine on a port, with the models of a folder and of Hugging Face caches."""
+def embedded_planner(models: Path, caches: Sequence[Path] = ()) -> Planner:
+    """Plans of the embedded engine, with the models of a folder and of Hugging Face caches: always one instance."""
 
-    def command_for(request: InferenceUp) -> Sequence[str]:
-        if request.dtype not in DTYPES:
-            raise EngineFailed(f"dtype {request.dtype!r} is none of {', '.join(DTYPES)}")
-        place = ["--model", str(require_model(request.model, models, caches)), "--served-name", request.model]
-        address = ["--host", host, "--port", str(port)]
+    async def plan(request: InferenceUp) -> Plan:
         arguments = known_arguments(request.additional_args)
-        return [sys.executable, "-m", ENGINE_MODULE, *place, *address, "--end-with-stdin", *arguments]
+        dtype = arguments.get(DTYPE, request.dtype)
+        if dtype not in DTYPES:
+            raise EngineFailed(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+        folder = require_model(request.model, models, caches, arguments.get(REVISION, "")).folder
+        served_name = arguments.get(SERVED_NAME, request.model)
+        command = [sys.executable, "-m", ENGINE_MODULE, "--model", str(folder), "--served-name", served_name]
+        passed_on = [f"{name}={value}" for name, value in arguments.items() if name in PASSED_ON]
 
-    return ProcessEngine(session, command_for, host, port, ONE_THREAD)
+        def command_for(port: int) -> Sequence[str]:
+            return [*command, "--port", str(port), "--end-with-stdin", *passed_on]
+
+        return Plan((InstancePlan(command_for, environment(unless_set=ONE_THREAD)),))
+
+    return plan
 
 
-def known_arguments(arguments: Sequence[str]) -> list[str]:
-    """The arguments, when all of them are ARGUMENTS with positive numbers. Raises EngineFailed naming what is not."""
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
-    for name in ARGUMENTS:
-        parser.add_argument(name, type=int)
+def known_arguments(arguments: Sequence[str]) -> dict[str, str]:
+    """The arguments by name, when the engine knows them all. Raises EngineFailed naming what it does not know."""
     try:
-        known, unknown = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise EngineFailed(f"bad argument for the embedded engine: {error}") from error
-    if unknown:
-        raise EngineFailed(f"the embedded engine does not know {unknown[0]!r}; it knows {', '.join(ARGUMENTS)}")
-    given = {name: value for name, value in vars(known).items() if value is not None}
-    for name, value in given.items():
-        if value < 1:
-            raise EngineFailed(f"bad argument for the embedded engine: {name} must be positive, not {value}")
-    return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        found = checked(arguments)
+    except InvalidArgument as error:
+        raise EngineFailed(f"the embedded engine cannot be started so: {error}") from error
+    for name in found:
+        if name not in (*PASSED_ON, *TOLERATED):
+            raise EngineFailed(f"the embedded engine does not know {name!r}; it knows {', '.join(PASSED_ON)}")
+    return found

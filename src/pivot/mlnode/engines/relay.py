@@ -1,0 +1,330 @@
+"""One client's connection, and what passes over it to an instance and back.
+
+A request is read whole (it is small), put into a head of our own making, and sent over a connection of its own. The answer is
+written to the client in the pieces in which it arrives; it is only read along to know where it ends. This is the hot path of
+streamed answers: a piece costs two system calls and a parser in C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections import deque
+from collections.abc import Collection
+from http import HTTPMethod, HTTPStatus
+from typing import TYPE_CHECKING, Protocol, cast
+
+import httptools
+import orjson
+
+if TYPE_CHECKING:
+    from pivot.mlnode.engines.proxy import Backend
+
+LOOPBACK = "127.0.0.1"
+MAX_HEAD_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 2**20
+"""Pictures in a request are base64."""
+MAX_WAITING = 8
+"""Requests that a client may send on one connection before the first is answered."""
+CONNECT_TIMEOUT_S = 5.0
+IDLE_S = 300.0
+"""How long a connection may be without a request, or take to send one."""
+RETRY_AFTER_S = 1
+
+VERSION_PREFIX = re.compile(rb"/v[0-9]+(?:\.[0-9]+)+(?:[-+][0-9A-Za-z.]+)?(?=/)")
+"""`/v3.0.8/…`, as gateways of the published deployment write it; `/v1/…` is none."""
+NOT_PASSED_ON = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+END_OF_HEAD = b"\r\n\r\n"
+
+
+class Instances(Protocol):
+    """What a connection asks of the proxy."""
+
+    draining: bool
+
+    def choose(self, passed_over: Collection[Backend]) -> Backend | None: ...
+
+    def joined(self, connection: Connection) -> None: ...
+
+    def left(self, connection: Connection) -> None: ...
+
+
+class Request:
+    """A request as it was read."""
+
+    __slots__ = ("body", "headers", "keep_alive", "method", "size", "target")
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.target = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = bytearray()
+        self.keep_alive = True
+        self.size = 0
+        """Bytes of its head."""
+
+    @property
+    def only_head(self) -> bool:
+        """Whether the client wants no body back. Instances know no HEAD: they are asked with GET."""
+        return self.method == HTTPMethod.HEAD.encode()
+
+    def forwarded(self) -> bytes:
+        """The request as an instance gets it: without a version's prefix and what concerns this connection alone."""
+        method = HTTPMethod.GET.encode() if self.only_head else self.method
+        target = VERSION_PREFIX.sub(b"", self.target, count=1) if VERSION_PREFIX.match(self.target) else self.target
+        lines = [b"%b %b HTTP/1.1" % (method, target), b"host: " + LOOPBACK.encode()]
+        lines += [b"%b: %b" % pair for pair in self.headers if pair[0].lower() not in NOT_PASSED_ON]
+        lines.append(b"content-length: %d" % len(self.body))
+        return b"\r\n".join([*lines, b"", bytes(self.body)])
+
+
+class Connection(asyncio.Protocol):
+    """A client. Its requests are answered one after the other."""
+
+    def __init__(self, instances: Instances) -> None:
+        self._instances = instances
+        self._parser = httptools.HttpRequestParser(self)
+        self._reading = Request()
+        self._requests: deque[Request] = deque()
+        self._answering: asyncio.Task[None] | None = None
+        self._answer: Answer | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._refused = False
+        self._slow = False
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._instances.joined(self)
+        self._wait_for_a_request()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """The client has gone: what was being answered is ended."""
+        self._instances.left(self)
+        if self._idle:
+            self._idle.cancel()
+        if self._answering:
+            self._answering.cancel()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly, so no more is read from the instance."""
+        self._slow = True
+        if self._answer:
+            self._answer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._slow = False
+        if self._answer:
+            self._answer.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(HTTPStatus.BAD_REQUEST, "protocols cannot be upgraded here")
+        except httptools.HttpParserError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"this is no HTTP request: {error}")
+
+    def on_url(self, part: bytes) -> None:
+        self._reading.target += part
+        self._count(len(part))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._reading.headers.append((name, value))
+        self._count(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        request = self._reading
+        request.method, request.keep_alive = self._parser.get_method(), self._parser.should_keep_alive()
+        if any(name.lower() == b"expect" for name, _ in request.headers) and not self._answering:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, part: bytes) -> None:
+        if len(self._reading.body) + len(part) > MAX_BODY_BYTES:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {MAX_BODY_BYTES} bytes")
+        elif not self._refused:
+            self._reading.body += part
+
+    def on_message_complete(self) -> None:
+        if self._refused:
+            return
+        request, self._reading = self._reading, Request()
+        if not request.target.startswith(b"/"):
+            self._refuse(HTTPStatus.BAD_REQUEST, "a request's target must be a path")
+            return
+        if self._idle:
+            self._idle.cancel()
+        self._requests.append(request)
+        if len(self._requests) >= MAX_WAITING:
+            self.transport.pause_reading()
+        if self._answering is None:
+            self._answering = asyncio.get_running_loop().create_task(self._answer_all())
+
+    def drain(self) -> None:
+        """Close as soon as nothing is being answered."""
+        if self._answering is None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.transport.abort()
+
+    def _count(self, size: int) -> None:
+        self._reading.size += size
+        if self._reading.size > MAX_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head is larger than {MAX_HEAD_BYTES} bytes")
+
+    def _wait_for_a_request(self) -> None:
+        self._idle = asyncio.get_running_loop().call_later(IDLE_S, self.transport.close)
+
+    async def _answer_all(self) -> None:
+        while self._requests:
+            request = self._requests.popleft()
+            keep_alive = await self._answer_one(request)
+            if not keep_alive or self._instances.draining:
+                self.transport.close()
+                return
+            self.transport.resume_reading()
+        self._answering = None
+        self._wait_for_a_request()
+
+    async def _answer_one(self, request: Request) -> bool:
+        """Answer a request. Returns whether the connection can take another."""
+        passed_over: list[Backend] = []
+        while not self._instances.draining and (backend := self._instances.choose(passed_over)):
+            backend.busy += 1
+            try:
+                answer = await self._connected(backend, request)
+                if answer:
+                    return await self._pass_on(answer, request)
+            finally:
+                backend.busy -= 1
+            passed_over.append(backend)
+        self._write_error(HTTPStatus.SERVICE_UNAVAILABLE, "no instance of the model serves now", request)
+        return request.keep_alive
+
+    async def _connected(self, backend: Backend, request: Request) -> Answer | None:
+        """A connection to an instance; None, and the instance out of choice, when it takes none."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, answer = await loop.create_connection(
+                    lambda: Answer(self.transport, only_head=request.only_head), LOOPBACK, backend.port
+                )
+        except OSError:  # a timeout among them
+            backend.healthy = False
+            return None
+        return answer
+
+    async def _pass_on(self, answer: Answer, request: Request) -> bool:
+        self._answer = answer
+        try:
+            if self._slow:
+                answer.transport.pause_reading()
+            answer.transport.write(request.forwarded())
+            await answer.ended
+        finally:
+            self._answer = None
+            answer.transport.abort()
+        if answer.whole:
+            return request.keep_alive and answer.keep_alive
+        if not answer.begun:
+            self._write_error(HTTPStatus.BAD_GATEWAY, "the instance broke while it answered", request)
+            return request.keep_alive
+        return False  # cut short, which the client sees by the connection's end
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        """Answer a request that cannot be read, and close."""
+        if self._refused:
+            return
+        self._refused = True
+        if self._answering:
+            self._answering.cancel()
+        else:
+            self._write_error(status, message, None)
+        self.transport.close()
+
+    def _write_error(self, status: HTTPStatus, message: str, request: Request | None) -> None:
+        """OpenAI's error object."""
+        kind = "invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+        error = {"message": message, "type": kind, "param": None, "code": status.value}
+        body = orjson.dumps({"error": error})
+        head = [
+            f"HTTP/1.1 {status.value} {status.phrase}",
+            "content-type: application/json",
+            f"content-length: {len(body)}",
+        ]
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            head.append(f"retry-after: {RETRY_AFTER_S}")
+        if request is None or not request.keep_alive:
+            head.append("connection: close")
+        only_head = request is not None and request.only_head
+        self.transport.write("\r\n".join(head).encode() + END_OF_HEAD + (b"" if only_head else body))
+
+
+class Answer(asyncio.Protocol):
+    """What an instance sends back, written on to the client."""
+
+    def __init__(self, client: asyncio.Transport, *, only_head: bool) -> None:
+        self._client = client
+        self._parser = httptools.HttpResponseParser(self)
+        self._head = bytearray() if only_head else None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the answer is whole, or the instance is gone."""
+        self.begun = False
+        self.whole = False
+        self.keep_alive = True
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._end()
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is not None:
+            self._take_head(data)
+            return
+        self.begun = True
+        self._client.write(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.whole = False
+            self._end()
+
+    def on_message_complete(self) -> None:
+        self.whole, self.keep_alive = True, self._parser.should_keep_alive()
+        self._end()
+
+    def _take_head(self, data: bytes) -> None:
+        """Pass on the head alone."""
+        if self._head is None or self.whole:
+            return
+        self._head += data
+        end = self._head.find(END_OF_HEAD)
+        if end >= 0:
+            self._client.write(bytes(self._head[: end + len(END_OF_HEAD)]))
+            self.begun = self.whole = True
+            self._end()
+
+    def _end(self) -> None:
+        with contextlib.suppress(asyncio.InvalidStateError):
+            self.ended.set_result(None)

@@ -1,0 +1,141 @@
+"""The engine of the ML node: a plan's instances, each kept serving, behind one proxy on the inference port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import aiohttp
+
+from pivot.mlnode.engines.base import EngineFailed
+from pivot.mlnode.engines.instance import GIVEN_UP, Instance
+from pivot.mlnode.engines.plan import Plan, Planner
+from pivot.mlnode.engines.proxy import Proxy
+from pivot.mlnode.listening import CannotListen
+from pivot.protocol.mlnode_api import InferenceState, InferenceStatus, InferenceUp
+
+DRAIN_S = 2.0
+"""How long answers under way may take to end once serving ends: a sprint waits, and every second costs its host weight."""
+PLANNING = "looking at the model and the devices"
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to reach what listens everywhere
+
+
+class ServingEngine:
+    """Serves what `plan_of` says, on host and port. Implements `base.py: Engine`."""
+
+    def __init__(self, session: aiohttp.ClientSession, plan_of: Planner, host: str, port: int) -> None:
+        self._session = session
+        self._plan_of = plan_of
+        self._host, self._port = host, port
+        self._proxy = Proxy(host, port)
+        self._request: InferenceUp | None = None
+        self._plan: Plan | None = None
+        self._instances: list[Instance] = []
+        self._running: list[asyncio.Task[str]] = []
+        self._up = False
+        self._error: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the model is served while `alive`."""
+        host = ANY_ADDRESS.get(self._host, self._host)
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has come up and at least one instance has not been given up."""
+        return self._up and any(not running.done() for running in self._running)
+
+    @property
+    def instances(self) -> Sequence[Instance]:
+        """Those of the model that is served."""
+        return self._instances
+
+    @property
+    def status(self) -> InferenceStatus:
+        """What serves; see `Engine.status`."""
+        return InferenceStatus(
+            state=self._state(),
+            model=self._request.model if self._request else None,
+            stage=self._stage(),
+            progress=min((each.stage.progress for each in self._instances), default=0),
+            instances=[each.status() for each in self._instances],
+            unused_devices=list(self._plan.unused_devices) if self._plan else [],
+            error=self._error,
+        )
+
+    async def start(self, request: InferenceUp) -> None:
+        """Serve this model; see `Engine.start`. Returns once every instance serves, or has failed while others do."""
+        if self.alive and request == self._request:
+            return
+        await self.stop()
+        self._request, self._error = request, None
+        try:
+            self._plan = await self._plan_of(request)
+            await self._start(self._plan)
+        except EngineFailed as failure:
+            self._error = str(failure)
+            await self.stop()
+            raise
+        except BaseException:
+            await self.stop()
+            raise
+        self._up = True
+
+    async def stop(self) -> None:
+        """Let answers end for a moment, then end everything and close the port. What it failed of is remembered."""
+        if self._given_up():
+            self._error = self._reason()
+        self._up = False
+        try:
+            await self._proxy.close(DRAIN_S)
+        finally:
+            running, self._running = self._running, []
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            self._instances, self._plan = [], None
+            if self._error is None:
+                self._request = None
+
+    async def broken(self) -> str:
+        """Wait until every instance has been given up. Returns why the last one was."""
+        if not self._running:
+            return "no engine was started"
+        await asyncio.wait(self._running)
+        return self._reason()
+
+    async def _start(self, plan: Plan) -> None:
+        self._instances = [Instance(self._session, plan, each) for each in plan.instances]
+        try:
+            await self._proxy.open([instance.backend for instance in self._instances])
+        except CannotListen as error:
+            raise EngineFailed(f"the engine cannot be started: {error}") from error
+        self._running = [asyncio.create_task(instance.run()) for instance in self._instances]
+        results = await asyncio.gather(*(instance.first for instance in self._instances), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if len(failures) == len(results):
+            raise failures[0]
+
+    def _given_up(self) -> bool:
+        return bool(self._instances) and all(each.stage.text == GIVEN_UP for each in self._instances)
+
+    def _reason(self) -> str:
+        return next((each.error for each in reversed(self._instances) if each.error), "the engine was stopped")
+
+    def _state(self) -> InferenceState:
+        healthy = [each.backend.healthy for each in self._instances]
+        if self._error is not None or self._given_up():
+            return InferenceState.FAILED
+        if self._request is None:
+            return InferenceState.STOPPED
+        if healthy and all(healthy):
+            return InferenceState.READY
+        return InferenceState.DEGRADED if any(healthy) else InferenceState.STARTING
+
+    def _stage(self) -> str:
+        if self._request is None or self._error is not None:
+            return ""
+        if not self._instances:
+            return PLANNING
+        return min((each.stage for each in self._instances), key=lambda stage: stage.progress).text
