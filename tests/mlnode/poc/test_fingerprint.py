@@ -19,7 +19,7 @@ from pivot.mlnode.poc.fingerprint import (
     unit,
 )
 from pivot.mlnode.poc.generator import Floats
-from pivot.mlnode.poc.model import Layer, SprintModel, block, exact, forward, half, rms_norm
+from pivot.mlnode.poc.model import Layer, SprintModel, block, causal_softmax, exact, forward, half, rms_norm
 from pivot.protocol.sprint import SPRINT_PRESETS, distance, host_seed, judge
 
 PRESET = SPRINT_PRESETS["devnet"]
@@ -195,3 +195,22 @@ def test_one_wrong_leaf_in_ten_is_refused() -> None:
     padded = HONEST.copy()
     padded[::10] = np.roll(HONEST, 1, axis=0)[::10]
     assert not judge(PRESET, distances(padded)).valid
+
+
+def test_softmax_is_causal_and_exact_for_any_score() -> None:
+    scores = np.random.default_rng(5).normal(0, 1.44, (2, 3, 9, 9)).astype(np.float32)
+    scores[0, 0, 4, 2] = 1e4  # far above any that can be
+    plain = np.exp(np.where(np.tri(9) == 1, np.minimum(scores, 60.0), -np.inf).astype(np.float64))
+    shares = causal_softmax(scores.copy())
+    assert np.allclose(shares, plain / plain.sum(-1, keepdims=True), rtol=1e-6, atol=0)
+
+
+def test_m4_only_a_row_a_nonce_is_projected_yet_every_position_counts() -> None:
+    states = forward(MODEL, embeddings(PRESET, INPUTS, NONCES[:2]))
+    total = signed_sum(states, INPUTS, NONCES[:2])
+    assert total.shape == (2, PRESET.dim)
+    for position in range(PRESET.sequence):
+        changed = states.copy()
+        changed[:, position] *= -1
+        others = project(unit(signed_sum(changed, INPUTS, NONCES[:2])), INPUTS, NONCES[:2])
+        assert min(distances(others, HONEST[:2])) > FAR * PRESET.tolerance

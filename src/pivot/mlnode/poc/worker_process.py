@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pivot.mlnode.poc.allocator import keep_freed_memory
 from pivot.mlnode.poc.backends import Answer, Backend, OutOfMemory, load
 from pivot.mlnode.poc.batches import Part
 from pivot.mlnode.poc.fingerprint import host_stream
@@ -36,6 +37,7 @@ _Reply = Answer | TooLarge
 def main() -> None:
     """Serve frames from standard input until it ends."""
     os.nice(NICENESS)
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the node decides when to end
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing but frames may reach the node
