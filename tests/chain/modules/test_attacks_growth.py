@@ -24,7 +24,12 @@ from pivot.chain.types import STORES
 from pivot.protocol.epochs import segment_end
 from pivot.protocol.generated.inference.collateral.tx_pb2 import MsgDepositCollateral, MsgWithdrawCollateral
 from pivot.protocol.generated.inference.inference.params_pb2 import Decimal
-from pivot.protocol.generated.inference.inference.tx_pb2 import MsgRevealElement, MsgSubmitValidations
+from pivot.protocol.generated.inference.inference.training_pb2 import TrainingHardwareResources
+from pivot.protocol.generated.inference.inference.tx_pb2 import (
+    MsgCreateTrainingTask,
+    MsgRevealElement,
+    MsgSubmitValidations,
+)
 from pivot.protocol.generated.inference.inference.types_pb2 import AnswerVerdict, Inference, ValidationReport
 from pivot.protocol.hash_chain import element
 from pivot.protocol.messages import pack
@@ -52,6 +57,9 @@ def vandalise(chain: Chain) -> None:
         MsgGrantAllowance(granter=VANDAL.address, grantee=PREY.address, allowance=allowance),
         MsgDepositCollateral(participant=VANDAL.address, amount=coin),
         MsgWithdrawCollateral(participant=VANDAL.address, amount=coin),
+        MsgCreateTrainingTask(
+            creator=VANDAL.address, hardware_resources=[TrainingHardwareResources(type="H100", count=1)]
+        ),
         MsgSubmitProposal(
             proposer=VANDAL.address,
             title="title",
@@ -101,6 +109,7 @@ def test_w24_no_kind_of_row_grows_for_ever(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(statistics, "MINUTES_KEPT", 1)
     document = genesis()
     document.params.validation_params.max_validation_average.CopyFrom(Decimal(value=100))
+    document.params.training_params.task_deposit = 1
     balances = {key(name).address: COINS * 100 for name in (*HOSTS, "stranger")} | {REWARDS: 10**18}
     chain = Chain(balances, document)
     for name in HOSTS:
@@ -112,5 +121,13 @@ def test_w24_no_kind_of_row_grows_for_ever(monkeypatch: pytest.MonkeyPatch) -> N
         counted.append(rows(chain))
     *before, after = counted
     assert {kind for kind in after if after[kind] > max(each[kind] for each in before)} == set()
-    for kind in ("CheckerShares", "Dispute", "Validation", "CheckerDuties", "AnswerStats", "EpochPerformanceSummary"):
+    for kind in (
+        "CheckerShares",
+        "Dispute",
+        "Validation",
+        "CheckerDuties",
+        "AnswerStats",
+        "EpochPerformanceSummary",
+        "TrainingTask",
+    ):
         assert after[f"inference {kind}"] > 0

@@ -9,7 +9,7 @@ from pivot.chain.modules.participants.state import put, require_participant
 from pivot.chain.modules.training import messages
 from pivot.chain.modules.training.messages import MAX_NODES
 from pivot.protocol.generated.inference.inference.training_pb2 import TrainingHardwareResources, TrainingTaskAssignee
-from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantStatus
+from pivot.protocol.generated.inference.inference.types_pb2 import Hardware, ParticipantStatus
 from tests.chain.chain import key
 from tests.chain.modules.network import node
 from tests.chain.modules.training.rounds import (
@@ -237,6 +237,15 @@ def test_hardware_of_which_there_is_none_does_not_count(network: Training) -> No
     network.claim("alice")
     with refused(NetworkCode.INVALID_FIELD, "has no hardware"):
         network.assign("alice", 1, bob=[0], carol=[0, 1])
+
+
+def test_cards_that_a_node_declares_in_parts_add_up(network: Training) -> None:
+    parts = cards(0, count=3)
+    parts.hardware.append(Hardware(type=CARD, count=5))
+    network.declare("bob", parts)
+    network.create()
+    network.claim("alice")
+    network.assign("alice", 1, bob=[0])
 
 
 # Ends

@@ -194,10 +194,11 @@ def _require_hardware(record: TrainingTask, chosen: list[HardwareNode]) -> None:
     wanted = {each.type: each.count for each in record.hardware_resources}
     there: Counter[str] = Counter()
     for each in chosen:
-        parts = {part.type: part.count for part in each.hardware if part.type in wanted and part.count}
+        parts = [part for part in each.hardware if part.type in wanted and part.count]
         if not parts:
             raise _invalid(f"node {each.local_id!r} has no hardware that training task {record.id} wants")
-        there.update(parts)
+        for part in parts:
+            there[part.type] += part.count
     for kind, count in wanted.items():
         if there[kind] < count:
             raise _invalid(f"training task {record.id} wants {count} of {kind!r}, the nodes have {there[kind]}")

@@ -152,8 +152,7 @@ def _require_time(block: Block, found: TrainingNode) -> None:
 
 
 def _status(block: Block, record: TrainingTask, place: int) -> MLNodeTrainStatus:
-    found = node(block.state, record.id, place) or TrainingNode()
-    return status_of(block.state, record.id, found, block.height, training_params(block.state).heartbeat_blocks)
+    return status_of(block.state, record.id, place, block.height, training_params(block.state).heartbeat_blocks)
 
 
 # Barriers

@@ -97,19 +97,17 @@ def active_nodes(state: Reader, task_id: int, height: int, heartbeat_blocks: int
     return {place: each for place, each in joined.items() if is_active(each, height, heartbeat_blocks)}
 
 
-def status_of(
-    state: Reader, task_id: int, record: TrainingNode, height: int, heartbeat_blocks: int
-) -> MLNodeTrainStatus:
+def status_of(state: Reader, task_id: int, place: int, height: int, heartbeat_blocks: int) -> MLNodeTrainStatus:
     """What a node that has joined is told of its own place."""
-    status = TrainingNodeStatus.TRAINING_NODE_WAITING
-    if record.HasField("rank"):
-        status = TrainingNodeStatus.TRAINING_NODE_RUNNING
+    joined = nodes(state, task_id)
+    own = joined[place]
+    ranked = own.HasField("rank")
     return MLNodeTrainStatus(
-        status=status,
-        node_id=record.node_id,
-        outer_step=record.outer_step,
-        active_nodes=[each.node_id for each in active_nodes(state, task_id, height, heartbeat_blocks).values()],
-        rank=record.rank if record.HasField("rank") else None,
+        status=TrainingNodeStatus.TRAINING_NODE_RUNNING if ranked else TrainingNodeStatus.TRAINING_NODE_WAITING,
+        node_id=own.node_id,
+        outer_step=own.outer_step,
+        active_nodes=[each.node_id for each in joined.values() if is_active(each, height, heartbeat_blocks)],
+        rank=own.rank if ranked else None,
     )
 
 
