@@ -301,6 +301,17 @@ def test_a_run_is_over_when_all_its_nodes_are_done(network: Training) -> None:
     assert network.coins(RICH) == COINS
 
 
+@pytest.mark.parametrize("asking", ["alice", RICH])
+def test_a_host_that_asked_or_assigned_leaves_the_run_to_the_others_first(network: Training, asking: str) -> None:
+    network.create(asking)
+    network.claim()
+    network.assign(alice=[0], bob=[0])
+    network.join("alice")
+    network.join("bob")
+    assert network.finish("alice") == RUNNING
+    assert network.finish("alice") == FINISHED
+
+
 def test_a_task_that_nobody_takes_expires(network: Training) -> None:
     network.create()
     network.wait(network.rules.task_blocks)

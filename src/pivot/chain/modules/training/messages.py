@@ -11,7 +11,7 @@ from pivot.chain.modules.members.state import is_member
 from pivot.chain.modules.participants.state import hardware, participant
 from pivot.chain.modules.training import run_messages
 from pivot.chain.modules.training.lifetime import end
-from pivot.chain.modules.training.runs import nodes, put_node, require_assignee
+from pivot.chain.modules.training.runs import nodes, nodes_at_work, put_node, require_assignee
 from pivot.chain.modules.training.state import (
     OPEN_STATUSES,
     count_open,
@@ -24,6 +24,7 @@ from pivot.chain.modules.training.state import (
 )
 from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.training_pb2 import (
+    TrainingNode,
     TrainingTask,
     TrainingTaskAssignee,
     TrainingTaskStatus,
@@ -212,35 +213,35 @@ def _check_finish(message: MsgFinishTrainingTask) -> None:
 
 
 def _finish(block: Block, message: MsgFinishTrainingTask) -> MsgFinishTrainingTaskResponse:
-    """Who asked for the task ends it at any time, its assigner while it runs. Another host says that its nodes are done.
+    """A host with nodes at work says that they are done. Else who asked for the task ends it, or its assigner while it runs.
 
-    The run is over when all that have joined are done. Raises NetworkError (TRAINING_TASK_NOT_FOUND, TRAINING_WRONG_STATUS,
-    TRAINING_NOT_ASSIGNED, ALREADY_DONE).
+    So a host that has asked, or assigned, first leaves the run to the others. The run is over when all that have joined are
+    done. Raises NetworkError (TRAINING_TASK_NOT_FOUND, TRAINING_WRONG_STATUS, TRAINING_NOT_ASSIGNED, ALREADY_DONE).
     """
     record = require_status(block.state, message.task_id, *OPEN_STATUSES)
     runs = record.status == TrainingTaskStatus.TRAINING_RUNNING
-    if message.creator == record.requested_by:
+    if runs and (own := nodes_at_work(block.state, record.id, message.creator)):
+        _leave(block, record, message.creator, own)
+    elif message.creator == record.requested_by:
         end(block, record, TrainingTaskStatus.TRAINING_FINISHED if runs else TrainingTaskStatus.TRAINING_CANCELLED)
     elif runs and message.creator == record.assigner:
         end(block, record, TrainingTaskStatus.TRAINING_FINISHED)
     else:
         require_assignee(record, message.creator)
         require_status(block.state, record.id, TrainingTaskStatus.TRAINING_RUNNING)
-        _leave(block, record, message.creator)
+        raise NetworkError(
+            NetworkCode.ALREADY_DONE, f"{message.creator} has no node at work in training task {record.id}"
+        )
     return MsgFinishTrainingTaskResponse(status=record.status)
 
 
-def _leave(block: Block, record: TrainingTask, host: str) -> None:
+def _leave(block: Block, record: TrainingTask, host: str, own: dict[int, TrainingNode]) -> None:
     """Note that a host's nodes are done; those of others go on."""
-    joined = nodes(block.state, record.id)
-    own = {place: each for place, each in joined.items() if each.node_id.startswith(f"{host}/") and not each.finished}
-    if not own:
-        raise NetworkError(NetworkCode.ALREADY_DONE, f"{host} has no node at work in training task {record.id}")
     for place, each in own.items():
         each.finished = True
         put_node(block.state, record.id, place, each)
     block.emit("training_nodes_finished", task_id=record.id, participant=host, nodes=len(own))
-    if all(each.finished for each in joined.values()):
+    if all(each.finished for each in nodes(block.state, record.id).values()):
         end(block, record, TrainingTaskStatus.TRAINING_FINISHED)
 
 

@@ -75,6 +75,12 @@ def nodes(state: Reader, task_id: int) -> dict[int, TrainingNode]:
     }
 
 
+def nodes_at_work(state: Reader, task_id: int, host: str) -> dict[int, TrainingNode]:
+    """A host's nodes that have joined and are not done, alive or not, by place."""
+    joined = nodes(state, task_id)
+    return {place: each for place, each in joined.items() if each.node_id.startswith(f"{host}/") and not each.finished}
+
+
 def put_node(state: State, task_id: int, place: int, record: TrainingNode) -> None:
     """Write a node that has joined."""
     state.set(STORE, NODES + number(task_id) + _place(place), record.SerializeToString(deterministic=True))
