@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from importlib.machinery import ModuleSpec
+
 import pytest
 
 from pivot.mlnode.devices import Device
+from pivot.mlnode.poc import groups
 from pivot.mlnode.poc.groups import groups_of, visible_devices, workers_on
 from pivot.mlnode.poc.work import Work
 from pivot.mlnode.watches import DeviceWatch
@@ -51,8 +54,8 @@ def test_a_small_model_fits_every_card() -> None:
 def test_each_card_is_in_one_group() -> None:
     for count in range(1, 12):
         for gib in (8, 16, 24, 48):
-            groups = groups_of(cards(count, gib), MAINNET)
-            assert [card for group in groups for card in group] == [card.uuid for card in cards(count)]
+            found = groups_of(cards(count, gib), MAINNET)
+            assert [card for group in found for card in group] == [card.uuid for card in cards(count)]
 
 
 @pytest.mark.parametrize(
@@ -74,14 +77,21 @@ def test_m11_workers_use_the_cards_that_the_node_was_given_and_no_others(
     assert [device.index for device in visible_devices(cards(4), visible)] == expected
 
 
-async def test_a_worker_is_made_for_each_group_and_one_where_there_is_no_card() -> None:
+@pytest.mark.parametrize(("torch", "expected"), [(True, [("GPU-0001",)]), (False, [()])])
+async def test_a_worker_is_made_for_each_group_where_torch_is_installed(
+    monkeypatch: pytest.MonkeyPatch, torch: bool, expected: list[tuple[str, ...]]
+) -> None:
     async def query() -> list[Device]:
         return cards(2)
 
+    monkeypatch.setattr(groups, "find_spec", lambda _: ModuleSpec("torch", None) if torch else None)
+    make = workers_on(DeviceWatch(query), "1")
+    assert [worker.devices for worker in await make(Work(), MAINNET, bytes(32))] == expected
+
+
+async def test_without_cards_there_is_one_worker_on_the_cpu() -> None:
     async def nothing() -> None:
         return None
 
-    make = workers_on(DeviceWatch(query), "1")
-    assert [worker.devices for worker in await make(Work(), MAINNET, bytes(32))] == [("GPU-0001",)]
     make = workers_on(DeviceWatch(nothing), None)
     assert [worker.devices for worker in await make(Work(), MAINNET, bytes(32))] == [()]

@@ -6,8 +6,10 @@ nothing depends on the order in which CUDA counts them.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from pivot.mlnode.devices import Device
 from pivot.mlnode.poc.crew import WorkersMaker
@@ -21,17 +23,22 @@ WEIGHTS_SHARE = 0.85
 """Most of a group's memory that weights may take: a batch, its inputs and the driver need the rest."""
 MIB = 2**20
 
+log = logging.getLogger(__name__)
+
 
 def workers_on(watch: DeviceWatch, visible: str | None) -> WorkersMaker:
-    """Makes a worker per group of the cards that the machine has at the moment; one on the CPU where there are none.
+    """Makes a worker per group of the cards that the machine has at the moment; one on the CPU where there are none to use.
 
     visible: CUDA_VISIBLE_DEVICES, None where it is not set.
     """
 
     async def make(work: Work, preset: SprintPreset, seed: bytes) -> Sequence[Worker]:
         await watch.look()
-        groups = groups_of(visible_devices(watch.devices, visible), preset) or [()]
-        return [Worker(work, preset, seed, devices=group) for group in groups]
+        groups = groups_of(visible_devices(watch.devices, visible), preset)
+        if groups and find_spec("torch") is None:
+            log.warning("torch is not installed: the proof of compute runs on the CPU, and the cards stand idle")
+            groups = []
+        return [Worker(work, preset, seed, devices=group) for group in groups or [()]]
 
     return make
 
