@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
         self._answering: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
         self._idle: asyncio.TimerHandle | None = None
-        self._refused = False
+        self._deaf = False
         self._slow = False
         self.transport: asyncio.Transport
 
@@ -132,12 +132,12 @@ class Connection(asyncio.Protocol):
             self._answer.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._deaf:
             return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse(HTTPStatus.BAD_REQUEST, "protocols cannot be upgraded here")
+            self._do_not_upgrade()
         except httptools.HttpParserError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, f"this is no HTTP request: {error}")
 
@@ -158,11 +158,11 @@ class Connection(asyncio.Protocol):
     def on_body(self, part: bytes) -> None:
         if len(self._reading.body) + len(part) > MAX_BODY_BYTES:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {MAX_BODY_BYTES} bytes")
-        elif not self._refused:
+        elif not self._deaf:
             self._reading.body += part
 
     def on_message_complete(self) -> None:
-        if self._refused:
+        if self._deaf:
             return
         request, self._reading = self._reading, Request()
         if not request.target.startswith(b"/"):
@@ -249,11 +249,17 @@ class Connection(asyncio.Protocol):
             return request.keep_alive
         return False  # cut short, which the client sees by the connection's end
 
+    def _do_not_upgrade(self) -> None:
+        """Answer in HTTP/1.1, as a server may that speaks no other protocol; what follows cannot be read."""
+        self._deaf = True
+        if self._requests:
+            self._requests[-1].keep_alive = False
+
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answer a request that cannot be read, and close."""
-        if self._refused:
+        if self._deaf:
             return
-        self._refused = True
+        self._deaf = True
         if self._answering:
             self._answering.cancel()
         else:

@@ -23,7 +23,6 @@ def _sign(pattern: str, text: str, begins: float, ends: float | None = None) -> 
 
 
 SIGNS = (
-    _sign(r"(?:Fetching \d+ files|Downloading .*): +(?P<percent>\d+)%", "downloading", 0.05, 0.1),
     _sign(r"Resolved architecture", "reading the model's configuration", 0.05),
     _sign(r"Initializing a V\d LLM engine", "starting the engine's processes", 0.1),
     _sign(r"Starting to load model", "loading weights", 0.2),
