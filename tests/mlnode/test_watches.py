@@ -9,7 +9,8 @@ import pytest
 
 from pivot.mlnode import watches as module
 from pivot.mlnode.devices import NO_TOOL, Device, DriverBroken
-from pivot.mlnode.watches import CLOCK_WARNING_S, DEVICES_FRESH_S, ClockWatch, DeviceWatch
+from pivot.mlnode.watches import CLOCK_WARNING_S, DEVICES_FRESH_S, ClockWatch, DeviceWatch, instances_down
+from pivot.protocol.mlnode_api import InferenceInstance, InferenceState, InferenceStatus
 from tests.mlnode.fakes import until
 from tests.mlnode.test_devices import H100, ODD
 
@@ -150,3 +151,21 @@ async def test_a_machine_without_a_driver_is_asked_once(monkeypatch: pytest.Monk
     watch = DeviceWatch(driver)
     await watch.run()
     assert (driver.asked, watch.reason, watch.warnings) == (1, NO_TOOL, [])
+
+
+def test_an_instance_that_is_down_is_told_but_not_a_first_start() -> None:
+    new = InferenceInstance(port=1, healthy=False, busy=0, restarts=0)
+    ended = InferenceInstance(port=1, devices=["0", "1"], healthy=False, busy=0, restarts=3, error="exit code -9")
+    serving = InferenceInstance(port=2, healthy=True, busy=0, restarts=1, error="exit code -9")
+
+    def told(*instances: InferenceInstance, state: InferenceState) -> list[str]:
+        return instances_down(InferenceStatus(state=state, instances=list(instances)))
+
+    assert told(new, new, state=InferenceState.STARTING) == []
+    assert told(serving, serving, state=InferenceState.READY) == []
+    assert told(ended, state=InferenceState.STARTING) == [
+        "One of 1 engine instances does not serve (devices 0, 1): exit code -9."
+    ]
+    assert told(serving, new, state=InferenceState.DEGRADED) == [
+        "One of 2 engine instances does not serve: it is being started."
+    ]

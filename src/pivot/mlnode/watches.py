@@ -43,15 +43,13 @@ def late_sprint(init: PowInit | None) -> list[str]:
 
 
 def instances_down(status: InferenceStatus) -> list[str]:
-    """One sentence for each instance that is down while others serve."""
-    if status.state != InferenceState.DEGRADED:
-        return []
+    """One sentence for each instance that is down while others serve, or has ended and is to be started again."""
     return [
         f"One of {len(status.instances)} engine instances does not serve"
         + (f" (devices {', '.join(instance.devices)})" if instance.devices else "")
         + f": {instance.error or 'it is being started'}."
         for instance in status.instances
-        if not instance.healthy
+        if not instance.healthy and (instance.error or status.state == InferenceState.DEGRADED)
     ]
 
 
