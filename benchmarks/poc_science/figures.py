@@ -5,18 +5,13 @@ from itertools import accumulate
 from typing import Any
 
 from benchmarks.poc_science import statistics
+from benchmarks.poc_science.frauds import FORMATS, PLACES
 from benchmarks.poc_science.measurements import CHECKERS, DEVNET, LEAVES, TOLD_INFLATIONS, Figures
 from benchmarks.poc_science.plots import COLOURS, Axis, Line, Mark, Range, line_chart, range_chart
 
 UNITS = "distance in units of 2⁻¹²"
 SMALLEST_CHANCE = 1e-5
-NOT_DRAWN = (
-    "one scale",
-    "one scale, every fourth layer",
-    "one scale, last quarter",
-    "one scale, one layer",
-    "last quarter",
-)
+NOT_DRAWN = ("one scale", "last quarter")
 """Ends of the names of frauds that look like their neighbours."""
 TOLERANCE = Mark("tolerance", DEVNET.tolerance)
 LIMIT = Mark("limit of the pooled rms", DEVNET.rms_limit)
@@ -28,7 +23,12 @@ def tables(figures: Figures) -> str:
     """Markdown."""
     parts = [_honest_sizes(figures["honest"])]
     parts += [_machines(name, found) for name, found in figures["honest"].items() if name in figures["frauds"]]
-    parts += [_frauds(figures["frauds"]), _tail(figures["tail"]), _sample(figures["sample"])]
+    parts += [
+        _formats(figures["frauds"]),
+        _frauds(figures["frauds"]),
+        _tail(figures["tail"]),
+        _sample(figures["sample"]),
+    ]
     return "\n\n".join(parts)
 
 
@@ -45,7 +45,9 @@ def draw(figures: Figures) -> dict[str, str]:
     }
     for letter in "DLT":
         points = [
-            (each["shape"][letter], each) for name, each in figures["honest"].items() if name.startswith(f"{letter} ")
+            (each["shape"][letter], each)
+            for name, each in figures["honest"].items()
+            if name == f"{letter} {each['shape'][letter]}"
         ]
         if len(points) > 1:
             drawn[f"scaling_{letter.lower()}"] = _scaling(letter, points)
@@ -79,37 +81,43 @@ def _machines(name: str, found: Figures) -> str:
     return f"{name}:\n\n" + _table(("machine", "pooled", "per coordinate", "most"), rows)
 
 
-def _frauds(frauds: Mapping[str, Mapping[str, Figures]]) -> str:
-    names = next(iter(frauds.values()))
+def _formats(frauds: Mapping[str, Mapping[str, Figures]]) -> str:
+    """Formats that were tried in some of the layers: a row each, where they were tried across."""
+    head = ["format", *(f"{where}, {size}" for where in ("all layers", *PLACES) for size in frauds)]
     rows = []
-    for name in names:
-        cells: list[Any] = [name]
-        for size in frauds.values():
-            each = size[name]
-            cells += [each["pooled"], each["least"], each["mismatched"], each["refused_by"]]
-        rows.append(cells)
-    head = ["fraud"]
-    for size in frauds:
-        head += [f"{size}: pooled", "least", "mismatched", "refused by"]
+    for name in FORMATS:
+        tried = [name, *(f"{name}, {place}" for place in PLACES)]
+        rows.append([name, *(_cell(size[each]) for each in tried for size in frauds.values())])
     return _table(head, rows)
 
 
+def _frauds(frauds: Mapping[str, Mapping[str, Figures]]) -> str:
+    """All others."""
+    names = [name for name in next(iter(frauds.values())) if not name.startswith(tuple(FORMATS)) or "scale" in name]
+    rows = [[name, *(_cell(size[name]) for size in frauds.values())] for name in names]
+    return _table(("fraud", *frauds), rows)
+
+
+def _cell(found: Figures) -> str:
+    """Pooled and least distance; what refuses it, where that is not the count of mismatches."""
+    by = {"count": "", "rms": " *by rms*", "nothing": " **passes**"}[found["refused_by"]]
+    return f"{found['pooled']:,.0f} ({found['least']:,}){by}"
+
+
+def _sums(sums: list[Figures]) -> str:
+    return _table(["sums in fp16, D", *(each["D"] for each in sums)], [["pooled", *(each["pooled"] for each in sums)]])
+
+
 def _tail(tail: Figures) -> str:
-    head = [
-        "farthest pair of",
-        "leaves",
-        "pooled",
-        "most",
-        "above the tolerance",
-        "refused by rms, 20 leaves",
-        "40",
-        "100",
-    ]
+    sizes = list(tail["careful"]["refused_by_rms"])
+    head = ["farthest pair of", "leaves", "pooled", "most", "above the tolerance"]
+    head += [f"{size} leaves refused by rms" for size in sizes] + [f"{size} leaves see an rms" for size in sizes]
     rows = []
     for name in ("careful", "careless"):
         each = tail[name]
         chances = [f"{chance:.0e}" for chance in each["refused_by_rms"].values()]
-        rows.append([name, each["leaves"], each["pooled"], each["most"], each["above_tolerance"], *chances])
+        seen = [f"{excess:.2f} × limit" for excess in each["rms_sees"].values()]
+        rows.append([name, each["leaves"], each["pooled"], each["most"], each["above_tolerance"], *chances, *seen])
     return _table(head, rows)
 
 
@@ -148,17 +156,18 @@ def _scaling(letter: str, points: list[tuple[int, Figures]]) -> str:
         "TF32": lambda each: each["machines"]["TF32"]["pooled"],
     }
     lines = [Line(name, [(at, pick(each)) for at, each in points]) for name, pick in series.items()]
-    axis = Axis(letter, points[0][0], points[-1][0])
+    axis = Axis(letter, points[0][0], points[-1][0], logarithmic=True, at=[at for at, _ in points])
     return line_chart(
-        f"Pooled distance of honest machines by {letter}", axis, Axis(UNITS, 0, 40), lines, (LIMIT, TOLERANCE)
+        f"Pooled distance of honest machines by {letter}", axis, Axis(UNITS, 0, 60), lines, (LIMIT, TOLERANCE)
     )
 
 
 def _layers(layers: list[Figures]) -> str:
     lines = [Line(kind, [(each["place"], each[kind]) for each in layers]) for kind in ("most", "median", "least")]
-    place = Axis("the layer left out", 0, len(layers) - 1)
+    ticks = range(0, len(layers), max(1, len(layers) // 8))
+    place = Axis("the layer left out", 0, len(layers) - 1, at=ticks)
     title = f"Distance when one of {len(layers)} layers is left out"
-    return line_chart(title, place, Axis(UNITS, 1, 1e4, logarithmic=True), lines, (LIMIT, TOLERANCE))
+    return line_chart(title, place, Axis(UNITS, 1, 1e5, logarithmic=True), lines, (LIMIT, TOLERANCE))
 
 
 def _shares(shares: list[Figures]) -> str:

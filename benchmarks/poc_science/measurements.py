@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from benchmarks.poc_science import statistics
 from benchmarks.poc_science.arithmetic import EXACT, HALF
-from benchmarks.poc_science.frauds import catalogue, chosen, everywhere, without_layer, without_share
+from benchmarks.poc_science.frauds import WHOLE_FORMATS, catalogue, chosen, everywhere, without_layer, without_share
 from benchmarks.poc_science.honest import CARELESS, distances, machines, pairs, per_coordinate, pooled, work
 from benchmarks.poc_science.transformer import Sprint, block
 from pivot.protocol.sprint import PROBABILITY_UNIT, SPRINT_PRESETS, SprintPreset
@@ -21,6 +21,7 @@ LEAVES = 100
 SAMPLE_SIZES = (20, 40, 100)
 CHECKERS = (1, 3, 16)
 TOLD_INFLATIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+CAUGHT = 0.99
 SHARES = (0.1, 0.03, 0.01, 0.003, 0.001)
 """Of the feed-forward that is left out in every layer."""
 
@@ -44,6 +45,8 @@ class Plan:
     """Where each single layer is left out."""
     tail: tuple[SprintPreset, int, int]
     """Where many nonces are computed: nonces a sprint, sprints."""
+    sums: list[tuple[SprintPreset, int]] = field(default_factory=list)
+    """Where sums in fp16 are tried: their errors alone grow with a model's width."""
 
 
 QUICK = Plan(
@@ -56,17 +59,18 @@ FULL = Plan(
     honest={
         **{f"D {d}": (shape(d, 8, 16), 64) for d in (64, 128, 256, 512)},
         **{f"L {n}": (shape(128, n, 16), 64) for n in (2, 8, 16, 32, 64)},
-        **{f"T {t}": (shape(128, 8, t), 64) for t in (4, 16, 64, 256)},
+        **{f"T {t}": (shape(128, 8, t), 64) for t in (4, 16, 64, 128)},
         **{f"F {f}": (shape(128, 8, 16, ffn=f), 64) for f in (1_024, 3_456)},
-        "D 768, F 20,736": (shape(768, 16, 64, ffn=20_736, heads=12), 4),
+        "D 512, L 64, T 64": (shape(512, 64, 64, heads=8), 4),
+        "D 768, F 20,736": (shape(768, 4, 64, ffn=20_736, heads=12), 2),
     },
     frauds={
         "devnet": (DEVNET, 96),
-        "D 128, L 32, T 32": (shape(128, 32, 32), 48),
-        "D 512, L 64, T 64": (shape(512, 64, 64, heads=8), 8),
+        "D 256, L 64, T 32": (shape(256, 64, 32), 8),
     },
     layers=(shape(128, 64, 16), 24),
-    tail=(DEVNET, 2_000, 8),
+    tail=(DEVNET, 1_000, 4),
+    sums=[(shape(d, 2, 8), 24) for d in (64, 128, 256, 512, 1_024)],
 )
 
 
@@ -96,6 +100,7 @@ def measure(plan: Plan, device: str, note: Any) -> Figures:
         "layers": layer_figures(sprint),
         "shares": share_figures(sprint),
         "tail": tail_figures(*plan.tail, device),
+        "sums": [sum_figures(Sprint.of(size, SEED, nonces, device)) for size, nonces in plan.sums],
         "sample": sample_figures(DEVNET),
     }
 
@@ -173,6 +178,12 @@ def share_figures(sprint: Sprint) -> list[Figures]:
     return found
 
 
+def sum_figures(sprint: Sprint) -> Figures:
+    """Every layer's sums in fp16."""
+    found = work(WHOLE_FORMATS["sums in fp16"])(sprint)
+    return {"D": sprint.shape.dim, **summary(distances(found, work(EXACT)(sprint)))}
+
+
 def tail_figures(preset: SprintPreset, nonces: int, sprints: int, device: str) -> Figures:
     """Distances of many nonces over several sprints, for the careful and for all machines: those of the farthest pairs."""
     careful: list[int] = []
@@ -206,6 +217,7 @@ def tail(preset: SprintPreset, apart: Sequence[int]) -> Figures:
         "refused_by_rms": {
             leaves: statistics.chance_of_mean(squares, preset.rms_limit**2, leaves) for leaves in SAMPLE_SIZES
         },
+        "rms_sees": {leaves: round(statistics.seen_excess(squares, leaves, CAUGHT), 3) for leaves in SAMPLE_SIZES},
     }
 
 
@@ -215,7 +227,7 @@ def sample_figures(preset: SprintPreset) -> Figures:
     return {
         "mismatches_refused": {leaves: statistics.refused_at(preset, leaves) for leaves in SAMPLE_SIZES},
         "honest_refused_by_one": {leaves: statistics.refusal_by_one(preset, leaves, honest) for leaves in SAMPLE_SIZES},
-        "smallest_sample": statistics.smallest_sample(preset, 3, 0.05, 0.99),
+        "smallest_sample": statistics.smallest_sample(preset, 3, 0.05, CAUGHT),
         "refused": {n: _curve(preset, n, TOLD_INFLATIONS) for n in CHECKERS},
         "credit": {
             n: {each: statistics.expected_credit(preset, LEAVES, n, each) for each in TOLD_INFLATIONS} for n in CHECKERS

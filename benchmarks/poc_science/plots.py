@@ -20,6 +20,8 @@ class Axis:
     low: float
     high: float
     logarithmic: bool = False
+    at: Sequence[float] = ()
+    """Where ticks stand, if told."""
 
     def place(self, value: float) -> float:
         """Between 0 and 1; what is outside stands at the edge."""
@@ -30,7 +32,9 @@ class Axis:
         return min(1.0, max(0.0, share))
 
     def ticks(self) -> list[float]:
-        """Powers of ten, or some equal steps."""
+        """Those told, else powers of ten, or some equal steps."""
+        if self.at:
+            return list(self.at)
         if self.logarithmic:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             return [10.0**power for power in range(first, last + 1)]

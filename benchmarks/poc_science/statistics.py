@@ -15,6 +15,8 @@ INFLATIONS = tuple(i / 10_000 for i in range(1, 1_001))
 """What is added to the true count, from 0.01 to 10 per cent."""
 SEARCH_STEPS = 60
 """Each leaves two thirds of the interval."""
+LARGEST_EXCESS, EXCESS_STEPS = 8.0, 12
+"""Where the search for a visible excess ends, and its halvings."""
 LARGEST_SAMPLE = 500
 """Where the search for a sample size ends."""
 
@@ -116,3 +118,17 @@ def chance_of_mean(values: Sequence[float], limit: float, leaves: int) -> float:
         else:
             below += third
     return math.exp(leaves * min(0.0, exponent(below)))
+
+
+def seen_excess(squares: Sequence[float], leaves: int, chance: float) -> float:
+    """How many times a limit a pooled rms must be so that so many leaves show it above with at least this chance.
+
+    For distances that are spread as the measured ones are; by the bound of `chance_of_mean`, so a little less is enough.
+    """
+    mean = math.fsum(squares) / len(squares)
+    low, high = 1.0, LARGEST_EXCESS
+    for _ in range(EXCESS_STEPS):
+        middle = (low + high) / 2
+        hidden = chance_of_mean([-x / mean * middle**2 for x in squares], -1.0, leaves)
+        low, high = (middle, high) if hidden > 1 - chance else (low, middle)
+    return high

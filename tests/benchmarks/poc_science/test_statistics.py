@@ -13,6 +13,7 @@ from benchmarks.poc_science.statistics import (
     refusal,
     refusal_by_one,
     refused_at,
+    seen_excess,
     smallest_sample,
     wrong_share,
 )
@@ -108,3 +109,11 @@ def test_the_bound_on_a_mean_is_above_the_chance_and_near(heads: int) -> None:
 )
 def test_a_mean_that_cannot_be_has_no_chance(values: Sequence[float], limit: float, chance: float) -> None:
     assert chance_of_mean(values, limit, 10) == pytest.approx(chance)
+
+
+def test_more_leaves_see_a_smaller_excess() -> None:
+    squares = [float(k * k) for k in range(4, 14)]
+    seen = [seen_excess(squares, leaves, 0.99) for leaves in (5, 20, 100)]
+    assert seen == sorted(seen, reverse=True)
+    assert 1 < seen[-1] < 1.3
+    assert seen_excess([25.0] * 9, 1, 0.99) == pytest.approx(1, abs=0.01)  # without any spread the least excess is seen
