@@ -66,7 +66,7 @@ async def test_two_hosts_train_one_model(network: Network, session: aiohttp.Clie
     assert (status, answer["error"]["code"]) == (403, "not_the_executor")
     status, answer = await ask(network, session, account(network, 0))
     assert status == 201, answer
-    url = f"{network.hosts[1]['public_url']}{TASKS}/{answer['task']['id']}"
+    url = f"{network.hosts[0]['public_url']}{TASKS}/{answer['task']['id']}"
 
     async def ended() -> dict[str, Any] | None:
         task: dict[str, Any] = await get(session, url)
