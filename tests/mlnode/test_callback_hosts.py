@@ -86,3 +86,10 @@ async def test_m_item30_a_name_that_leads_to_a_clouds_secrets_is_refused_at_once
     async with aiohttp.ClientSession(connector=connector) as session:
         with pytest.raises((aiohttp.ClientError, ForeignCallback), match="which no node may be made to call"):
             await session.get("http://metadata.example/")
+
+
+async def test_other_names_are_looked_up_as_ever() -> None:
+    resolver = GuardedResolver()
+    found = await resolver.resolve("localhost", 9100)
+    assert ("127.0.0.1", 9100) in {(each["host"], each["port"]) for each in found}
+    await resolver.close()

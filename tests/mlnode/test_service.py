@@ -35,6 +35,8 @@ from pivot.mlnode.service import (
 )
 from pivot.mlnode.training.job import AlreadyTraining, NotTraining
 from pivot.protocol.mlnode_api import (
+    MAX_ERROR_LENGTH,
+    MAX_WARNINGS,
     InferenceInstance,
     InferenceState,
     InferenceStatus,
@@ -398,5 +400,8 @@ async def test_m7_leaves_of_another_sprint_are_refused_at_once(
 
 
 async def test_what_else_the_node_notices_is_in_its_state(session: aiohttp.ClientSession, engine: FakeEngine) -> None:
-    service = Service(PowSession(session), engine, FakeTraining(), notices=lambda: ["GPU 1 is lost."])
+    notices = ["GPU 1 is lost."]
+    service = Service(PowSession(session), engine, FakeTraining(), notices=lambda: notices)
     assert service.state == NodeState(state=Mode.STOPPED, warnings=["GPU 1 is lost."])
+    notices = ["x" * 10_000] * 1_000
+    assert service.state.warnings == ["x" * MAX_ERROR_LENGTH] * MAX_WARNINGS

@@ -50,6 +50,12 @@ def test_lists_and_commands_are_written_as_people_write_them(monkeypatch: pytest
     assert sentences(refusal.value) == ["MLNODE_TRAIN_COMMAND: Value error, No closing quotation"]
 
 
+def test_trainings_have_their_folder_where_the_node_keeps_its_state(tmp_path: Path) -> None:
+    assert MlNodeSettings().trainings == Path.home() / ".pivot" / "training"
+    assert MlNodeSettings(state_dir=tmp_path).trainings == tmp_path / "training"
+    assert MlNodeSettings(state_dir=tmp_path, train_dir=tmp_path / "other").trainings == tmp_path / "other"
+
+
 @pytest.mark.parametrize(
     ("fields", "guarded"),
     [

@@ -66,7 +66,7 @@ def _node(settings: MlNodeSettings, session: aiohttp.ClientSession) -> FastAPI:
             make_workers=workers_on(devices, os.environ.get("CUDA_VISIBLE_DEVICES")),
         ),
         ServingEngine(session, planner(settings), settings.host, settings.inference_port),
-        TrainingJob(settings.train_dir, settings.train_command or BUNDLED_TRAINER),
+        TrainingJob(settings.trainings, settings.train_command or BUNDLED_TRAINER),
         notices=lambda: [*clock.warnings, *devices.warnings],
     )
     return management_app(

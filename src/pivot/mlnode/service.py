@@ -20,6 +20,8 @@ from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.training.job import AlreadyTraining, NotTraining
 from pivot.mlnode.watches import instances_down, late_sprint
 from pivot.protocol.mlnode_api import (
+    MAX_ERROR_LENGTH,
+    MAX_WARNINGS,
     InferenceStatus,
     InferenceUp,
     Mode,
@@ -165,7 +167,8 @@ class Service:
     @property
     def state(self) -> NodeState:
         """What the node is doing; a mode counts from the moment in which its start begins."""
-        return NodeState(state=self._mode, error=self._error, warnings=[*self._of_mode(), *self._notices()])
+        warnings = [sentence[:MAX_ERROR_LENGTH] for sentence in (*self._of_mode(), *self._notices())]
+        return NodeState(state=self._mode, error=self._error, warnings=warnings[:MAX_WARNINGS])
 
     @property
     def sprint_init(self) -> PowInit | None:

@@ -41,8 +41,8 @@ class MlNodeSettings(BaseSettings):
     """Names or addresses of the network nodes that may be called back, with commas between; empty for any."""
     train_command: Annotated[tuple[str, ...], NoDecode] = ()
     """What a training runs, written as for a shell; empty for the trainer that comes with the node."""
-    train_dir: Path = Field(default_factory=lambda: Path.home() / ".pivot" / "training")
-    """Trainings' working folders."""
+    train_dir: Path | None = None
+    """Trainings' working folders; None for `training` in `state_dir`, or in `~/.pivot`."""
     state_dir: Path | None = None
     """A folder of this node's own, where the leaves of a sprint survive its restart; without it they are in memory."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -64,6 +64,11 @@ class MlNodeSettings(BaseSettings):
                 f"{self.host} is a public address: set MLNODE_TOKEN, or MLNODE_ALLOW_OPEN=true when others are kept out"
             )
         return self
+
+    @property
+    def trainings(self) -> Path:
+        """Folder of the trainings' working folders."""
+        return self.train_dir or (self.state_dir or Path.home() / ".pivot") / "training"
 
     @property
     def public(self) -> bool:
