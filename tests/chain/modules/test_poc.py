@@ -560,6 +560,27 @@ def test_whatever_hosts_and_checkers_say_weight_comes_from_work_and_members_neve
         last = weights
 
 
+def test_votes_are_kept_in_order_and_a_commit_tells_whether_there_are_any(network: Network) -> None:
+    for name in HOSTS:
+        network.deliver(network.commit_message(name, {0: 50}))
+    network.to_votes()
+    ballots = {"alice": ["bob"], "carol": sorted(["alice", "bob"], key=lambda name: key(name).address, reverse=True)}
+    messages = [network.vote_messages(name, [vote(host) for host in hosts]) for name, hosts in ballots.items()]
+    for hashed, _ in messages:
+        network.deliver(hashed)
+    network.to_reveal()
+    for _, votes in messages:
+        network.deliver(votes)
+    kept = poc.votes(network.state, 1, CAROL)
+    assert kept is not None
+    assert [each.participant for each in kept.votes] == sorted([ALICE, BOB])
+    assert {each.participant: each.voted_on for each in poc.commits(network.state, 1)} == {
+        ALICE: True,
+        BOB: True,
+        CAROL: False,
+    }
+
+
 def test_no_committee_is_drawn_for_commits_on_which_nobody_votes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of commits costs little to send: the block in which the checks end must not draw for each of them."""
     network = Network()
@@ -618,6 +639,7 @@ def test_a_commit_under_another_host_is_noticed(network: Network) -> None:
         ({"votes": [vote("bob")]}, "before they were revealed"),
         ({"revealed": True}, "before they were revealed"),
         ({"revealed": True, "votes": [vote("bob"), vote("bob")]}, "has voted twice on a host"),
+        ({"revealed": True, "votes": [vote("alice"), vote("bob")]}, "or out of order"),
     ],
 )
 def test_votes_that_cannot_be_are_noticed(network: Network, fields: dict[str, object], words: str) -> None:

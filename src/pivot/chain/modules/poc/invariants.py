@@ -1,6 +1,7 @@
 """What holds after every block."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -31,7 +32,10 @@ def check_commits(state: Reader) -> None:
 
 
 def check_votes(state: Reader) -> None:
-    """Only members vote, on each commit once, and no vote is readable before it is revealed. Raises AssertionError."""
+    """Only members vote, on each commit once, in the order of hosts, and no vote is readable before it is revealed.
+
+    Raises AssertionError.
+    """
     begun = _begun(state)
     electorates: dict[int, set[str]] = {}
     for key, record in _records(state, VOTES, PocVotes):
@@ -44,8 +48,8 @@ def check_votes(state: Reader) -> None:
             raise AssertionError(f"{checker} has votes for epoch {index} and was no member of the one before")
         if len(record.vote_hash) != HASH_LENGTH or bool(record.votes) != record.revealed:
             raise AssertionError(f"{checker} has votes for epoch {index} without a hash, or before they were revealed")
-        if len({vote.participant for vote in record.votes}) != len(record.votes):
-            raise AssertionError(f"{checker} has voted twice on a host in the sprint of epoch {index}")
+        if any(before.participant >= after.participant for before, after in pairwise(record.votes)):
+            raise AssertionError(f"{checker} has voted twice on a host in the sprint of epoch {index}, or out of order")
 
 
 def _begun(state: Reader) -> int:

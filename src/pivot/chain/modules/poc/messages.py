@@ -201,7 +201,7 @@ def _reveal_votes(block: Block, message: MsgSubmitPocVotes) -> MsgSubmitPocVotes
         raise _invalid("votes and salt do not give the vote hash that was sent before")
     for vote in message.votes:
         _note_vote(block, upcoming, message.creator, vote)
-    bound.votes.extend(message.votes)
+    bound.votes.extend(sorted(message.votes, key=lambda vote: vote.participant))
     bound.revealed = True
     put_votes(block.state, bound)
     return MsgSubmitPocVotesResponse()

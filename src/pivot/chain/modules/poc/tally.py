@@ -1,10 +1,11 @@
 """From commits and votes to weight (design, section 6: Commit, sample, vote)."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from heapq import merge
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from pivot.chain.modules.members.formation import Work
 from pivot.chain.modules.members.state import by_address, line, serves_in_sprint, share
@@ -26,8 +27,8 @@ CACHED_COMMITTEES = 16_384
 """Committees that a process remembers: each vote asks for one, and so does the tally."""
 _NOT_SERVING = (HardwareNodeStatus.STOPPED, HardwareNodeStatus.FAILED)
 
-Ballots = Callable[[str], Mapping[str, PocVote]]
-"""A checker's revealed votes, by host."""
+Ballots = Callable[[str], Sequence[PocVote]]
+"""A checker's revealed votes, in the order of hosts."""
 
 
 def checkers(state: Reader, upcoming: Epoch, host: str) -> Sequence[str]:
@@ -80,11 +81,18 @@ def _ballots(state: Reader, epoch: int) -> Ballots:
     """Reads and parses each checker's votes once, when somebody asks for them."""
 
     @cache
-    def ballot(checker: str) -> Mapping[str, PocVote]:
+    def ballot(checker: str) -> Sequence[PocVote]:
         found = votes(state, epoch, checker)
-        return {} if found is None else {vote.participant: vote for vote in found.votes}
+        return () if found is None else found.votes
 
     return ballot
+
+
+def _vote(ballot: Sequence[PocVote], host: str) -> PocVote | None:
+    place = bisect_left(ballot, host, key=attrgetter("participant"))
+    if place == len(ballot) or ballot[place].participant != host:
+        return None
+    return ballot[place]
 
 
 def _credit(
@@ -101,7 +109,7 @@ def _credit(
         return min(previous, count)
     host = found.participant
     drawn = checkers(state, upcoming, host)
-    judges = [(before[checker].weight, ballots(checker).get(host)) for checker in drawn]
+    judges = [(before[checker].weight, _vote(ballots(checker), host)) for checker in drawn]
     own, everyone = share(state, upcoming.index - 1, host)
     others = everyone if host in drawn else everyone - own
     electorate = Electorate(sum(weight for weight, _ in judges), others, everyone)
