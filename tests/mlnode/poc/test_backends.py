@@ -74,7 +74,7 @@ def test_memory_that_numpy_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         raise MemoryError("cannot allocate 3 GiB")
 
     backend = NumpyBackend(PRESET, SEED)
-    monkeypatch.setattr(backends, "fingerprints", without_memory)
+    monkeypatch.setattr(backends, "fingerprints_of_hosts", without_memory)
     with pytest.raises(OutOfMemory, match="no memory for 3 nonces: cannot allocate 3 GiB"):
         backend.start([Part(host_stream(SEED), np.arange(3))])
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from pivot.mlnode.poc import sender as sender_module
 from pivot.mlnode.poc.batches import batch_size
 from pivot.mlnode.poc.callback import Callbacks
-from pivot.mlnode.poc.fingerprint import fingerprints, host_stream
+from pivot.mlnode.poc.fingerprint import fingerprints, fingerprints_of_hosts, host_stream
 from pivot.mlnode.poc.generation import Generation, Pace
 from pivot.mlnode.poc.journal import Journal
 from pivot.mlnode.poc.model import SprintModel
@@ -199,3 +199,13 @@ def test_a_leaf_is_its_nonces_fingerprint(nonce: int) -> None:
     one = fingerprints(model, stream, np.array([nonce]))
     many = fingerprints(model, stream, np.array([nonce + 1, nonce]))
     assert np.abs(one[0].astype(int) - many[1]).max() <= 1
+
+
+def test_leaves_of_several_hosts_in_one_batch_are_those_of_each_alone() -> None:
+    model = SprintModel.build(PRESET, SEED)
+    hosts = [host_stream(host_seed(SEED, f"gonka1host{i}")) for i in range(3)]
+    parts = [(stream, np.arange(7 * i, 7 * i + i + 1)) for i, stream in enumerate(hosts)]
+    together = fingerprints_of_hosts(model, parts)
+    alone = np.concatenate([fingerprints(model, *part) for part in parts])
+    assert together.shape == (6, 16)
+    assert np.abs(together.astype(int) - alone).max() <= 1

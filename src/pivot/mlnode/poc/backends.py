@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pivot.mlnode.poc.batches import Part, batch_size
-from pivot.mlnode.poc.fingerprint import fingerprints
+from pivot.mlnode.poc.fingerprint import fingerprints_of_hosts
 from pivot.mlnode.poc.frames import Ready, Sprint
 from pivot.mlnode.poc.model import SprintModel
 from pivot.protocol.sprint import SPRINT_PRESETS, SprintPreset
@@ -46,7 +46,7 @@ class NumpyBackend:
     def start(self, parts: Sequence[Part]) -> Answer:
         """Computes at once. Raises OutOfMemory."""
         try:
-            computed = b"".join(fingerprints(self._model, part.stream, part.nonces).tobytes() for part in parts)
+            computed = fingerprints_of_hosts(self._model, [(part.stream, part.nonces) for part in parts]).tobytes()
         except MemoryError as error:
             raise OutOfMemory(f"no memory for {sum(map(len, parts))} nonces: {error}") from error
         return lambda: computed
