@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup proto devnet test simulate fuzz check format clean
+.PHONY: help setup proto devnet test test-vllm simulate fuzz check format clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -48,6 +48,10 @@ test: setup ## everything that CI runs
 	@$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
 	@$(BIN)/coverage report --include='src/pivot/chain/modules/*' --fail-under=100 --format=total >/dev/null || \
 		{ echo "chain/modules: every line and every branch is covered, or the build fails"; exit 1; }
+
+test-vllm: setup ## the engines' tests on real vLLM (MLNODE_VLLM_PYTHON=its interpreter), on a CPU
+	@test -n "$${MLNODE_VLLM_PYTHON:-}" || { echo "MLNODE_VLLM_PYTHON must name an interpreter that has vLLM (docs/mlnode.md)"; exit 1; }
+	@$(BIN)/pytest tests/mlnode/engines/test_contract.py -k "vLLM and not fake" -v
 
 SEEDS ?= 5
 BLOCKS ?= 200
