@@ -53,6 +53,21 @@ async def test_what_is_given_back_is_taken_next() -> None:
     assert shown(work.take(9)) == [("a", (1, 2)), ("a", (3,)), ("b", (4,))]
 
 
+async def test_what_waits_is_counted() -> None:
+    work = Work()
+    work.add("a", range(10))
+    work.add("a", range(5)).cancel()
+    taken = work.take(4)
+    assert work.waiting == 11
+    work.give_back(taken)
+    assert work.waiting == 15
+    work.take(99)
+    assert work.waiting == 0
+    work.add("a", range(3))
+    work.drop()
+    assert work.waiting == 0
+
+
 async def test_a_job_that_is_cancelled_is_not_taken_any_more() -> None:
     work = Work()
     work.add("a", [1, 2, 3]).cancel()

@@ -192,6 +192,21 @@ async def test_an_answer_without_a_question_is_refused(work: Work) -> None:
         Worker(work, PRESET, SEED)._take_answer(b"", 0.0)
 
 
+async def test_leaves_that_trickle_in_are_gathered_into_full_batches(
+    work: Work, odd_worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+
+    class Pipe:
+        write = staticmethod(sent.append)
+
+    for nonce in range(100):
+        work.add(f"host{nonce}", [nonce])
+        odd_worker._supply(Pipe(), 0.0)  # type: ignore[arg-type]
+    assert [batch.leaves for batch in odd_worker._in_hand] == [1, 1, odd_worker.batch]
+    assert len(sent) == 3
+
+
 async def test_stopping_ends_the_process_whatever_it_computes(work: Work, worker: Worker) -> None:
     await work.add(HOST, [0])
     pid = worker.pid

@@ -90,6 +90,8 @@ class Work:
         self._slices: deque[Slice] = deque()
         self._meter = Meter(loop.time)
         self._error: str | None = None
+        self.waiting = 0
+        """Leaves that can be taken."""
         self.growth: asyncio.Future[None] = loop.create_future()
         """Done when there is more to take; then there is a new one."""
 
@@ -109,6 +111,7 @@ class Work:
             return answer
         wanted = _Wanted(host_address, nonces, answer, bytearray(FINGERPRINT_BYTES * len(nonces)), len(nonces))
         self._slices.append(Slice(wanted, 0, len(nonces)))
+        self.waiting += len(nonces)
         self._grow()
         return answer
 
@@ -117,18 +120,22 @@ class Work:
         taken: list[Slice] = []
         while most and self._slices:
             first = self._slices.popleft()
+            self.waiting -= len(first)
             if first.wanted.answer.done():
                 continue
             cut = min(first.start + most, first.stop)
             if cut < first.stop:
                 self._slices.appendleft(Slice(first.wanted, cut, first.stop))
+                self.waiting += first.stop - cut
             taken.append(Slice(first.wanted, first.start, cut))
             most -= cut - first.start
         return taken
 
     def give_back(self, slices: Iterable[Slice]) -> None:
         """What was taken and not done is the next to be taken."""
-        self._slices.extendleft(reversed(list(slices)))
+        returned = list(slices)
+        self._slices.extendleft(reversed(returned))
+        self.waiting += sum(map(len, returned))
         self._grow()
 
     def done(self, slices: Iterable[Slice], fingerprints: bytes) -> None:
@@ -152,12 +159,14 @@ class Work:
             if not each.wanted.answer.done():
                 _fail(each.wanted.answer, error)
         self._slices.clear()
+        self.waiting = 0
 
     def drop(self) -> None:
         """Nothing is wanted any more: what waits is cancelled."""
         for each in self._slices:
             each.wanted.answer.cancel()
         self._slices.clear()
+        self.waiting = 0
 
     def _grow(self) -> None:
         self.growth.set_result(None)

@@ -35,6 +35,8 @@ from pivot.protocol.sprint import FINGERPRINT_BYTES, SprintPreset
 WORKER_MODULE = "pivot.mlnode.poc.worker_process"
 BATCHES_IN_HAND = 3
 """One that is computed, one that is prepared, one that waits: so that a device never waits for the node."""
+PARTIAL_BATCHES_IN_HAND = 2
+"""One that is not full waits for more leaves while so many are before it."""
 MAX_FAILURES_IN_A_ROW = 5
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -197,7 +199,10 @@ class Worker:
             await asyncio.gather(reading, return_exceptions=True)
 
     def _supply(self, sink: asyncio.StreamWriter, now: float) -> None:
-        while len(self._in_hand) < BATCHES_IN_HAND and (slices := self._work.take(self.batch)):
+        while len(self._in_hand) < (BATCHES_IN_HAND if self._work.waiting >= self.batch else PARTIAL_BATCHES_IN_HAND):
+            slices = self._work.take(self.batch)
+            if not slices:
+                return
             sink.write(encode(Job(tuple((each.host_address, each.nonces) for each in slices))))
             self._in_hand.append(_Batch(slices, sum(map(len, slices)), now))
 
