@@ -12,11 +12,13 @@ from pivot.api.fleet import fleet as module
 from pivot.api.fleet import reconciler
 from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.fleet import HostFleet, parse_node_config
-from pivot.api.fleet.interface import Duty, FleetNode, NoNodeAvailable, Serve, Validate
+from pivot.api.fleet.interface import Duty, FleetNode, NoNodeAvailable, Serve, Stop, Validate
+from pivot.api.fleet.models import registered_models, serving
 from pivot.api.fleet.registry import UnknownNode
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import ChainUnavailable
 from pivot.api.settings import ApiSettings
+from pivot.protocol.generated.inference.inference.types_pb2 import Model
 from pivot.protocol.mlnode_api import Mode
 from tests.api.fleet.chain import MODEL, FakeChain, FakeOutbox, epoch, until
 from tests.api.fleet.ml_node import FakeMlNode
@@ -64,6 +66,20 @@ async def test_an_added_node_serves_and_is_lent(fleet: HostFleet, outbox: FakeOu
         (view,) = fleet.nodes()
         assert (view.node_number, view.fulfils, view.duty) == (1, True, Serve(MODEL))
         await until(lambda: outbox.messages)
+
+
+async def test_two_nodes_serve_two_models_at_once(fleet: HostFleet, chain: FakeChain) -> None:
+    other = "Qwen/QwQ-32B"
+    chain.models.append(Model(id=other, hf_commit="0a1b"))
+    registered = await registered_models(chain)
+    fleet.assign(lambda node: serving(node.models, registered) or Stop())
+    async with FakeMlNode.running() as first, FakeMlNode.running() as second:
+        await fleet.put(parsed(first))
+        await fleet.put(parsed(second, "node2", models={other: {"args": ["-tp", "2"]}}))
+        async with fleet.lend(MODEL, wait_s=5) as one, fleet.lend(other, wait_s=5) as another:
+            assert (one.inference_url, another.inference_url) == (first.url, second.url)
+        duties = {node.id: node.duty for node in fleet.nodes()}
+        assert duties["node2"] == Serve(other, ("--revision", "0a1b", "--tensor-parallel-size", "2"))
 
 
 async def test_the_fleet_survives_a_restart(

@@ -119,9 +119,8 @@ async def chunks() -> AsyncIterator[bytes]:
         ("/v3.0.8/v1/models", b"/v1/models"),
         ("/v3.0.8-rc.1/health", b"/health"),
         ("/v1/models", b"/v1/models"),
-        ("/v2/v3.0.8/x", b"/v2/v3.0.8/x"),
-        ("/v3.0.8", b"/v3.0.8"),
-        ("/v3.0.8/v3.0.9/x", b"/v3.0.9/x"),
+        ("/v1/v3.0.8/x", b"/v1/v3.0.8/x"),
+        ("/v10.20/v1/x", b"/v1/x"),
     ],
 )
 async def test_a_versions_prefix_is_taken_off_once(
@@ -131,6 +130,31 @@ async def test_a_versions_prefix_is_taken_off_once(
         await proxy.open([upstream.backend])
         async with session.get(url(proxy, asked)):
             assert upstream.requests[0].split(b" ")[1] == passed_on
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/scale_elastic_ep",
+        "/v3.0.8/scale_elastic_ep",
+        "/inference/v1/abort_requests",
+        "/v3.0.8",
+        "/v3.0.8/v3.0.9/health",
+        "//health",
+        "/v2/x",
+    ],
+)
+async def test_m_item29_routes_that_command_an_engine_are_not_passed_on(
+    proxy: Proxy, session: aiohttp.ClientSession, path: str
+) -> None:
+    async with Upstream(WORD).running() as upstream:
+        await proxy.open([upstream.backend])
+        for ask in (session.post, session.get):
+            async with ask(url(proxy, path)) as response:
+                assert response.status == 404
+                assert (await response.json())["error"]["code"] == 404
+        assert not upstream.requests
 
 
 async def test_a_piece_arrives_before_the_next_one_is_made(proxy: Proxy, session: aiohttp.ClientSession) -> None:
@@ -210,7 +234,7 @@ async def test_an_instance_that_breaks_before_the_first_byte_is_not_asked_elsewh
 async def test_what_is_no_http_from_an_instance_ends_the_answer(proxy: Proxy) -> None:
     async with Upstream(b"nonsense\r\n\r\n").running() as upstream:
         await proxy.open([upstream.backend])
-        assert await sent(proxy, b"GET / HTTP/1.1\r\n\r\n") == b"nonsense\r\n\r\n"
+        assert await sent(proxy, b"GET /health HTTP/1.1\r\n\r\n") == b"nonsense\r\n\r\n"
         assert upstream.backend.busy == 0
 
 
@@ -252,7 +276,7 @@ async def test_a_client_that_goes_away_ends_its_answer(proxy: Proxy) -> None:
     async with Upstream(answer).running() as upstream:
         await proxy.open([upstream.backend])
         reader, writer = await asyncio.open_connection(LOOPBACK, proxy._port)
-        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        writer.write(b"POST /v1/x HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
         await upstream.gone.wait()
@@ -273,7 +297,7 @@ async def test_a_client_that_reads_slowly_slows_its_instance_down(proxy: Proxy) 
     async with Upstream(answer).running() as upstream:
         await proxy.open([upstream.backend])
         reader, writer = await asyncio.open_connection(LOOPBACK, proxy._port, limit=1_000)
-        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        writer.write(b"GET /health HTTP/1.1\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         before = -1
         while before != written:
@@ -291,17 +315,17 @@ async def test_a_client_that_reads_slowly_slows_its_instance_down(proxy: Proxy) 
 async def test_requests_on_one_connection_are_answered_in_their_order(proxy: Proxy) -> None:
     async with Upstream(WORD).running() as upstream:
         await proxy.open([upstream.backend])
-        asked = b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % n for n in range(20))
-        answer = await sent(proxy, asked + b"GET /end HTTP/1.1\r\nConnection: close\r\n\r\n")
+        asked = b"".join(b"GET /v1/%d HTTP/1.1\r\n\r\n" % n for n in range(20))
+        answer = await sent(proxy, asked + b"GET /v1/end HTTP/1.1\r\nConnection: close\r\n\r\n")
         assert answer.count(b"word") == 21
-        assert [each.split(b" ")[1] for each in upstream.requests] == [*(b"/%d" % n for n in range(20)), b"/end"]
+        assert [each.split(b" ")[1] for each in upstream.requests] == [*(b"/v1/%d" % n for n in range(20)), b"/v1/end"]
 
 
 async def test_who_waits_for_leave_to_send_a_body_gets_it(proxy: Proxy) -> None:
     async with Upstream(WORD).running() as upstream:
         await proxy.open([upstream.backend])
         reader, writer = await asyncio.open_connection(LOOPBACK, proxy._port)
-        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+        writer.write(b"POST /v1/x HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"ok")
         assert await reader.read() == WORD
@@ -311,7 +335,7 @@ async def test_who_waits_for_leave_to_send_a_body_gets_it(proxy: Proxy) -> None:
 async def test_a_protocol_is_not_upgraded(proxy: Proxy) -> None:
     async with Upstream(WORD).running() as upstream:
         await proxy.open([upstream.backend])
-        asked = b"GET /1 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"
+        asked = b"GET /v1/1 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /v1/2 HTTP/1.1\r\n\r\n"
         assert await sent(proxy, asked) == WORD
         assert len(upstream.requests) == 1
         assert b"pgrade" not in upstream.requests[0]
@@ -364,7 +388,7 @@ async def test_a_request_that_comes_while_the_port_closes_is_refused(proxy: Prox
 
     async with Upstream(answer).running() as upstream:
         await proxy.open([upstream.backend])
-        asked = asyncio.create_task(sent(proxy, b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"))
+        asked = asyncio.create_task(sent(proxy, b"GET /v1/1 HTTP/1.1\r\n\r\nGET /v1/2 HTTP/1.1\r\n\r\n"))
         await until(lambda: upstream.requests)
         closing = asyncio.create_task(proxy.close(1_000))
         await asyncio.sleep(0)

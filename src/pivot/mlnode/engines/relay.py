@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections import deque
 from collections.abc import Collection
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, cast
 
 import httptools
 import orjson
 
+from pivot.mlnode.engines.request import LOOPBACK, Request
+
 if TYPE_CHECKING:
     from pivot.mlnode.engines.proxy import Backend
 
-LOOPBACK = "127.0.0.1"
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 64 * 2**20
 """Pictures in a request are base64."""
@@ -32,22 +32,6 @@ IDLE_S = 300.0
 """How long a connection may be without a request, or take to send one."""
 RETRY_AFTER_S = 1
 
-VERSION_PREFIX = re.compile(rb"/v[0-9]+(?:\.[0-9]+)+(?:[-+][0-9A-Za-z.]+)?(?=/)")
-"""`/v3.0.8/…`, as gateways of the published deployment write it; `/v1/…` is none."""
-NOT_PASSED_ON = frozenset(
-    {
-        b"connection",
-        b"content-length",
-        b"expect",
-        b"host",
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
 END_OF_HEAD = b"\r\n\r\n"
 
 
@@ -61,35 +45,6 @@ class Instances(Protocol):
     def joined(self, connection: Connection) -> None: ...
 
     def left(self, connection: Connection) -> None: ...
-
-
-class Request:
-    """A request as it was read."""
-
-    __slots__ = ("body", "headers", "keep_alive", "method", "size", "target")
-
-    def __init__(self) -> None:
-        self.method = b""
-        self.target = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.body = bytearray()
-        self.keep_alive = True
-        self.size = 0
-        """Bytes of its head."""
-
-    @property
-    def only_head(self) -> bool:
-        """Whether the client wants no body back. Instances know no HEAD: they are asked with GET."""
-        return self.method == HTTPMethod.HEAD.encode()
-
-    def forwarded(self) -> bytes:
-        """The request as an instance gets it: without a version's prefix and what concerns this connection alone."""
-        method = HTTPMethod.GET.encode() if self.only_head else self.method
-        target = VERSION_PREFIX.sub(b"", self.target, count=1) if VERSION_PREFIX.match(self.target) else self.target
-        lines = [b"%b %b HTTP/1.1" % (method, target), b"host: " + LOOPBACK.encode()]
-        lines += [b"%b: %b" % pair for pair in self.headers if pair[0].lower() not in NOT_PASSED_ON]
-        lines.append(b"content-length: %d" % len(self.body))
-        return b"\r\n".join([*lines, b"", bytes(self.body)])
 
 
 class Connection(asyncio.Protocol):
@@ -170,6 +125,7 @@ class Connection(asyncio.Protocol):
             return
         if self._idle:
             self._idle.cancel()
+        request.strip_version()
         self._requests.append(request)
         if len(self._requests) >= MAX_WAITING:
             self.transport.pause_reading()
@@ -206,6 +162,9 @@ class Connection(asyncio.Protocol):
 
     async def _answer_one(self, request: Request) -> bool:
         """Answer a request. Returns whether the connection can take another."""
+        if not request.passes:
+            self._write_error(HTTPStatus.NOT_FOUND, "there is nothing at this path", request)
+            return request.keep_alive
         passed_over: list[Backend] = []
         while not self._instances.draining and (backend := self._instances.choose(passed_over)):
             backend.busy += 1

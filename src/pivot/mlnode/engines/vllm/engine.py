@@ -43,11 +43,13 @@ TELL_VERSION = (
 ALWAYS = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_SERVER_DEV_MODE": "0",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "0",
     "VLLM_CONFIGURE_LOGGING": "1",
     "VLLM_LOGGING_COLOR": "0",
     "PYTHONUNBUFFERED": "1",
 }
-"""Nothing is fetched or told to anybody; the log comes line by line, as it is read here."""
+"""Nothing is fetched, told to anybody, or changed by who may ask for answers; the log comes line by line, as it is read here."""
 PCI_ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 """Indices mean the same to CUDA as to the driver's tool."""
 
