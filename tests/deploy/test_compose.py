@@ -151,6 +151,7 @@ def test_only_p2p_and_the_api_port_are_open_on_all_interfaces() -> None:
         ("26657", LOOPBACK),
         ("9100", LOOPBACK),
         ("9200", LOOPBACK),
+        ("9300", LOOPBACK),
     }
 
 
