@@ -10,6 +10,7 @@ from pivot.chain.types import Block
 from pivot.primitives.fixed_point import ONE
 from pivot.primitives.plain_text import is_printable
 from pivot.protocol.decimals import InvalidDecimal, fixed_point
+from pivot.protocol.engine_arguments import LEAST_LOGPROBS, MAX_LOGPROBS
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgRegisterModel, MsgRegisterModelResponse
 from pivot.protocol.generated.inference.inference.types_pb2 import Model
 from pivot.protocol.pricing import MAX_PRICE, MAX_TOKENS_PER_REQUEST
@@ -20,9 +21,6 @@ MAX_TEXT_BYTES = 256
 MAX_ARGUMENTS = 64
 MAX_FIGURE = 2**32
 """Of gigabytes of memory, or of tokens that a nonce stands for."""
-LEAST_LOGPROBS = 5
-"""Alternatives per position that a check of an answer looks at (`docs/protocol/checking.md`)."""
-MAX_LOGPROBS = "--max-logprobs"
 
 
 def check_registration(message: MsgRegisterModel) -> None:
