@@ -268,7 +268,9 @@ async def test_an_api_node_that_is_down_is_told(one: FakeHost) -> None:
 
 async def test_before_the_start_ports_must_be_free_and_the_seed_answer(one: FakeHost) -> None:
     one.settings.chain_node.url = "http://node:26657"
+    one.settings.training.enabled, one.settings.training.server_port = True, one.settings.api.public_server_port
     taken = await one.findings(before_start=True, SEED_NODE_RPC_URL=one.engine.url)
+    assert taken[f"port {one.settings.training.server_port}"].state is State.WRONG
     assert taken[f"port {one.settings.api.admin_server_port}"].state is State.WRONG
     assert (taken["seed"].state, taken["clock"].state) == (State.OK, State.OK)
     one.settings.api.admin_server_port = 1

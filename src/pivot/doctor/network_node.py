@@ -59,6 +59,12 @@ class Facts:
         ]
 
     @property
+    def store_ports(self) -> list[Port]:
+        """Of the trainings' store, where the host trains."""
+        training = self.settings.training
+        return [Port("the trainings' store", training.server_host, training.server_port)] if training.enabled else []
+
+    @property
     def rpc_port(self) -> Port:
         host, number = _address(self.settings.chain_node.url)
         return Port("the chain node's RPC", host, number)
@@ -116,7 +122,7 @@ async def look_at_machine(facts: Facts) -> list[Finding]:
 
 async def look_at_free_ports(facts: Facts) -> list[Finding]:
     """Before the start."""
-    own = [*facts.ports, *([facts.rpc_port] if ml_nodes.is_loopback(facts.rpc_port.host) else [])]
+    own = [*facts.ports, *facts.store_ports, *([facts.rpc_port] if ml_nodes.is_loopback(facts.rpc_port.host) else [])]
     return [ports.port_is_free(port, taken=await connects(port.host, port.number)) for port in own if port.number]
 
 

@@ -84,8 +84,8 @@ class Training:
             self.router.add_api_route(path, route, methods=["POST"], openapi_extra=shape)
 
     async def everything(self) -> dict[str, Any]:
-        """The chain's training tasks, ended ones too as long as it keeps them."""
-        return {"tasks": [plain(task) for task in (await tasks.everything(self._chain)).tasks]}
+        """The training tasks that were asked for last, ended ones too as long as the chain keeps them, the newest first."""
+        return {"tasks": [plain(task) for task in await tasks.newest(self._chain)]}
 
     async def one(self, task_id: int) -> dict[str, Any]:
         """A training task with its status and its nodes."""

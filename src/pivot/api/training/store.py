@@ -46,6 +46,8 @@ WRITE_BLOCKS = 100
 """A write that is in no block after so many is given up."""
 SIGNS_PER_SILENCE = 5
 """Signs of life that this node sends in the time after which the chain takes one for dead."""
+MAX_PLACES = 1_024
+"""Nodes whose last sign of life is remembered."""
 GRACE_SECONDS = 1.0
 ALREADY_DONE = 1203
 TOO_EARLY = 1226
@@ -166,7 +168,10 @@ class TrainingStore:
         outcome = await self._write(place, message)
         if outcome.code not in {0, ALREADY_DONE, TOO_EARLY}:
             _refuse(outcome)
+        self._signs.pop(place, None)
         self._signs[place] = outcome.height or height
+        if len(self._signs) > MAX_PLACES:
+            del self._signs[next(iter(self._signs))]
 
     def _sign_is_due(self, place: Place) -> bool:
         moment = self._moment()

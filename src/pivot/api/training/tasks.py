@@ -27,11 +27,11 @@ async def in_progress(chain: Chain) -> list[TrainingTask]:
     return list((await chain.query(path, request, queries.QueryInProgressTrainingTasksResponse)).tasks)
 
 
-async def everything(chain: Chain, key: bytes = b"") -> queries.QueryTrainingTaskAllResponse:
-    """One page of all tasks, ended ones too."""
+async def newest(chain: Chain) -> list[TrainingTask]:
+    """The tasks that were asked for last, ended ones too, the newest first."""
     request = queries.QueryTrainingTaskAllRequest()
-    request.pagination.limit, request.pagination.key = PAGE_LENGTH, key
-    return await chain.query(f"{SERVICE}/TrainingTaskAll", request, queries.QueryTrainingTaskAllResponse)
+    request.pagination.limit, request.pagination.reverse = PAGE_LENGTH, True
+    return list((await chain.query(f"{SERVICE}/TrainingTaskAll", request, queries.QueryTrainingTaskAllResponse)).tasks)
 
 
 async def find(chain: Chain, task_id: int) -> TrainingTask | None:
