@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from pivot.mlnode.callback_hosts import CallbackHosts, ForeignCallback, GuardedResolver
+from pivot.mlnode.reach import reach
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,8 @@ async def test_without_a_list_known_callers_may_name_any_host(url: str) -> None:
         "http://169.254.1",
         "http://[::ffff:169.254.169.254]/",
         "http://[64:ff9b::a9fe:a9fe]/",
+        "http://[2002:a9fe:a9fe::1]/",
+        "http://\uff11\uff16\uff19.254.169.254/",
         "http://[fe80::1]/",
         "http://[fe80::1%25lo]/",
         "http://[fd00:ec2::254]/",
@@ -50,8 +53,15 @@ async def test_m_item30_with_a_list_nobody_else_is_called() -> None:
     hosts = CallbackHosts(("Network-Node", " 10.0.0.5 ", "[fd12::1]"))
     for url in ("http://10.0.0.5:9100/v1", "http://network-node:9100", "http://[fd12::1]:9100"):
         await hosts.require(url)
-    for url in ("http://10.0.0.6:9100", "http://10.0.0.5@evil.example/", "http://network-node.evil.example"):
-        with pytest.raises(ForeignCallback, match="MLNODE_CALLBACK_HOSTS says who may"):
+    for url in (
+        "http://10.0.0.6:9100",
+        "http://10.0.0.5@evil.example/",
+        "http://evil.example\\@10.0.0.6",
+        "http://10.0.0.6#@10.0.0.5/",
+        "http://10.0.0.6/?@10.0.0.5",
+        "http://network-node.evil.example",
+    ):
+        with pytest.raises(ForeignCallback, match=r"MLNODE_CALLBACK_HOSTS says who may|names no host"):
             await hosts.require(url)
 
 
@@ -86,6 +96,7 @@ async def test_m_item30_a_name_that_leads_to_a_clouds_secrets_is_refused_at_once
     async with aiohttp.ClientSession(connector=connector) as session:
         with pytest.raises((aiohttp.ClientError, ForeignCallback), match="which no node may be made to call"):
             await session.get("http://metadata.example/")
+    assert "which no node may be made to call" in (await reach("http://metadata.example")).error
 
 
 async def test_other_names_are_looked_up_as_ever() -> None:

@@ -6,10 +6,10 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 NEVER = (
     "0.0.0.0/8",
@@ -24,12 +24,12 @@ NEVER = (
     "fd20:ce::/32",  # Google's
 )
 """Addresses that are never called, whatever the settings."""
-MAPPED = ("::ffff:0:0/96", "64:ff9b::/96")
-"""IPv6 addresses that stand for the IPv4 address in their last 32 bits."""
+TRANSLATED = "64:ff9b::/96"
+"""IPv6 addresses that stand for the IPv4 address in their last 32 bits (RFC 6052)."""
 LOOKUP_TIMEOUT_S = 5.0
 
 _NEVER = tuple(map(ipaddress.ip_network, NEVER))
-_MAPPED = tuple(map(ipaddress.IPv6Network, MAPPED))
+_TRANSLATED = ipaddress.IPv6Network(TRANSLATED)
 
 
 class ForeignCallback(ValueError):
@@ -50,7 +50,7 @@ class CallbackHosts:
     async def require(self, url: str) -> None:
         """Raises ForeignCallback when the node may not call this. A name that nobody knows yet passes: it may come."""
         try:
-            host = (urlsplit(url).hostname or "").lower()
+            host = URL(url).raw_host or ""  # read as the HTTP client reads it
         except ValueError:
             host = ""
         if not host:
@@ -70,7 +70,7 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a host. Raises ForeignCallback, an OSError."""
+        """The addresses of a host. Raises ForeignCallback, and OSError when nobody knows the name."""
         found = await self._resolver.resolve(host, port, family)
         for each in found:
             require_callable(each["host"], host)
@@ -104,6 +104,8 @@ async def _addresses(host: str) -> list[str]:
 
 def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """The address that is meant: an IPv4 address in IPv6's clothes is one."""
-    if isinstance(address, ipaddress.IPv6Address) and any(address in network for network in _MAPPED):
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _TRANSLATED:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
+    return address.ipv4_mapped or address.sixtofour or address

@@ -6,6 +6,7 @@ import asyncio
 
 import aiohttp
 
+from pivot.mlnode.callback_hosts import GuardedResolver
 from pivot.protocol.mlnode_api import MAX_ERROR_LENGTH, CallbackTried
 
 TRY_TIMEOUT_S = 3.0
@@ -39,7 +40,7 @@ async def reach(url: str) -> CallbackTried:
     timeout = aiohttp.ClientTimeout(total=TRY_TIMEOUT_S)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout) as http,
+            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(resolver=GuardedResolver())) as http,
             http.get(url.rstrip("/") + HEALTH_PATH, allow_redirects=False) as answer,
         ):
             return CallbackTried(status=answer.status)
