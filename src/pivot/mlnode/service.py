@@ -57,7 +57,7 @@ class Change:
     """What takes longer is ended by force, and its caller is told."""
 
 
-STOPPED, POW, INFERENCE, TRAIN = frozenset({Mode.STOPPED}), {Mode.POW}, {Mode.INFERENCE}, {Mode.TRAIN}
+STOPPED, POW, INFERENCE, TRAIN = (frozenset({mode}) for mode in (Mode.STOPPED, Mode.POW, Mode.INFERENCE, Mode.TRAIN))
 ANY = frozenset(Mode)
 
 SERVE = Change(
@@ -75,7 +75,7 @@ LEARN = Change("POST /train/start", STOPPED, Mode.TRAIN, "nothing does", START_S
 END = Change("POST /stop, SIGTERM", ANY, Mode.STOPPED, "is ended, a start interrupted", STOP_S + FORCED_STOP_S)
 END_SERVING = Change("POST /inference/down", STOPPED | INFERENCE, Mode.STOPPED, END.running, END.limit_s)
 END_PROOF = Change("POST /pow/stop", STOPPED | POW, Mode.STOPPED, END.running, END.limit_s)
-END_TRAINING = Change("POST /train/stop", frozenset(TRAIN), Mode.STOPPED, END.running, END.limit_s)
+END_TRAINING = Change("POST /train/stop", TRAIN, Mode.STOPPED, END.running, END.limit_s)
 BREAK = Change(
     "what runs, when it ends by itself", ANY - STOPPED, Mode.STOPPED, "its rest is ended, its reason kept", END.limit_s
 )
