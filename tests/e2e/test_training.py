@@ -63,7 +63,7 @@ async def test_two_hosts_train_one_model(network: Network, session: aiohttp.Clie
 
     await until(both_are_members)
     status, answer = await ask(network, session, account(network, 1))
-    assert (status, answer["error"]["code"]) == (403, "not_the_executor")
+    assert (status, answer["error"]["code"]) == (403, "not_permitted")
     status, answer = await ask(network, session, account(network, 0))
     assert status == 201, answer
     url = f"{network.hosts[0]['public_url']}{TASKS}/{answer['task']['id']}"

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pivot.api.fleet.interface import Stop
-from pivot.api.http.errors import ApiError, BadRequest, Conflict, Forbidden, NotFound
+from pivot.api.http.errors import ApiError, BadRequest, Conflict, NotFound, NotPermitted
 from pivot.api.http.training import Training
 from pivot.api.identity import Identity
 from pivot.api.training.hosts import LOCK_PATH, MARGIN_BLOCKS, HostRefused, Hosts, Locking, LockNodes
@@ -63,14 +63,14 @@ async def test_nodes_are_promised_to_the_member_that_has_claimed_the_task(
 
 
 async def test_w27_nobody_else_may_ask(locking: Locking, chain: TrainingChain, phases: FakePhases) -> None:
-    with pytest.raises(Forbidden, match="is not gonka1else's to assign now"):
+    with pytest.raises(NotPermitted, match="is not gonka1else's to assign now"):
         await locking.lock("gonka1else", WANTED)
     await phases.at(55 + chain.effective.params.training_params.assignment_blocks)
-    with pytest.raises(Forbidden):
+    with pytest.raises(NotPermitted):
         await locking.lock(ASSIGNER.address, WANTED)
     await phases.at(60)
     chain.tasks[7].status = TrainingTaskStatus.TRAINING_RUNNING
-    with pytest.raises(Forbidden):
+    with pytest.raises(NotPermitted):
         await locking.lock(ASSIGNER.address, WANTED)
 
 

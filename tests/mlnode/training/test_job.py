@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -156,6 +155,35 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         await job.start(request())
 
 
+NODE = """
+import asyncio, sys
+from pathlib import Path
+from pivot.mlnode.training.job import TrainingJob
+from pivot.protocol.mlnode_api import TrainStart
+
+async def main():
+    job = TrainingJob(Path(sys.argv[1]), [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"])
+    await job.start(TrainStart(train_config={}))
+    while not job.status().last_line:
+        await asyncio.sleep(0.01)
+    print(job.status().last_line, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_job_ends_with_the_node_however_that_ends(tmp_path: Path) -> None:
+    node = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", NODE, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert node.stdout
+    job = int(await node.stdout.readline())
+    node.kill()
+    await node.wait()
+    await until(lambda: not alive(job))
+
+
 @pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "PYTHONPATH", "MLNODE_TOKEN", "task_id", ""])
 def test_m_item29_a_variable_of_another_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match=f"{name!r} may not be set"):
@@ -223,7 +251,6 @@ async def test_m_item33_no_key_that_others_know_reaches_a_job(jobs: Jobs) -> Non
 
 def alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"

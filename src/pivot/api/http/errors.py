@@ -8,9 +8,10 @@ ApiError
 ├── Unauthorized 401
 ├── InsufficientBalance 402
 ├── Forbidden 403                an executor request that is not for this host
+│   └── NotPermitted             who asks may not, whoever else may
 ├── NotFound 404
 │   └── UnknownModel
-├── Conflict 409                  something of this host is taken already
+├── Conflict 409                 something of this host is taken already
 ├── BodyTooLarge 413
 ├── TooManyRequests 429          with Retry-After
 └── Unavailable 503              with Retry-After: nobody can answer now
@@ -88,6 +89,12 @@ class Forbidden(ApiError):
     status = 403
     type = "permission_error"
     code = "not_the_executor"
+
+
+class NotPermitted(Forbidden):
+    """Somebody has proved who it is, and may not do this."""
+
+    code = "not_permitted"
 
 
 class NotFound(ApiError):

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pivot.api.http.body import read_body
-from pivot.api.http.errors import BadRequest, Forbidden, MalformedBody, NotFound
+from pivot.api.http.errors import BadRequest, MalformedBody, NotFound, NotPermitted
 from pivot.api.http.plain import plain
 from pivot.api.ledger.interface import Chain, Outbox
 from pivot.api.training import tasks
@@ -104,7 +104,7 @@ class Training:
         kind = type_url(MsgCreateTrainingTask)
         asker = await self._signatures.require(request.headers, TASKS_PATH, body, kind)
         if asker != self._address:
-            raise Forbidden(
+            raise NotPermitted(
                 "this host asks for trainings in its own name alone; send a MsgCreateTrainingTask of your own"
             )
         wanted = _parsed(NewTask, body)
@@ -134,7 +134,7 @@ class Training:
         """Promise nodes of this host to a task: signed by the member that has claimed it (A-21)."""
         body = await read_body(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES)
         if self._locking is None:
-            raise Forbidden("this host does not train")
+            raise NotPermitted("this host does not train")
         asker = await self._signatures.require(request.headers, LOCK_PATH, body, type_url(MsgAssignTrainingTask))
         wanted = _parsed(LockNodes, body)
         await self._locking.lock(asker, wanted)

@@ -8,7 +8,7 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, Field
 
 from pivot.api.fleet.interface import Fleet, FleetNode, Serve
-from pivot.api.http.errors import BadRequest, Conflict, Forbidden, NotFound
+from pivot.api.http.errors import BadRequest, Conflict, NotFound, NotPermitted
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, LedgerError
 from pivot.api.phases import Phases
@@ -53,7 +53,7 @@ class Locking:
     async def lock(self, asker: str, wanted: LockNodes) -> None:
         """Promise nodes to a task, all or none. Only the member that has claimed it may ask, and only for nodes that serve.
 
-        Raises NotFound, Forbidden, BadRequest, Conflict, LedgerError.
+        Raises NotFound, NotPermitted, BadRequest, Conflict, LedgerError.
         """
         task = await tasks.find(self._chain, wanted.training_task_id)
         moment = self._phases.moment
@@ -62,7 +62,7 @@ class Locking:
         ends = task.claimed_by_assigner_at_block_height + moment.effective.params.training_params.assignment_blocks
         claimed = task.status == TrainingTaskStatus.TRAINING_QUEUED and moment.head.height < ends
         if not claimed or task.assigner != asker:
-            raise Forbidden(f"training task {task.id} is not {asker}'s to assign now")
+            raise NotPermitted(f"training task {task.id} is not {asker}'s to assign now")
         nodes = {node.id: node for node in self._fleet.nodes()}
         for node_id in wanted.node_ids:
             if node_id not in nodes:
