@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pivot.mlnode.poc.batches import Part, batch_size
+from pivot.mlnode.poc.batches import Part, batch_size, cut
 from pivot.mlnode.poc.fingerprint import fingerprints_of_hosts
 from pivot.mlnode.poc.frames import Ready, Sprint
 from pivot.mlnode.poc.model import SprintModel
@@ -44,9 +44,10 @@ class NumpyBackend:
         self.ready = Ready(batch_size(preset), "numpy", (), 4 * preset.parameter_count())
 
     def start(self, parts: Sequence[Part]) -> Answer:
-        """Computes at once. Raises OutOfMemory."""
+        """Computes at once, in batches of its size. Raises OutOfMemory."""
+        batches = ([(part.stream, part.nonces) for part in batch] for batch in cut(parts, self.ready.batch))
         try:
-            computed = fingerprints_of_hosts(self._model, [(part.stream, part.nonces) for part in parts]).tobytes()
+            computed = b"".join(fingerprints_of_hosts(self._model, batch).tobytes() for batch in batches)
         except MemoryError as error:
             raise OutOfMemory(f"no memory for {sum(map(len, parts))} nonces: {error}") from error
         return lambda: computed
