@@ -26,6 +26,7 @@ def tables(figures: Figures) -> str:
     parts += [
         _formats(figures["frauds"]),
         _frauds(figures["frauds"]),
+        _sums(figures["sums"]),
         _tail(figures["tail"]),
         _sample(figures["sample"]),
     ]

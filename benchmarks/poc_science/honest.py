@@ -34,7 +34,9 @@ CARELESS = ("fp16, parts added in fp16", "fp16, scales folded into the weights")
 
 def machines(sprint: Sprint) -> dict[str, Fingerprints]:
     """What each honest machine claims for the sprint's nonces."""
-    own = _numpy(sprint) if sprint.device == "numpy" else _torch(sprint)
+    own = _numpy(sprint) if sprint.device in {"numpy", "cpu"} else {}
+    if sprint.device != "numpy":
+        own |= _torch(sprint)
     return {"fp32": work(EXACT)(sprint)} | own | {name: work(each)(sprint) for name, each in ARITHMETICS.items()}
 
 
