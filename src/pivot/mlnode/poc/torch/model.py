@@ -23,9 +23,10 @@ from torch.nn import functional
 from pivot.mlnode.poc.fingerprint import LARGEST, Fingerprints
 from pivot.mlnode.poc.generator import RMS, Nonces, Stream
 from pivot.mlnode.poc.generator import Tensor as Place
-from pivot.mlnode.poc.model import NORM_EPSILON, QUERY_KEY_GAIN, TENSORS_PER_LAYER, rotary_tables
+from pivot.mlnode.poc.model import QUERY_KEY_GAIN, TENSORS_PER_LAYER, rotary_tables
 from pivot.mlnode.poc.torch.arithmetic import Arithmetic, Precision, allow_only, arithmetic
 from pivot.mlnode.poc.torch.generator import fill_matrix, numbers, signs
+from pivot.mlnode.poc.torch.passes import EPSILON, Passes, Rotation, fastest
 from pivot.protocol.sprint import DISTANCE_UNIT, FINGERPRINT_COORDINATES, SprintPreset
 
 Device: TypeAlias = torch.device | str
@@ -39,7 +40,7 @@ class TorchLayer:
     out: Tensor  # (D, D)
     gate_up: Tensor  # (D, 2F)
     down: Tensor  # (F, D)
-    rotation: tuple[Tensor, Tensor]  # cosines and sines, (T, d / 2) fp32 each, shared by a device's layers
+    rotation: Rotation  # shared by a device's layers
 
     @property
     def device(self) -> torch.device:
@@ -53,6 +54,7 @@ class TorchModel:
 
     shape: SprintPreset
     arithmetic: Arithmetic
+    passes: Passes
     devices: list[torch.device]
     """Those over which the layers lie, in their order."""
     layers: list[TorchLayer]
@@ -73,7 +75,7 @@ class TorchModel:
         tables = rotary_tables(shape)
         rotations = {place: tuple(torch.from_numpy(table).to(place) for table in tables) for place in places}
         layers = [_layer(shape, stream, index, kind, rotations[place]) for index, place in enumerate(places)]
-        return cls(shape, kind, devices, layers)
+        return cls(shape, kind, fastest(kind, devices[0]), devices, layers)
 
     @property
     def memory_bytes(self) -> int:
@@ -95,9 +97,7 @@ def spread(layers: int, devices: Sequence[torch.device]) -> list[torch.device]:
     return [devices[index * len(devices) // layers] for index in range(layers)]
 
 
-def _layer(
-    shape: SprintPreset, stream: Stream, index: int, kind: Arithmetic, rotation: tuple[Tensor, Tensor]
-) -> TorchLayer:
+def _layer(shape: SprintPreset, stream: Stream, index: int, kind: Arithmetic, rotation: Rotation) -> TorchLayer:
     d, f = shape.dim, shape.ffn
     first = Place.WEIGHTS + TENSORS_PER_LAYER * index
 
@@ -166,12 +166,12 @@ def forward(model: TorchModel, x: Tensor) -> Tensor:
     for layer in model.layers:
         x = x.to(layer.device, non_blocking=True)
         block(model, layer, x)
-    return norm(x)
+    return functional.rms_norm(x, x.shape[-1:], eps=EPSILON)
 
 
 def block(model: TorchModel, layer: TorchLayer, x: Tensor) -> None:
     """One layer: adds attention and feed-forward to the residual stream. x: (B, T, D) fp32."""
-    shape = model.shape
+    shape, norm = model.shape, model.passes.norm
     residual = 1 / math.sqrt(2 * shape.layers)
     x.add_(attention(model, layer, norm(x, scale(shape.dim))), alpha=residual * scale(shape.dim))
     x.add_(feed_forward(model, layer, norm(x, scale(shape.dim))), alpha=residual * scale(shape.ffn))
@@ -182,8 +182,7 @@ def attention(model: TorchModel, layer: TorchLayer, x: Tensor) -> Tensor:
     batch, length, dim = x.shape
     heads, width = model.shape.heads, model.shape.head_dim
     qkv = product(model, x, layer.qkv).view(batch, length, 3, heads, width)
-    q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, d) each
-    q, k = (model.arithmetic.rounding(rotate(each, layer.rotation)) for each in (q, k))
+    q, k, v = model.passes.rotate(qkv, layer.rotation).permute(2, 0, 3, 1, 4)  # (B, H, T, d) each
     softness = QUERY_KEY_GAIN**2 / math.sqrt(width)
     mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=softness)
     return product(model, mixed.transpose(1, 2).reshape(batch, length, dim), layer.out)
@@ -191,31 +190,13 @@ def attention(model: TorchModel, layer: TorchLayer, x: Tensor) -> Tensor:
 
 def feed_forward(model: TorchModel, layer: TorchLayer, x: Tensor) -> Tensor:
     """Gated feed-forward. x: (B, T, D) normalised and scaled. Returns: (B, T, D), to be scaled."""
-    return product(model, gated(product(model, x, layer.gate_up)), layer.down)
+    return product(model, model.passes.gated(product(model, x, layer.gate_up)), layer.down)
 
 
 def product(model: TorchModel, x: Tensor, weights: Tensor) -> Tensor:
     """(B, T, N) times (N, M), operands and result in the model's precision."""
     rounding = model.arithmetic.rounding
     return rounding(rounding(x) @ weights)
-
-
-def norm(x: Tensor, gain: float = 1.0) -> Tensor:
-    """Each position divided by its root mean square and multiplied by `gain`, in fp32."""
-    return functional.rms_norm(x, x.shape[-1:], eps=float(NORM_EPSILON)).mul_(gain)
-
-
-def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary positions: coordinate j turns with coordinate j + d / 2. x: (B, H, T, d). Returns: fp32."""
-    cosine, sine = rotation
-    first, second = x.float().chunk(2, dim=3)
-    return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=3)
-
-
-def gated(gate_up: Tensor) -> Tensor:
-    """silu(gate) * up. gate_up: (B, T, 2F). Returns: (B, T, F) fp32."""
-    gate, up = gate_up.chunk(2, dim=2)
-    return functional.silu(gate.float()).mul_(up)
 
 
 def scale(rows: int) -> float:

@@ -1,0 +1,73 @@
+"""Fused passes do what the plain ones do. Without a GPU, Triton's interpreter runs the same kernels."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from pivot.mlnode.poc.torch import passes
+from pivot.mlnode.poc.torch.arithmetic import arithmetic, stored
+from pivot.mlnode.poc.torch.passes import PlainPasses, difference, fastest
+
+PROGRAM = """
+import sys, torch
+from pivot.mlnode.poc.torch.arithmetic import stored
+from pivot.mlnode.poc.torch.fused import FusedPasses
+from pivot.mlnode.poc.torch.passes import PlainPasses, difference
+
+device = torch.device(sys.argv[1])
+for storage, tolerance in ((torch.float32, 1e-6), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)):
+    worst = difference(PlainPasses(stored(storage)), FusedPasses(storage), storage, device)
+    assert worst <= tolerance, (storage, worst)
+"""
+CUDA = torch.device("cuda")
+
+
+def test_m5_fused_passes_do_what_the_plain_ones_do(device: str) -> None:
+    pytest.importorskip("triton", reason="Triton comes with torch for CUDA alone")
+    interpreted = {"TRITON_INTERPRET": "1"} if device == "cpu" else {}
+    command = [sys.executable, "-c", PROGRAM, device]
+    assert subprocess.run(command, env=os.environ | interpreted, check=False).returncode == 0
+
+
+def test_the_difference_of_wrong_passes_is_seen() -> None:
+    plain = PlainPasses(stored(torch.float32))
+
+    class Wrong(PlainPasses):
+        def gated(self, gate_up: torch.Tensor) -> torch.Tensor:
+            return 1.1 * super().gated(gate_up)
+
+    cpu = torch.device("cpu")
+    assert difference(plain, plain, torch.float32, cpu) == 0
+    assert difference(plain, Wrong(plain.arithmetic), torch.float32, cpu) > passes.TRIED_TOLERANCE
+
+
+def test_passes_are_plain_on_a_cpu() -> None:
+    cpu = torch.device("cpu")
+    assert isinstance(fastest(arithmetic("fp16", cpu), cpu), PlainPasses)
+
+
+@pytest.mark.parametrize("worst", [1.0, RuntimeError("Failed to find C compiler")])
+def test_kernels_that_fail_or_are_wrong_are_not_used(
+    worst: float | Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("triton", reason="Triton comes with torch for CUDA alone")
+
+    def tried(*_: object) -> float:
+        if isinstance(worst, Exception):
+            raise worst
+        return worst
+
+    monkeypatch.setattr(passes, "difference", tried)
+    assert isinstance(fastest(arithmetic("fp16", CUDA), CUDA), PlainPasses)
+    assert "the sprint will be slower" in caplog.text
+
+
+def test_kernels_that_are_right_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="Triton comes with torch for CUDA alone")
+    monkeypatch.setattr(passes, "difference", lambda *_: 0.0)
+    assert not isinstance(fastest(arithmetic("fp16", CUDA), CUDA), PlainPasses)
