@@ -1,9 +1,9 @@
 """Measures what the proof of compute rests on, and draws the figures of docs/protocol/poc.md.
 
     python -m benchmarks.poc_science --json poc.json --plots docs/protocol/poc/
-    python -m benchmarks.poc_science --device cuda --preset mainnet --nonces 64
+    python -m benchmarks.poc_science --device cuda --preset mainnet
 
-Without `--preset` the sizes of the page are measured: about an hour on one core with torch (`--device cpu`). The parts
+Without `--preset` the sizes of the page are measured: some ten minutes on a free core with torch. The parts
 that need no measurement, what a sample proves, are exact.
 """
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tiny model, to see that all of it runs")
     parser.add_argument("--preset", choices=sorted(SPRINT_PRESETS), help="only this size")
-    parser.add_argument("--nonces", type=int, default=32, help="of a preset")
+    parser.add_argument("--nonces", type=int, default=16, help="of a preset")
     parser.add_argument("--device", help="numpy, or a device of torch's (cpu, cuda); torch's cpu where there is torch")
     parser.add_argument("--json", type=Path, help="where to write all figures")
     parser.add_argument("--plots", type=Path, help="the folder to draw into")

@@ -27,8 +27,9 @@ ARITHMETICS = {
     "fp16, scales folded into the weights": replace(HALF, weights=fp16),
 }
 """The last two are careless: a library does so unless it is told not to."""
-FP32_PARAMETERS = 10**10
-"""Models from this size on are not built a second time in fp32."""
+BATCH = 8
+BUILT_TWICE = 10**10
+"""Models with as many parameters are not built a second time in fp32."""
 CARELESS = ("fp16, parts added in fp16", "fp16, scales folded into the weights")
 
 
@@ -42,7 +43,7 @@ def machines(sprint: Sprint) -> dict[str, Fingerprints]:
 
 def _numpy(sprint: Sprint) -> dict[str, Fingerprints]:
     """The ML node's own numpy path, one nonce a batch and in batches of five."""
-    model = SprintModel.build(sprint.shape, sprint.seed)
+    model = sprint.built if sprint.device == "numpy" else SprintModel.build(sprint.shape, sprint.seed)
     return {
         f"ML node, numpy fp32, batches of {size}": np.concatenate(
             [fingerprints(model, sprint.stream, part) for part in batches(sprint.nonces, size)]
@@ -57,15 +58,14 @@ def _torch(sprint: Sprint) -> dict[str, Fingerprints]:
 
     from pivot.mlnode.poc.torch import model as own  # noqa: PLC0415
 
-    def claims(precision: str, size: int) -> Fingerprints:
-        model = own.TorchModel.build(sprint.shape, sprint.seed, sprint.device, precision)
+    def claims(model: own.TorchModel, size: int) -> Fingerprints:
         return np.concatenate([own.fingerprints(model, sprint.stream, part) for part in batches(sprint.nonces, size)])
 
-    found = {
-        f"ML node, torch {precision}, batches of {size}": claims(precision, size)
-        for precision, size in (("fp16", 1), ("fp16", 8), ("tf32", 8), ("fp32", 8))
-        if precision == "fp16" or sprint.shape.parameter_count() < FP32_PARAMETERS
-    }
+    found = {f"ML node, torch fp16, batches of {size}": claims(sprint.built, size) for size in (1, BATCH)}
+    if sprint.shape.parameter_count() < BUILT_TWICE:
+        for precision in ("tf32", "fp32"):
+            model = own.TorchModel.build(sprint.shape, sprint.seed, sprint.device, precision)
+            found[f"ML node, torch {precision}, batches of {BATCH}"] = claims(model, BATCH)
     if sprint.device == "cpu":
         threads = torch.get_num_threads()
         torch.set_num_threads(threads + 1)

@@ -91,14 +91,12 @@ def measure(plan: Plan, device: str, note: Any) -> Figures:
         note(f"frauds, {name}")
         frauds[name] = fraud_figures(Sprint.of(size, SEED, nonces, device))
     note("single layers and shares")
-    size, nonces = plan.layers
-    sprint = Sprint.of(size, SEED, nonces, device)
+    parts = part_figures(Sprint.of(plan.layers[0], SEED, plan.layers[1], device))
     note("the tail")
     return {
         "honest": honest,
         "frauds": frauds,
-        "layers": layer_figures(sprint),
-        "shares": share_figures(sprint),
+        **parts,
         "tail": tail_figures(*plan.tail, device),
         "sums": [sum_figures(Sprint.of(size, SEED, nonces, device)) for size, nonces in plan.sums],
         "sample": sample_figures(DEVNET),
@@ -156,6 +154,11 @@ def judged(preset: SprintPreset, apart: np.ndarray) -> Figures:
         "matching_pooled": round(rms, 2),
         "refused_by": "count" if by_count > 0.99 else "rms" if rms > preset.rms_limit else "nothing",
     }
+
+
+def part_figures(sprint: Sprint) -> Figures:
+    """What it costs to leave out parts."""
+    return {"layers": layer_figures(sprint), "shares": share_figures(sprint)}
 
 
 def layer_figures(sprint: Sprint) -> list[Figures]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -30,15 +31,17 @@ class Sprint:
     nonces: Nonces
     device: str
     """`numpy`, or one of torch's devices."""
+    built: Any
+    """The ML node's own model: of numpy, or of torch in fp16."""
     matrices: Callable[[int], Layer]
     """Of the layer at a place, scales multiplied in, where products run."""
     host: str = HOST
 
     @classmethod
     def of(cls, shape: SprintPreset, seed: bytes, nonces: int, device: str = "numpy") -> "Sprint":
-        """Builds the model: in fp32 with numpy, on a device of torch's in what it is stored in there for fp16 products."""
-        source = _on_numpy(shape, seed) if device == "numpy" else _on_torch(shape, seed, device)
-        return cls(shape, seed, np.arange(nonces, dtype=np.int64), device, source)
+        """Builds the model: in fp32 with numpy, on a device of torch's in what it stores there for fp16 products."""
+        build = _on_numpy if device == "numpy" else _on_torch
+        return cls(shape, seed, np.arange(nonces, dtype=np.int64), device, *build(shape, seed, device))
 
     @property
     def stream(self) -> Stream:
@@ -66,19 +69,19 @@ class Sprint:
         return rms_norm(x if isinstance(x, np.ndarray) else x.cpu().numpy())
 
 
-def _on_numpy(shape: SprintPreset, seed: bytes) -> Callable[[int], Layer]:
-    layers = SprintModel.build(shape, seed).layers
-    return layers.__getitem__
+def _on_numpy(shape: SprintPreset, seed: bytes, _device: str) -> tuple[SprintModel, Callable[[int], Layer]]:
+    built = SprintModel.build(shape, seed)
+    return built, built.layers.__getitem__
 
 
-def _on_torch(shape: SprintPreset, seed: bytes, device: str) -> Callable[[int], Layer]:
+def _on_torch(shape: SprintPreset, seed: bytes, device: str) -> tuple[Any, Callable[[int], Layer]]:
     from pivot.mlnode.poc.torch.model import TorchModel, scale  # noqa: PLC0415
 
-    layers = TorchModel.build(shape, seed, device, "fp16").layers
+    built = TorchModel.build(shape, seed, device, "fp16")
     narrow, wide, residual = scale(shape.dim), scale(shape.ffn), 1 / math.sqrt(2 * shape.layers)
 
     def matrices(place: int) -> Layer:
-        stored = layers[place]
+        stored = built.layers[place]
         qkv = stored.qkv.float() * narrow
         qkv[:, : 2 * shape.dim] *= QUERY_KEY_GAIN
         return Layer(
@@ -88,7 +91,7 @@ def _on_torch(shape: SprintPreset, seed: bytes, device: str) -> Callable[[int], 
             down=stored.down.float() * (wide * residual),
         )
 
-    return matrices
+    return built, matrices
 
 
 Step = Callable[[Sprint, int, Layer, Array], Array]
@@ -97,10 +100,21 @@ Step = Callable[[Sprint, int, Layer, Array], Array]
 
 def run(sprint: Sprint, step: Step, x: Array | None = None) -> Array:
     """The residual stream after all layers, from the nonces' inputs or others."""
+    if sprint.device != "numpy":
+        _in_fp32(sprint.device)
     x = sprint.inputs() if x is None else x
     for place in range(sprint.shape.layers):
         x = step(sprint, place, sprint.matrices(place), x)
     return x
+
+
+def _in_fp32(device: str) -> None:
+    """A card multiplies fp32 numbers as they are."""
+    import torch  # noqa: PLC0415
+
+    from pivot.mlnode.poc.torch.arithmetic import allow_only, arithmetic  # noqa: PLC0415
+
+    allow_only(arithmetic("fp32", torch.device(device)))
 
 
 def block(arithmetic: Arithmetic) -> Step:
