@@ -211,6 +211,32 @@ async def test_a_caller_that_goes_away_ends_its_start(service: Service, engine: 
     assert service.state.state == Mode.STOPPED
 
 
+async def test_a_caller_that_goes_away_does_not_keep_its_stop_from_being_done(
+    service: Service, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def stop() -> None:
+        begun.set()
+        await may_end.wait()
+        engine.alive = False
+
+    await service.serve(UP)
+    monkeypatch.setattr(engine, "stop", stop)
+    stopping = asyncio.create_task(service.stop())
+    await begun.wait()
+    stopping.cancel()
+    next_start = asyncio.create_task(service.train(JOB))
+    await asyncio.sleep(0.01)
+    assert service.state == NodeState(state=Mode.INFERENCE)
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert service.state == NodeState(state=Mode.STOPPED)
+    with pytest.raises(ModeConflict):
+        await next_start  # refused when it was asked: INFERENCE ran
+
+
 async def test_m10_a_failed_start_leaves_a_stopped_node_with_the_reason(service: Service, engine: FakeEngine) -> None:
     with pytest.raises(EngineFailed, match="no such model"):
         await service.serve(InferenceUp(model="bad"))

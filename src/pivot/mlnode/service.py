@@ -289,20 +289,34 @@ class Service:
                 starting.exception()  # seen: the caller gets it, or one that says more
 
     async def _end(self, *, error: str | None) -> None:
-        """Stop the activity of the present mode, by force if need be. Only while holding the lock. Raises StopFailed."""
+        """Go to STOPPED. Only while holding the lock. A caller that goes away does not keep it from being done. Raises StopFailed."""
         self._unwatch()
-        if activity := self._activities.get(self._mode):
-            stopping = asyncio.create_task(activity.stop())
-            if not await _ended(stopping):
-                stopping.cancel()
-                self._error = f"{self._mode} does not end, not even by force. Start this node again."
-                raise StopFailed(self._error)
-            failure = None if stopping.cancelled() else stopping.exception()
-            if failure:
-                self._error = f"{self._mode} could not be ended: {failure}"
-                raise StopFailed(self._error) from failure
-            log.info("in mode %s, after %s", Mode.STOPPED, error or "a stop")
-        self._mode, self._error, self._init = Mode.STOPPED, error, None
+        ending = asyncio.create_task(self._stop_activity())
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await asyncio.wait({ending})
+            raise
+        finally:
+            if ending.done() and not ending.exception():
+                if self._mode != Mode.STOPPED:
+                    log.info("in mode %s, after %s", Mode.STOPPED, error or "a stop")
+                self._mode, self._error, self._init = Mode.STOPPED, error, None
+
+    async def _stop_activity(self) -> None:
+        """Stop what runs, by force if need be. Raises StopFailed."""
+        activity = self._activities.get(self._mode)
+        if activity is None:
+            return
+        stopping = asyncio.create_task(activity.stop())
+        if not await _ended(stopping):
+            stopping.cancel()
+            self._error = f"{self._mode} does not end, not even by force. Start this node again."
+            raise StopFailed(self._error)
+        failure = None if stopping.cancelled() else stopping.exception()
+        if failure:
+            self._error = f"{self._mode} could not be ended: {failure}"
+            raise StopFailed(self._error) from failure
 
     def _unwatch(self) -> None:
         watching, self._watching = self._watching, None
