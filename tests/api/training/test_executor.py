@@ -142,10 +142,28 @@ async def test_who_has_assigned_a_task_does_not_end_it_while_others_work(host: E
     host.join(f"{HOST}/node1", f"{HOST}/node2", f"{LAST}/gpu")
     for node_id in ("node1", "node2"):
         host.fleet.trains(node_id, exit_code=0)
+    host.chain.joined[7][f"{LAST}/gpu"].last_seen_block_height = host.height + 10
     await host.look()
     assert (host.reports, host.promises.nodes_of(7)) == ([], [])
     host.chain.joined[7][f"{LAST}/gpu"].finished = True
     await host.look()
+    assert len(host.reports) == 1
+
+
+async def test_two_hosts_whose_word_ends_a_run_do_not_wait_for_each_other(host: Executing) -> None:
+    """One has asked for the task, the other has assigned it; neither says that it is done."""
+    host.chain.effective.params.training_params.heartbeat_blocks = 40
+    host.promises.make(7, ["node1", "node2"], until=100)
+    assigned(host, gonka1zzz=["gpu"])
+    host.chain.tasks[7].assigner, host.chain.tasks[7].requested_by = HOST, LAST
+    await host.look()
+    host.join(f"{HOST}/node1", f"{HOST}/node2", f"{LAST}/gpu")
+    host.chain.joined[7][f"{LAST}/gpu"].last_seen_block_height = last_seen = host.height
+    for node_id in ("node1", "node2"):
+        host.fleet.trains(node_id, exit_code=0)
+    await host.look(last_seen + 19)
+    assert host.reports == []
+    await host.look(last_seen + 19 + LOOK_BLOCKS)
     assert len(host.reports) == 1
 
 

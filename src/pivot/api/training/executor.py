@@ -26,6 +26,8 @@ from pivot.protocol.mlnode_api import TrainStart
 
 LOOK_BLOCKS = 5
 """Between two looks at the chain's tasks."""
+QUIET_DIVISOR = 2
+"""A node that gave no sign of life for half of the time after which the chain takes it for dead has ended, too."""
 REPORT_BLOCKS = 100
 """A report that is in no block after so many is given up: silence says the same."""
 
@@ -85,7 +87,8 @@ class TrainingExecutor:
         if not leaving:
             for task in own.values():
                 await self._take_part(task)
-        await self._report(own, height)
+        silence = moment.effective.params.training_params.heartbeat_blocks // QUIET_DIVISOR
+        await self._report(own, height, quiet_since=height - silence)
 
     def _has_part(self, task: TrainingTask) -> bool:
         return any(each.participant == self._address for each in task.assignees)
@@ -163,25 +166,29 @@ class TrainingExecutor:
         self._unreported.add(task_id)
         self._fleet.reconsider()
 
-    async def _report(self, own: dict[int, TrainingTask], height: int) -> None:
+    async def _report(self, own: dict[int, TrainingTask], height: int, *, quiet_since: int) -> None:
         """Tell the chain that this host's nodes are done.
 
-        The word of who has assigned or asked for a task ends it for all, so such a host waits until the others are done.
+        The word of who has assigned or asked for a task ends it for all, so such a host waits until the others are done, or
+        quiet: two such hosts would wait for each other.
         """
         for task_id in sorted(self._unreported):
             task = own.get(task_id)
             if task is None or task.status != TrainingTaskStatus.TRAINING_RUNNING:
                 self._unreported.discard(task_id)
                 continue
-            if self._address in {task.assigner, task.requested_by} and await self._others_work(task_id):
+            ends_for_all = self._address in {task.assigner, task.requested_by}
+            if ends_for_all and await self._others_work(task_id, quiet_since):
                 continue
             report = MsgFinishTrainingTask(creator=self._address, task_id=task_id)
             await self._outbox.put(f"training-end:{task_id}", report, deadline_height=height + REPORT_BLOCKS)
             self._unreported.discard(task_id)
 
-    async def _others_work(self, task_id: int) -> bool:
-        alive, _ = await tasks.run_nodes(self._chain, task_id)
-        return any(not node_id.startswith(f"{self._address}/") for node_id in alive)
+    async def _others_work(self, task_id: int, quiet_since: int) -> bool:
+        """Whether a node of another host has given a sign of life lately, and is not done."""
+        alive, joined = await tasks.run_nodes(self._chain, task_id)
+        others = [joined[node_id] for node_id in alive if not node_id.startswith(f"{self._address}/")]
+        return any(node.last_seen_block_height > quiet_since for node in others)
 
 
 def _has_ended(node: FleetNode, task_id: int) -> bool:
