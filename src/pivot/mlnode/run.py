@@ -63,7 +63,7 @@ def _node(settings: MlNodeSettings, session: aiohttp.ClientSession) -> FastAPI:
         PowSession(
             session,
             journals=settings.state_dir / JOURNALS if settings.state_dir else None,
-            make_workers=workers_on(devices, os.environ.get("CUDA_VISIBLE_DEVICES")),
+            make_workers=workers_on(devices, os.environ.get("CUDA_VISIBLE_DEVICES"), settings.poc_backend),
         ),
         ServingEngine(session, planner(settings), settings.host, settings.inference_port),
         TrainingJob(settings.trainings, settings.train_command or BUNDLED_TRAINER),

@@ -11,6 +11,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from pivot.mlnode.poc.frames import Backend
+
 LOOPBACK = "127.0.0.1"
 MAX_PORT = 2**16 - 1
 REPOSITORY_MODELS = Path(__file__).parents[3] / "models"
@@ -37,6 +39,8 @@ class MlNodeSettings(BaseSettings):
     """What serves models; auto: the embedded engine those named `pivot/…`, vLLM all others."""
     vllm_python: str = ""
     """The interpreter that has vLLM; empty for the node's own."""
+    poc_backend: Backend = "auto"
+    """What computes the sprint; auto: torch on NVIDIA GPUs where it is installed, else numpy. torch runs without GPUs, too."""
     callback_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Names or addresses of the network nodes that may be called back, with commas between; empty for any."""
     train_command: Annotated[tuple[str, ...], NoDecode] = ()

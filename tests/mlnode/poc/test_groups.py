@@ -6,6 +6,7 @@ import pytest
 
 from pivot.mlnode.devices import Device
 from pivot.mlnode.poc import groups
+from pivot.mlnode.poc.frames import Backend
 from pivot.mlnode.poc.groups import groups_of, visible_devices, workers_on
 from pivot.mlnode.poc.work import Work
 from pivot.mlnode.watches import DeviceWatch
@@ -87,6 +88,19 @@ async def test_a_worker_is_made_for_each_group_where_torch_is_installed(
     monkeypatch.setattr(groups, "find_spec", lambda _: ModuleSpec("torch", None) if torch else None)
     make = workers_on(DeviceWatch(query), "1")
     assert [worker.devices for worker in await make(Work(), MAINNET, bytes(32))] == expected
+
+
+@pytest.mark.parametrize(("backend", "expected"), [("numpy", [()]), ("torch", [("GPU-0000",), ("GPU-0001",)])])
+async def test_a_node_may_say_what_computes(
+    monkeypatch: pytest.MonkeyPatch, backend: Backend, expected: list[tuple[str, ...]]
+) -> None:
+    async def query() -> list[Device]:
+        return cards(2)
+
+    monkeypatch.setattr(groups, "find_spec", lambda _: None)
+    made = await workers_on(DeviceWatch(query), None, backend)(Work(), MAINNET, bytes(32))
+    assert [worker.devices for worker in made] == expected
+    assert {worker._sprint.backend for worker in made} == {backend}
 
 
 async def test_without_cards_there_is_one_worker_on_the_cpu() -> None:

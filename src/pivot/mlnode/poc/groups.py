@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 from pivot.mlnode.devices import Device
 from pivot.mlnode.poc.crew import WorkersMaker
+from pivot.mlnode.poc.frames import Backend
 from pivot.mlnode.poc.work import Work
 from pivot.mlnode.poc.worker import Worker
 from pivot.mlnode.watches import DeviceWatch
@@ -26,7 +27,7 @@ MIB = 2**20
 log = logging.getLogger(__name__)
 
 
-def workers_on(watch: DeviceWatch, visible: str | None) -> WorkersMaker:
+def workers_on(watch: DeviceWatch, visible: str | None, backend: Backend = "auto") -> WorkersMaker:
     """Makes a worker per group of the cards that the machine has at the moment; one on the CPU where there are none to use.
 
     visible: CUDA_VISIBLE_DEVICES, None where it is not set.
@@ -34,11 +35,11 @@ def workers_on(watch: DeviceWatch, visible: str | None) -> WorkersMaker:
 
     async def make(work: Work, preset: SprintPreset, seed: bytes) -> Sequence[Worker]:
         await watch.look()
-        groups = groups_of(visible_devices(watch.devices, visible), preset)
-        if groups and find_spec("torch") is None:
+        groups = groups_of(visible_devices(watch.devices, visible), preset) if backend != "numpy" else []
+        if groups and backend == "auto" and find_spec("torch") is None:
             log.warning("torch is not installed: the proof of compute runs on the CPU, and the cards stand idle")
             groups = []
-        return [Worker(work, preset, seed, devices=group) for group in groups or [()]]
+        return [Worker(work, preset, seed, backend=backend, devices=group) for group in groups or [()]]
 
     return make
 

@@ -6,7 +6,10 @@ times, in fp32, and a card would spend more than a third of its time on that. Ne
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # before triton is imported, which warns of what it will change
 
 import torch
 import triton
