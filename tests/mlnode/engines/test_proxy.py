@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from pivot.mlnode.engines import proxy as proxy_module
 from pivot.mlnode.engines import relay
+from pivot.mlnode.engines.link import Answer, Link
 from pivot.mlnode.engines.proxy import Backend, Proxy
 from pivot.mlnode.listening import CannotListen
 from tests.mlnode.engines.kinds import LOOPBACK, free_port
@@ -28,19 +30,22 @@ class Upstream:
         self._answering = answering
         self.backend = Backend(healthy=True)
         self.requests: list[bytes] = []
+        self.writers: list[asyncio.StreamWriter] = []
+        """One for each connection."""
         self.gone = asyncio.Event()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
-        self.requests.append(head + await reader.readexactly(length))
+        self.writers.append(writer)
         try:
-            if isinstance(self._answering, bytes):
-                writer.write(self._answering)
-            else:
-                await self._answering(reader, writer)
-            await reader.read()
-        except ConnectionError:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
+                self.requests.append(head + await reader.readexactly(length))
+                if isinstance(self._answering, bytes):
+                    writer.write(self._answering)
+                else:
+                    await self._answering(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             self.gone.set()
@@ -215,6 +220,78 @@ async def test_m12_an_instance_that_breaks_in_the_midst_of_an_answer_is_busy_no_
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.read()
         await until(lambda: upstream.backend.busy == 0)
+
+
+async def test_a_connection_to_an_instance_is_used_again(proxy: Proxy, session: aiohttp.ClientSession) -> None:
+    async with Upstream(WORD).running() as upstream:
+        await proxy.open([upstream.backend])
+        for _ in range(3):
+            async with session.post(url(proxy)) as response:
+                assert await response.text() == "word"
+        assert (len(upstream.requests), len(upstream.writers)) == (3, 1)
+        await proxy.close(1)
+        await upstream.gone.wait()
+
+
+def closes_when_asked(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instance closes a connection while the next request is on its way."""
+
+    def ask(_: bytes, answer: Answer) -> None:
+        link._answer = answer
+        link.transport.abort()
+
+    monkeypatch.setattr(link, "ask", ask)
+
+
+@pytest.mark.parametrize("how", ["closed", "closed just now", "too old", "of another port", "has spoken"])
+async def test_a_kept_connection_that_is_no_good_is_replaced(
+    proxy: Proxy, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async with Upstream(WORD).running() as upstream:
+        await proxy.open([upstream.backend])
+        async with session.post(url(proxy)):
+            pass
+        [link] = upstream.backend._links
+        if how == "too old":
+            monkeypatch.setattr(proxy_module, "LINK_IDLE_S", -1.0)
+        elif how == "of another port":
+            link.port += 1
+        elif how == "has spoken":
+            upstream.writers[0].write(WORD)
+            await until(lambda: link.lost)
+        elif how == "closed":
+            upstream.writers[0].close()
+            await until(lambda: link.lost)
+        else:
+            closes_when_asked(link, monkeypatch)
+        async with session.post(url(proxy)) as response:
+            assert await response.text() == "word"
+        assert (len(upstream.requests), len(upstream.writers)) == (2, 2)
+
+
+async def test_an_instance_that_is_gone_with_its_kept_connection_is_not_asked_elsewhere(
+    proxy: Proxy, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Upstream(WORD).running() as other:
+        async with Upstream(WORD).running() as broken:
+            await proxy.open([broken.backend, other.backend])
+            async with session.post(url(proxy)):
+                pass
+            closes_when_asked(broken.backend._links[0], monkeypatch)
+        async with session.post(url(proxy)) as response:
+            assert response.status == 502
+        assert (broken.backend.healthy, other.requests) == (False, [])
+
+
+async def test_no_more_connections_are_kept_than_the_bound(
+    proxy: Proxy, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy_module, "MAX_KEPT_LINKS", 2)
+    async with Upstream(WORD).running() as upstream:
+        await proxy.open([upstream.backend])
+        await asyncio.gather(*(session.post(url(proxy)) for _ in range(5)))
+        await until(lambda: upstream.backend.busy == 0)
+        assert len(upstream.backend._links) <= 2
 
 
 async def test_an_instance_that_breaks_before_the_first_byte_is_not_asked_elsewhere(

@@ -1,18 +1,25 @@
 """The inference port: one address in front of all instances of the model that the node serves.
 
 Each request goes to the healthy instance with the fewest requests; ties to the first. What comes back is passed on byte for byte
-as it comes (`relay.py`), and an instance counts as busy until the last byte. An instance that refuses the connection is passed
+as it comes (`link.py`), and an instance counts as busy until the last byte. An instance that refuses the connection is passed
 over for the next; one that breaks afterwards is not asked again elsewhere: a request that ends an instance would end them all.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pivot.mlnode.engines.link import Link
 from pivot.mlnode.engines.relay import Connection
 from pivot.mlnode.listening import BACKLOG, listen
+
+LINK_IDLE_S = 3.0
+"""How long a connection is kept for the next request: less than the 5 s after which vLLM closes it."""
+MAX_KEPT_LINKS = 256
+"""Of each instance."""
 
 
 @dataclass(eq=False)
@@ -23,6 +30,29 @@ class Backend:
     healthy: bool = False
     busy: int = 0
     """Requests that it answers now."""
+    _links: deque[Link] = field(default_factory=deque)
+
+    def kept_link(self) -> Link | None:
+        """A connection to it that is open and waits for a request: the one that was used last."""
+        oldest = asyncio.get_running_loop().time() - LINK_IDLE_S
+        while self._links:
+            link = self._links.pop()
+            if not link.lost and link.port == self.port and link.kept_at >= oldest:
+                return link
+            link.transport.abort()
+        return None
+
+    def keep(self, link: Link) -> None:
+        """A connection to it waits for its next request."""
+        link.put_aside()
+        self._links.append(link)
+        if len(self._links) > MAX_KEPT_LINKS:
+            self._links.popleft().transport.abort()
+
+    def drop_links(self) -> None:
+        """Close the connections that wait."""
+        while self._links:
+            self._links.pop().transport.abort()
 
 
 class Proxy:
@@ -59,6 +89,8 @@ class Proxy:
         finally:
             for connection in tuple(self._connections):
                 connection.abort()
+            for backend in self.backends:
+                backend.drop_links()
             self.backends = ()
 
     def choose(self, passed_over: Collection[Backend]) -> Backend | None:

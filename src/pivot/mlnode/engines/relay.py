@@ -1,14 +1,11 @@
 """One client's connection, and what passes over it to an instance and back.
 
-A request is read whole (it is small), put into a head of our own making, and sent over a connection of its own. The answer is
-written to the client in the pieces in which it arrives; it is only read along to know where it ends. This is the hot path of
-streamed answers: a piece costs two system calls and a parser in C.
+A request is read whole (it is small), put into a head of our own making, and sent to the least busy instance (`link.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Collection
 from http import HTTPStatus
@@ -17,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 import httptools
 import orjson
 
-from pivot.mlnode.engines.request import LOOPBACK, Request
+from pivot.mlnode.engines.link import END_OF_HEAD, Answer, Link, connected
+from pivot.mlnode.engines.request import Request
 
 if TYPE_CHECKING:
     from pivot.mlnode.engines.proxy import Backend
@@ -31,8 +29,6 @@ CONNECT_TIMEOUT_S = 5.0
 IDLE_S = 300.0
 """How long a connection may be without a request, or take to send one."""
 RETRY_AFTER_S = 1
-
-END_OF_HEAD = b"\r\n\r\n"
 
 
 class Instances(Protocol):
@@ -56,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._reading = Request()
         self._requests: deque[Request] = deque()
         self._answering: asyncio.Task[None] | None = None
-        self._answer: Answer | None = None
+        self._link: Link | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._deaf = False
         self._slow = False
@@ -78,13 +74,13 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly, so no more is read from the instance."""
         self._slow = True
-        if self._answer:
-            self._answer.transport.pause_reading()
+        if self._link:
+            self._link.transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._slow = False
-        if self._answer:
-            self._answer.transport.resume_reading()
+        if self._link:
+            self._link.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -169,38 +165,51 @@ class Connection(asyncio.Protocol):
         while not self._instances.draining and (backend := self._instances.choose(passed_over)):
             backend.busy += 1
             try:
-                answer = await self._connected(backend, request)
-                if answer:
-                    return await self._pass_on(answer, request)
+                answer = await self._ask(backend, request)
             finally:
                 backend.busy -= 1
+            if answer:
+                return self._after(answer, request)
             passed_over.append(backend)
         self._write_error(HTTPStatus.SERVICE_UNAVAILABLE, "no instance of the model serves now", request)
         return request.keep_alive
 
-    async def _connected(self, backend: Backend, request: Request) -> Answer | None:
-        """A connection to an instance; None, and the instance out of choice, when it takes none."""
-        loop = asyncio.get_running_loop()
+    async def _ask(self, backend: Backend, request: Request) -> Answer | None:
+        """Pass a request on and its answer back. None, and the instance out of choice, when it takes no connection.
+
+        A connection that was kept from an earlier answer may have been closed just now: then a new one is tried.
+        """
+        answer = None
+        if kept := backend.kept_link():
+            answer = await self._pass_on(kept, backend, request)
+            if answer.begun:
+                return answer
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, answer = await loop.create_connection(
-                    lambda: Answer(self.transport, only_head=request.only_head), LOOPBACK, backend.port
-                )
+                link = await connected(backend.port)
         except OSError:  # a timeout among them
             backend.healthy = False
-            return None
-        return answer
+            return answer
+        return await self._pass_on(link, backend, request)
 
-    async def _pass_on(self, answer: Answer, request: Request) -> bool:
-        self._answer = answer
+    async def _pass_on(self, link: Link, backend: Backend, request: Request) -> Answer:
+        answer = Answer(self.transport, only_head=request.only_head)
+        self._link = link
         try:
             if self._slow:
-                answer.transport.pause_reading()
-            answer.transport.write(request.forwarded())
+                link.transport.pause_reading()
+            link.ask(request.forwarded(), answer)
             await answer.ended
         finally:
-            self._answer = None
-            answer.transport.abort()
+            self._link = None
+            if answer.whole and answer.keep_alive and not request.only_head:
+                backend.keep(link)
+            else:
+                link.transport.abort()
+        return answer
+
+    def _after(self, answer: Answer, request: Request) -> bool:
+        """Whether the connection can take another request after this answer."""
         if answer.whole:
             return request.keep_alive and answer.keep_alive
         if not answer.begun:
@@ -241,55 +250,3 @@ class Connection(asyncio.Protocol):
             head.append("connection: close")
         only_head = request is not None and request.only_head
         self.transport.write("\r\n".join(head).encode() + END_OF_HEAD + (b"" if only_head else body))
-
-
-class Answer(asyncio.Protocol):
-    """What an instance sends back, written on to the client."""
-
-    def __init__(self, client: asyncio.Transport, *, only_head: bool) -> None:
-        self._client = client
-        self._parser = httptools.HttpResponseParser(self)
-        self._head = bytearray() if only_head else None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the answer is whole, or the instance is gone."""
-        self.begun = False
-        self.whole = False
-        self.keep_alive = True
-        self.transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self._end()
-
-    def data_received(self, data: bytes) -> None:
-        if self._head is not None:
-            self._take_head(data)
-            return
-        self.begun = True
-        self._client.write(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.whole = False
-            self._end()
-
-    def on_message_complete(self) -> None:
-        self.whole, self.keep_alive = True, self._parser.should_keep_alive()
-        self._end()
-
-    def _take_head(self, data: bytes) -> None:
-        """Pass on the head alone."""
-        if self._head is None or self.whole:
-            return
-        self._head += data
-        end = self._head.find(END_OF_HEAD)
-        if end >= 0:
-            self._client.write(bytes(self._head[: end + len(END_OF_HEAD)]))
-            self.begun = self.whole = True
-            self._end()
-
-    def _end(self) -> None:
-        with contextlib.suppress(asyncio.InvalidStateError):
-            self.ended.set_result(None)
