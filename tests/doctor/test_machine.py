@@ -76,7 +76,7 @@ def test_a_model_that_is_not_cached_is_told_with_the_command(tmp_path: Path) -> 
     assert machine.models_are_cached([], tmp_path, []).state is State.SKIPPED
     finding = machine.models_are_cached(["pivot/tiny", "Qwen/QwQ-32B"], tmp_path, [tmp_path / "hub"])
     assert finding.state is State.WRONG
-    assert finding.remedy == f"`pivot models pull Qwen/QwQ-32B --cache-dir {tmp_path}/hub` fetches it"
+    assert finding.remedy.startswith(f"`pivot models pull Qwen/QwQ-32B --cache-dir {tmp_path}/hub` fetches it (")
     assert "'Qwen/QwQ-32B' is not on this node" in finding.found
 
 
