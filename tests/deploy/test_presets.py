@@ -52,7 +52,7 @@ def test_a_preset_declares_the_inference_service_with_its_model(
     assert node.max_concurrent == 500
     [(found, declared)] = node.models.items()
     assert found == model
-    assert list(combine(arguments, declared.args))[: len(arguments)] == arguments
+    assert list(combine(model, arguments, declared.args))[: len(arguments)] == arguments
     assert size(declared.args, "--tensor-parallel-size") * size(declared.args, "--pipeline-parallel-size") == gpus
 
 
@@ -67,7 +67,7 @@ def test_a_preset_ends_with_a_line_end(path: Path) -> None:
 
 @pytest.mark.parametrize("preset", [pytest.param(json.loads(path.read_text()), id=path.name) for path in PRESETS])
 async def test_the_admin_api_takes_a_preset_as_one_batch(preset: list[dict[str, Any]], tmp_path: Path) -> None:
-    chain = FakeChain(models=[Model(id=SEVEN_B), Model(id=QWQ)])
+    chain = FakeChain(models=[Model(id=SEVEN_B, model_args=FP8), Model(id=QWQ, model_args=FP8_CACHE)])
     async with (
         FakeMlNode.running() as inference,
         host(chain, FakePhases(chain), tmp_path) as one,
