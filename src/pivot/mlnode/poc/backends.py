@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pivot.mlnode.poc.batches import Part, batch_size, cut
@@ -61,7 +62,9 @@ def load(sprint: Sprint) -> Backend:
     devices = visible_devices(sprint.devices)
     from pivot.mlnode.poc.torch.backend import TorchBackend  # noqa: PLC0415  an extra, and seconds to import
 
-    return TorchBackend(preset, seed, devices)
+    backend = TorchBackend(preset, seed, devices)
+    backend.ready = replace(backend.ready, devices=sprint.devices or devices)  # as the node names them
+    return backend
 
 
 def wants_torch(sprint: Sprint) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from pivot.mlnode.poc.batches import Part
 from pivot.mlnode.poc.generator import Stream
 from pivot.mlnode.poc.model import SprintModel
 from pivot.mlnode.poc.torch import backend as backend_module
+from pivot.mlnode.poc.torch import generator
 from pivot.mlnode.poc.torch import model as model_module
 from pivot.mlnode.poc.torch.backend import TorchBackend
 from pivot.mlnode.poc.torch.model import Inputs, TorchModel
@@ -109,9 +112,9 @@ def test_m_item8_layers_over_several_devices_have_a_batch_each(monkeypatch: pyte
 def seen_inputs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, Inputs]]:
     seen = []
 
-    def make_inputs(shape: SprintPreset, stream: Stream, nonces: torch.Tensor) -> Inputs:
-        made = model_module.make_inputs(shape, stream, nonces)
-        seen.append((nonces, made))
+    def make_inputs(shape: SprintPreset, stream: Stream, first: torch.Tensor, last: torch.Tensor) -> Inputs:
+        made = model_module.make_inputs(shape, stream, first, last)
+        seen.append((first, made))
         return made
 
     monkeypatch.setattr(backend_module, "make_inputs", make_inputs)
@@ -156,3 +159,71 @@ def operators(backend: TorchBackend) -> set[str]:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         backend.start(JOB)()
     return {event.key for event in profile.key_averages()}
+
+
+class FakeStream:
+    """A CUDA stream that only writes down what is asked of it."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name, self.log = name, log
+
+    def wait_stream(self, other: FakeStream) -> None:
+        self.log.append(f"{self.name} waits for {other.name}")
+
+    def record(self, stream: FakeStream) -> None:
+        self.log.append(f"{self.name} after {stream.name}")
+
+    def synchronize(self) -> None:
+        self.log.append("the host waits")
+
+
+def test_m1_inputs_are_made_beside_the_batch_before_and_the_host_waits_only_for_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The order of things on a GPU, with the arithmetic on the CPU."""
+    log: list[str] = []
+    making, computing = FakeStream("making", log), FakeStream("computing", log)
+    backend = TorchBackend(PRESET, SEED, ["cpu"])
+    backend._making = making
+    monkeypatch.setattr(backend_module, "pinned", lambda host: host)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda _, stream: log.append(f"{stream.name} reads"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: computing)
+    monkeypatch.setattr(torch.cuda, "Event", lambda: FakeStream("done", log))
+
+    @contextmanager
+    def entered(stream: FakeStream) -> Iterator[None]:
+        log.append(f"on {stream.name}")
+        yield
+        log.append(f"off {stream.name}")
+
+    monkeypatch.setattr(torch.cuda, "stream", entered)
+    answers = [backend.start(JOB) for _ in range(2)]
+    launched = [
+        "on making",
+        "off making",
+        "computing waits for making",
+        *3 * ["computing reads"],
+        "done after computing",
+    ]
+    assert log == 2 * launched
+    assert all(is_right(answer(), JOB) for answer in answers)
+    assert log[len(2 * launched) :] == ["the host waits", "the host waits"]
+
+
+def test_m_item8_no_device_waits_for_what_another_has_still_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last device makes the signs and directions that it reads: the first only hands the stream on."""
+    seen: list[str] = []
+
+    def numbers(stream: Stream, tensor: int, nonces: torch.Tensor, count: int) -> torch.Tensor:
+        seen.append(f"numbers {nonces.device.type}")
+        return generator.numbers(stream, tensor, nonces, count)
+
+    def signs(stream: Stream, tensor: int, nonces: torch.Tensor, count: int) -> torch.Tensor:
+        seen.append(f"signs {nonces.device.type}")
+        return torch.empty(len(nonces), count, device=nonces.device)
+
+    monkeypatch.setattr(model_module, "numbers", numbers)
+    monkeypatch.setattr(model_module, "signs", signs)
+    first = torch.arange(2)
+    model_module.make_inputs(PRESET, Stream((1, 2)), first, first.to("meta"))
+    assert seen == ["numbers cpu", "signs meta", "signs meta"]

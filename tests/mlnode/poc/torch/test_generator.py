@@ -24,7 +24,7 @@ EDGES = np.array([0, 1, 2**31, 2**32 - 1, 2**32, 2**40 + 7, 2**63 - 1])
 def test_the_first_tensors_of_every_preset_are_those_of_numpy(vector: dict[str, Any], device: str) -> None:
     shape = SPRINT_PRESETS[vector["preset"]]
     nonces = torch.tensor([expected["nonce"] for expected in vector["inputs"]], device=device)
-    inputs = make_inputs(shape, INPUTS, nonces)
+    inputs = make_inputs(shape, INPUTS, nonces, nonces)
     for i, expected in enumerate(vector["inputs"]):
         assert sha256(inputs.embeddings[i].cpu().numpy()) == expected["embeddings"]
         assert sha256(inputs.signs[i].cpu().numpy()) == expected["signs"]

@@ -9,7 +9,6 @@ has the first half of the next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 import torch
@@ -43,7 +42,7 @@ class TorchBackend:
             raise OutOfMemory(
                 f"no memory for the model of the {preset.name} preset on {_list(devices)}: {error}"
             ) from None
-        self._making = torch.cuda.Stream(self._first, priority=-1) if kind == "cuda" else None
+        self._making = torch.cuda.Stream(self._model.devices[0], priority=-1) if kind == "cuda" else None
         """Where inputs are generated."""
         self.ready = Ready(
             batch=self.batch * len(self._model.devices),
@@ -51,10 +50,6 @@ class TorchBackend:
             devices=tuple(map(str, self._model.devices)),
             memory_bytes=self._model.memory_bytes,
         )
-
-    @property
-    def _first(self) -> torch.device:
-        return self._model.devices[0]
 
     def start(self, parts: Sequence[Part]) -> Answer:
         """Begin with a job, in batches for which there is room. Raises OutOfMemory."""
@@ -78,26 +73,32 @@ class TorchBackend:
             return fixed_point(self._model, self._inputs(batch)), None
         with torch.cuda.stream(self._making):
             inputs = self._inputs(batch)
-        computing = torch.cuda.current_stream(self._first)
-        computing.wait_stream(self._making)
-        for field in fields(inputs):
-            getattr(inputs, field.name).record_stream(computing)
+        torch.cuda.current_stream(self._model.devices[0]).wait_stream(self._making)
+        for tensor in (
+            inputs.embeddings,
+            inputs.signs,
+            inputs.directions,
+        ):  # not to be overwritten before they are read
+            tensor.record_stream(torch.cuda.current_stream(tensor.device))
         fixed = fixed_point(self._model, inputs)
-        host = torch.empty(fixed.shape, dtype=fixed.dtype, pin_memory=True)
+        host = pinned(torch.empty_like(fixed, device="cpu"))
         host.copy_(fixed, non_blocking=True)
         done = torch.cuda.Event()
         done.record(torch.cuda.current_stream(fixed.device))
         return host, done
 
     def _inputs(self, batch: Sequence[Part]) -> Inputs:
-        made = [make_inputs(self._model.shape, part.stream, self._upload(part)) for part in batch]
+        made = [make_inputs(self._model.shape, part.stream, *self._upload(part)) for part in batch]
         return made[0] if len(made) == 1 else join(made)
 
-    def _upload(self, part: Part) -> Tensor:
-        nonces = torch.from_numpy(part.nonces)
+    def _upload(self, part: Part) -> tuple[Tensor, Tensor]:
+        """The nonces on the first and the last device."""
+        first, last = self._model.ends
+        host = torch.from_numpy(part.nonces)
         if self._making is not None:
-            nonces = nonces.pin_memory()
-        return nonces.to(self._first, non_blocking=True)
+            host = pinned(host)
+        there = host.to(first, non_blocking=True)
+        return there, there if last == first else host.to(last, non_blocking=True)
 
     def _settle(self) -> None:
         """Wait for what is on its way, and give the memory back that nothing uses."""
@@ -105,6 +106,11 @@ class TorchBackend:
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
+
+
+def pinned(host: Tensor) -> Tensor:
+    """A copy in memory that devices read and write by themselves."""
+    return host.pin_memory()
 
 
 def _land(flight: _Flight) -> bytes:

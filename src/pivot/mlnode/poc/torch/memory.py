@@ -41,8 +41,8 @@ def _costs(model: TorchModel, cards: list[torch.device], nonces: int) -> dict[to
         torch.cuda.synchronize(card)
         torch.cuda.reset_peak_memory_stats(card)
         before[card] = torch.cuda.memory_allocated(card)
-    probes = torch.arange(nonces, device=model.devices[0])
-    fixed_point(model, make_inputs(model.shape, _PROBE, probes)).cpu()
+    first, last = (torch.arange(nonces, device=place) for place in model.ends)
+    fixed_point(model, make_inputs(model.shape, _PROBE, first, last)).cpu()
     return {card: torch.cuda.max_memory_allocated(card) - before[card] for card in cards}
 
 

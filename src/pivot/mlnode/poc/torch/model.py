@@ -78,6 +78,11 @@ class TorchModel:
         return cls(shape, kind, fastest(kind, devices[0]), devices, layers)
 
     @property
+    def ends(self) -> tuple[torch.device, torch.device]:
+        """The devices of the first and of the last layer."""
+        return self.devices[0], self.devices[-1]
+
+    @property
     def memory_bytes(self) -> int:
         """What the weights take."""
         return self.shape.parameter_count() * int(self.arithmetic.storage.itemsize)
@@ -87,9 +92,9 @@ class TorchModel:
 class Inputs:
     """What the generator makes of a host's nonces."""
 
-    embeddings: Tensor  # (B, T, D) fp32
-    signs: Tensor  # (B, T) fp32
-    directions: Tensor  # (B, 16, D) fp32
+    embeddings: Tensor  # (B, T, D) fp32, on the first layer's device
+    signs: Tensor  # (B, T) fp32, on the last layer's
+    directions: Tensor  # (B, 16, D) fp32, on the last layer's
 
 
 def spread(layers: int, devices: Sequence[torch.device]) -> list[torch.device]:
@@ -122,19 +127,23 @@ def fingerprints(model: TorchModel, inputs: Stream, nonces: Nonces) -> Fingerpri
 
     inputs: the host's stream. nonces: (B,) int64. Returns: (B, 16) int16, little-endian, in units of 2**-12.
     """
-    where = torch.from_numpy(np.ascontiguousarray(nonces)).to(model.layers[0].device)
-    fixed: Fingerprints = fixed_point(model, make_inputs(model.shape, inputs, where)).cpu().numpy()
+    first, last = (torch.from_numpy(np.ascontiguousarray(nonces)).to(place) for place in model.ends)
+    fixed: Fingerprints = fixed_point(model, make_inputs(model.shape, inputs, first, last)).cpu().numpy()
     return fixed.astype("<i2", copy=False)
 
 
-def make_inputs(shape: SprintPreset, inputs: Stream, nonces: Tensor) -> Inputs:
-    """Everything that is generated for nonces, on their device. nonces: (B,) int64."""
-    batch, length, dim = len(nonces), shape.sequence, shape.dim
-    embeddings = numbers(inputs, Place.EMBEDDINGS, nonces, length * dim).float().mul_(float(np.float32(1 / RMS)))
-    directions = signs(inputs, Place.DIRECTIONS, nonces, FINGERPRINT_COORDINATES * dim)
+def make_inputs(shape: SprintPreset, inputs: Stream, first: Tensor, last: Tensor) -> Inputs:
+    """Everything that is generated for nonces.
+
+    first, last: (B,) int64, the nonces on the devices of the first and last layer. Each device makes what it reads: a
+    copy from one to the other would have the first wait for all that the last has still to do.
+    """
+    batch, length, dim = len(first), shape.sequence, shape.dim
+    embeddings = numbers(inputs, Place.EMBEDDINGS, first, length * dim).float().mul_(float(np.float32(1 / RMS)))
+    directions = signs(inputs, Place.DIRECTIONS, last, FINGERPRINT_COORDINATES * dim)
     return Inputs(
         embeddings.view(batch, length, dim),
-        signs(inputs, Place.SIGNS, nonces, length),
+        signs(inputs, Place.SIGNS, last, length),
         directions.view(batch, FINGERPRINT_COORDINATES, dim),
     )
 
@@ -152,10 +161,9 @@ def fixed_point(model: TorchModel, inputs: Inputs) -> Tensor:
     """The fingerprints of inputs, on the last layer's device. Returns: (B, 16) int16."""
     with torch.inference_mode():
         states = forward(model, inputs.embeddings)  # (B, T, D)
-        sign, directions = (each.to(states.device, non_blocking=True) for each in (inputs.signs, inputs.directions))
-        total = states.mul_(sign[:, :, None]).sum(1).div_(math.sqrt(model.shape.sequence))  # (B, D)
+        total = states.mul_(inputs.signs[:, :, None]).sum(1).div_(math.sqrt(model.shape.sequence))  # (B, D)
         unit = total / total.norm(dim=1, keepdim=True)
-        coordinates = directions.mul(unit[:, None]).sum(2).mul_(DISTANCE_UNIT)  # (B, 16)
+        coordinates = inputs.directions.mul(unit[:, None]).sum(2).mul_(DISTANCE_UNIT)  # (B, 16)
         return coordinates.round_().clamp_(-LARGEST, LARGEST).to(torch.int16)
 
 
