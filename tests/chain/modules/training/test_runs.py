@@ -107,6 +107,35 @@ def test_a_task_that_comes_back_too_late_expires(network: Training) -> None:
     assert network.task().status == EXPIRED
 
 
+def hurry(network: Training) -> None:
+    """Let nodes fall silent in half of the time that they have to join."""
+    record = epochs.effective(network.state)
+    record.params.training_params.heartbeat_blocks = network.rules.join_blocks // 2
+    epochs.put(network.state, record)
+
+
+def test_who_falls_silent_before_the_run_begins_gets_no_rank(network: Training) -> None:
+    hurry(network)
+    network.assigned(alice=[0], bob=[0], carol=[0])
+    network.join("bob")
+    network.wait(network.rules.join_blocks // 2 + 1)
+    network.join("carol")
+    network.join("alice")
+    assert network.task().status == JOINING
+    network.wait(network.rules.join_blocks // 2)
+    assert network.task().status == RUNNING
+    assert sorted(ranks(network)) == sorted([node_id("alice"), node_id("carol")])
+    assert network.join("bob").rank == 2
+
+
+def test_who_only_joins_does_not_make_a_run(network: Training) -> None:
+    hurry(network)
+    network.assigned()
+    network.join("bob")
+    network.wait(network.rules.join_blocks + 1)
+    assert network.task().status == QUEUED
+
+
 def test_w27_a_host_speaks_for_its_own_assigned_nodes_alone(network: Training) -> None:
     network.assigned()
     foreign = JoinTrainingRequest(node_id=node_id("bob"), run_id=1)

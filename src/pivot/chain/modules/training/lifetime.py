@@ -46,9 +46,13 @@ def look_after_due(block: Block) -> None:
 
 
 def begin_run(block: Block, record: TrainingTask) -> None:
-    """Give those that have joined their ranks, in the order of their places."""
+    """Give those that have joined, and are alive, their ranks, in the order of their places.
+
+    Who has fallen silent since would leave a gap among the ranks of those who work: it may join again, as one that comes late.
+    """
     rules = training_params(block.state)
-    joined = nodes(block.state, record.id)
+    joined = active_nodes(block.state, record.id, block.height, rules.heartbeat_blocks)
+    forget_nodes(block.state, record.id)
     for rank, (place, each) in enumerate(joined.items()):
         each.rank = rank
         put_node(block.state, record.id, place, each)
@@ -82,8 +86,9 @@ def prune(block: Block) -> None:
 
 
 def _close_joining(block: Block, record: TrainingTask) -> None:
-    """All but one must have come, and at least one; else others may try."""
-    joined = len(nodes(block.state, record.id))
+    """All but one must have come and be alive, and at least one; else others may try."""
+    silent = training_params(block.state).heartbeat_blocks
+    joined = len(active_nodes(block.state, record.id, block.height, silent))
     if joined and joined >= len(node_ids(record)) - 1:
         begin_run(block, record)
         return

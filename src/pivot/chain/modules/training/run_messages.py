@@ -8,6 +8,7 @@ from pivot.chain.handlers import MessageHandler
 from pivot.chain.modules.auth.state import check_address
 from pivot.chain.modules.training.lifetime import begin_run
 from pivot.chain.modules.training.runs import (
+    active_nodes,
     barrier_step,
     count_barriers,
     count_kv_records,
@@ -88,9 +89,7 @@ def _join(block: Block, message: MsgJoinTraining) -> MsgJoinTrainingResponse:
     found.outer_step = request.outer_step
     found.last_seen_block_height = block.height
     put_node(block.state, record.id, place, found)
-    if record.status == TrainingTaskStatus.TRAINING_JOINING and len(nodes(block.state, record.id)) == len(
-        node_ids(record)
-    ):
+    if record.status == TrainingTaskStatus.TRAINING_JOINING and _all_are_here(block, record):
         begin_run(block, record)
     return MsgJoinTrainingResponse(status=_status(block, record, place))
 
@@ -135,6 +134,12 @@ def _require_alive(block: Block, creator: str, run_id: int, node_id: str) -> tup
         )
     _require_time(block, found)
     return record, place, found
+
+
+def _all_are_here(block: Block, record: TrainingTask) -> bool:
+    """Whether all assigned nodes have joined and none has fallen silent since."""
+    silent = training_params(block.state).heartbeat_blocks
+    return len(active_nodes(block.state, record.id, block.height, silent)) == len(node_ids(record))
 
 
 def _require_at_work(record: TrainingTask, found: TrainingNode) -> None:
