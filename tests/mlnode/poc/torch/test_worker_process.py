@@ -37,8 +37,8 @@ def test_jobs_sent_ahead_are_answered_in_order(process: subprocess.Popen[bytes],
         process.stdin.write(encode(Job(job)))
     process.stdin.flush()
     ready = decode_ready(read_frame(process.stdout) or b"")
-    bytes_each = 2 if device == "cuda" else 4
-    assert ready == Ready(128, "torch", (device, device), bytes_each * PRESET.parameter_count())
+    batch, bytes_each = (1_024, 2) if device == "cuda" else (64, 4)
+    assert ready == Ready(2 * batch, "torch", (device, device), bytes_each * PRESET.parameter_count())
     model = SprintModel.build(PRESET, SEED)
     for job in JOBS:
         answer = read_frame(process.stdout) or b""
