@@ -72,8 +72,8 @@ class TorchModel:
         places = spread(shape.layers, devices)
         kind = arithmetic(precision, devices[0])
         stream = Stream.of(seed, "weights")
-        tables = rotary_tables(shape)
-        rotations = {place: tuple(torch.from_numpy(table).to(place) for table in tables) for place in places}
+        cosine, sine = (torch.from_numpy(table) for table in rotary_tables(shape))
+        rotations = {place: (cosine.to(place), sine.to(place)) for place in places}
         layers = [_layer(shape, stream, index, kind, rotations[place]) for index, place in enumerate(places)]
         return cls(shape, kind, fastest(kind, devices[0]), devices, layers)
 
