@@ -1,8 +1,8 @@
 """What the ML node's inference port costs over calling an instance itself: tokens/s at saturation, time to the first token.
 
 A real ML node serves the tiny chat model with vLLM (`--vllm`, or MLNODE_VLLM_PYTHON), else with the embedded engine. Rounds go to
-the instance's own port and to the node's port by turns, so that both sides meet the same machine. The node's CPU time per piece
-that it passes on tells what is left of the difference on a machine with a core to spare.
+the instance's own port and to the node's port by turns, so that both sides meet the same machine; differences are medians of pairs.
+The node's CPU time per piece that it passes on is what the proxy takes from an engine that shares its cores.
 
     python benchmarks/mlnode_proxy.py --vllm ~/vllm/bin/python --json
 """
@@ -26,9 +26,6 @@ from report import machine, print_table, versions
 LOOPBACK = "127.0.0.1"
 MODEL = "pivot/tiny-chat"
 QUESTION = [{"role": "user", "content": "What is an epoch, and who decides how long it takes?"}]
-PROCESS_TIMES = slice(11, 13)
-"""User and system time among the fields behind the name in /proc/…/stat."""
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 Figures = dict[str, int | float | str]
 
@@ -107,18 +104,20 @@ async def measure(process: int, management: str, inference: str, options: argpar
                 firsts[side].append((await chat(session, sides[side], 1, n))[0])
     rate = {side: statistics.median(values) for side, values in rates.items()}
     first = {side: statistics.median(values) * 1e3 for side, values in firsts.items()}
+    lost = statistics.median(node / bare - 1 for bare, node in zip(*rates.values(), strict=True))
+    later = statistics.median(node - bare for bare, node in zip(*firsts.values(), strict=True))
     return [
         {
             "what": f"{options.concurrency} streams, tokens/s",
             "instance": round(rate["instance"]),
             "node": round(rate["node"]),
-            "difference": f"{(rate['node'] / rate['instance'] - 1) * 100:+.1f} %",
+            "difference": f"{lost * 100:+.1f} %",
         },
         {
             "what": "first token, ms",
             "instance": round(first["instance"], 2),
             "node": round(first["node"], 2),
-            "difference": f"{first['node'] - first['instance']:+.2f} ms",
+            "difference": f"{later * 1e3:+.2f} ms",
         },
         {
             "what": "CPU per piece, us",
@@ -174,9 +173,8 @@ async def chat(session: aiohttp.ClientSession, url: str, tokens: int, seed: int)
 
 
 def cpu_seconds(process: int) -> float:
-    """CPU time that a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[PROCESS_TIMES])) / TICKS_PER_S
+    """CPU time of a process's main thread, in which the proxy runs: as the scheduler counts it, not by the clock's ticks."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
 
 
 def free_port() -> int:
