@@ -30,7 +30,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from pivot.api.http.openai import ChatEndpoint
+from pivot.api.http.openai import QuestionEndpoint
 from pivot.api.listening import Listener, bind
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol import signing
@@ -255,7 +255,7 @@ async def _node(pipe: Connection, engine_port: int, folder: str) -> None:
         chain.form_group(EPOCH, {host.address: 10})
         chain.balances[DEVELOPER.address] = 10**15
         bound = bind("127.0.0.1", 0)
-        listener = Listener(ChatEndpoint(host.service), bound)
+        listener = Listener(QuestionEndpoint(host.service), bound)
         await listener.start()
         pipe.send((bound.getsockname()[1], host.address))
         while True:

@@ -13,13 +13,23 @@ import orjson
 import pytest
 
 from pivot.api.http import body as bodies
-from pivot.api.http.openai import ChatEndpoint
+from pivot.api.http.openai import QuestionEndpoint
 from pivot.api.inference import hop, peers
 from pivot.api.inference.used_signatures import Role
 from pivot.api.ledger.interface import ChainUnavailable
 from pivot.primitives import keys
 from pivot.protocol import pricing, signing
-from tests.api.inference.network import API_KEY, BLOCK_TIME_NS, MODEL, PRICE, Host, Network, running_host, serving
+from tests.api.inference.network import (
+    API_KEY,
+    BLOCK_TIME_NS,
+    CONTEXT_WINDOW,
+    MODEL,
+    PRICE,
+    Host,
+    Network,
+    running_host,
+    serving,
+)
 from tests.vectors import load_vectors
 
 SECOND = 10**9
@@ -50,6 +60,19 @@ async def require_still_answers(network: Network) -> None:
         (
             {"model": MODEL, "messages": [{"role": "user", "content": [{"type": "image_url", "text": "x"}]}]},
             "messages[0].content",
+        ),
+        *(
+            ({"model": MODEL, "messages": [{"role": "user", "content": [part]}]}, "messages[0].content")
+            for part in (
+                "text",
+                {"type": ["text"]},
+                {"type": "text", "text": 5},
+                {"type": "video", "video": "data:video/mp4;base64,AAAA"},
+                {"type": "input_audio", "input_audio": {"format": "wav"}},
+                {"type": "image_url", "image_url": {"url": "http://169.254.169.254/latest/meta-data"}},
+                {"type": "image_url", "image_url": "file:///etc/passwd"},
+                {"type": "image_url", "image_url": "data:image/png;base64,AAAA", "uuid": "another's picture"},
+            )
         ),
         ({"model": MODEL, "messages": [], "stream": "yes"}, "stream"),
         ({"model": MODEL, "messages": [], "stream_options": [1]}, "stream_options"),
@@ -94,9 +117,53 @@ async def test_a_body_whose_prompt_the_chain_would_not_record_is_refused_whateve
         require_openai_error(await network.post(host, b" " * longest), 400)
 
 
-async def test_text_parts_are_taken(network: Network) -> None:
-    parts = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
-    assert (await network.post(network.hosts[0], network.body(messages=parts))).status == 200
+async def test_parts_are_passed_on_and_media_cost_at_most_the_context(network: Network) -> None:
+    content = [
+        {"type": "text", "text": "Hello"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+    ]
+    messages = [{"role": "user", "content": content}]
+    assert (await network.post(network.hosts[0], network.body(messages=messages))).status == 200
+    [told] = [body for host in network.hosts for body in host.engine.bodies]
+    assert told["messages"] == messages
+    [start] = await network.hosts[0].started()
+    assert start.prompt_token_count == CONTEXT_WINDOW
+
+
+async def test_what_is_not_known_here_is_passed_on(network: Network) -> None:
+    fields = {"stop": ["."], "tools": [{"type": "function"}], "response_format": {"type": "json_object"}, "min_p": 0.1}
+    assert (await network.post(network.hosts[0], network.body(**fields, seed=7))).status == 200
+    [told] = [body for host in network.hosts for body in host.engine.bodies]
+    assert {name: told[name] for name in fields} == fields
+    assert told["seed"] == 7
+
+
+@pytest.mark.parametrize("executor", [0, 1])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_says_who_gave_it_and_what_this_host_added(
+    network: Network, executor: int, stream: bool
+) -> None:
+    host = network.hosts[executor]
+    host.engine.pause_s = 0.2
+    body, headers = network.first_drawn(host, stream=stream)
+    reply = await network.post(network.hosts[0], body, {**headers, "X-Request-Id": "my-request.7"})
+    assert reply.headers["x-request-id"] == "my-request.7"
+    assert reply.headers["x-pivot-executor"] == host.address
+    assert reply.headers["x-pivot-inference-id"] == headers["Authorization"]
+    assert 0 < float(reply.headers["x-pivot-overhead-ms"]) < 200
+
+
+@pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "<script>"])
+async def test_a_request_without_a_good_name_gets_one_also_when_it_is_refused(
+    network: Network, given: str | None
+) -> None:
+    headers = {} if given is None else {"X-Request-Id": given}
+    replies = [await network.post(network.hosts[0], network.body(), {**headers, **extra}) for extra in ({}, KEY)]
+    names = {reply.headers["x-request-id"] for reply in replies}
+    assert [reply.status for reply in replies] == [401, 200]
+    assert len(names) == 2
+    assert all(name.startswith("req-") for name in names)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +323,7 @@ async def test_too_many_requests_at_once_are_sent_away_and_may_come_back(network
     host = network.hosts[0]
     for each in network.hosts:
         each.engine.pause_s = 0.1
-    async with serving(ChatEndpoint(host.service, max_transfers=1, max_executions=1)) as (url, _):
+    async with serving(QuestionEndpoint(host.service, max_transfers=1, max_executions=1)) as (url, _):
         narrow = replace(host, url=url)
         replies = await asyncio.gather(*(network.post(narrow, network.body()) for _ in range(3)))
         assert sorted(reply.status for reply in replies) == [200, 429, 429]

@@ -250,6 +250,22 @@ async def test_the_chat_route_answers_beside_the_others(port: Port) -> None:
     assert reply.status == 200
 
 
+async def test_an_unknown_model_and_what_no_model_offers_are_404_in_openais_shape(port: Port) -> None:
+    port.network.chain.answers["ModelsAll"] = queries.QueryModelsAllResponse()
+    port.network.chain.answers["GetAllModelPerTokenPrices"] = queries.QueryGetAllModelPerTokenPricesResponse()
+    for status, told in (
+        await port.get("/v1/models/no/such"),
+        await port.post("/v1/embeddings", {"model": MODEL, "input": "x"}),
+    ):
+        assert (status, told["error"]["code"], told["error"]["param"]) == (404, "model_not_found", "model")
+
+
+async def test_completions_are_answered_at_their_own_path(port: Port) -> None:
+    body = port.network.completion()
+    reply = await port.network.post(replace(port.host, url=port.url), body, path="/v1/completions")
+    assert (reply.status, reply.json["object"]) == (200, "text_completion")
+
+
 async def test_models_and_prices(port: Port) -> None:
     chain = port.network.chain
     chain.answers["ModelsAll"] = queries.QueryModelsAllResponse(
@@ -259,6 +275,7 @@ async def test_models_and_prices(port: Port) -> None:
         model_prices=[ModelPrice(model_id=MODEL, price=100)]
     )
     [model] = (await port.get("/v1/models"))[1]["data"]
+    assert (await port.get(f"/v1/models/{MODEL}")) == (200, model)
     assert (model["id"], model["object"], model["context_window"], model["price_per_token"]) == (
         MODEL,
         "model",

@@ -18,6 +18,16 @@ def entry(word: str, number: int) -> dict[str, Any]:
     return {"token": word, "logprob": -0.1, "bytes": list(word.encode()), "top_logprobs": top}
 
 
+def completion_logprobs(words: tuple[str, ...]) -> dict[str, Any]:
+    entries = [entry(word, number) for number, word in enumerate(words)]
+    return {
+        "tokens": list(words),
+        "token_logprobs": [each["logprob"] for each in entries],
+        "top_logprobs": [{top["token"]: top["logprob"] for top in each["top_logprobs"]} for each in entries],
+        "text_offset": [0] * len(words),
+    }
+
+
 @dataclass
 class FakeEngine:
     """Answers every question with the same words."""
@@ -38,7 +48,8 @@ class FakeEngine:
     async def running(cls) -> AsyncIterator["FakeEngine"]:
         engine = cls()
         app = web.Application()
-        app.router.add_post("/v1/chat/completions", engine._chat)
+        for path in ("/v1/chat/completions", "/v1/completions"):
+            app.router.add_post(path, engine._answer)
         app.router.add_get("/health", engine._health)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
         await runner.setup()
@@ -53,7 +64,7 @@ class FakeEngine:
             await asyncio.sleep(60)
         return web.Response()
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         self.bodies.append(body)
         try:
@@ -73,16 +84,20 @@ class FakeEngine:
 
     async def _whole(self, body: dict[str, Any], words: tuple[str, ...]) -> web.Response:
         await asyncio.sleep(self.pause_s)
-        choice = {
+        choice: dict[str, Any] = {
             "index": 0,
-            "message": {"role": "assistant", "content": "".join(words) if self.content else None},
-            "logprobs": {"content": [entry(word, number) for number, word in enumerate(words)]},
             "finish_reason": "stop" if self.content else "tool_calls",
             "token_ids": [100 + number for number in range(len(words))],
         }
+        if "prompt" in body:
+            choice |= {"text": "".join(words), "logprobs": completion_logprobs(words)}
+            choice["prompt_token_ids"] = PROMPT_TOKEN_IDS
+        else:
+            choice["message"] = {"role": "assistant", "content": "".join(words) if self.content else None}
+            choice["logprobs"] = {"content": [entry(word, number) for number, word in enumerate(words)]}
         document = {
             "id": "chatcmpl-engine",
-            "object": "chat.completion",
+            "object": "text_completion" if "prompt" in body else "chat.completion",
             "created": 1,
             "model": body["model"],
             "choices": [choice],
@@ -96,20 +111,24 @@ class FakeEngine:
         await response.prepare(request)
         base = {"id": "chatcmpl-engine", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
         first = {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
-        await self._event(response, {**base, "choices": [first], "prompt_token_ids": PROMPT_TOKEN_IDS})
+        if "prompt" not in body:
+            await self._event(response, {**base, "choices": [first], "prompt_token_ids": PROMPT_TOKEN_IDS})
         for number, word in enumerate(words):
             if self.breaks_after == number:
                 await asyncio.sleep(0.05)  # what was written is on its way
                 request.transport.abort()  # type: ignore[union-attr]
                 return response
             await asyncio.sleep(self.pause_s)
-            choice = {
+            choice: dict[str, Any] = {
                 "index": 0,
-                "delta": {"content": word},
-                "logprobs": {"content": [entry(word, number)]},
                 "finish_reason": "stop" if number == len(words) - 1 else None,
                 "token_ids": [100 + number],
             }
+            if "prompt" in body:
+                choice |= {"text": word, "logprobs": completion_logprobs((word,))}
+                choice |= {"prompt_token_ids": PROMPT_TOKEN_IDS} if number == 0 else {}
+            else:
+                choice |= {"delta": {"content": word}, "logprobs": {"content": [entry(word, number)]}}
             chunk: dict[str, Any] = {**base, "choices": [choice]}
             if body["stream_options"].get("continuous_usage_stats"):
                 chunk["usage"] = usage(number + 1)

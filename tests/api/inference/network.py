@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,9 @@ from google.protobuf.message import Message
 
 from pivot.api.database import Base, Database, connect
 from pivot.api.fleet.interface import Lease, NoNodeAvailable
-from pivot.api.http.openai import ChatEndpoint
+from pivot.api.http.openai import QuestionEndpoint
 from pivot.api.identity import Identity
+from pivot.api.inference.request import CHAT_PATH
 from pivot.api.inference.service import InferenceService
 from pivot.api.ledger.interface import GRPC_CODESPACE, ChainRefused, Head, Outcome
 from pivot.api.phases import Listener, Moment
@@ -194,7 +195,7 @@ class Host:
     fleet: FakeFleet
     phases: FakePhases
     database: Database
-    endpoint: ChatEndpoint
+    endpoint: QuestionEndpoint
     server: uvicorn.Server
 
     @property
@@ -239,11 +240,17 @@ class Network:
             "X-Timestamp": str(stamp),
         }
 
-    async def post(self, host: Host, body: bytes, headers: dict[str, str] | None = None) -> "Reply":
+    def completion(self, prompt: Any = "An epoch", **fields: Any) -> bytes:
+        """The body of a completion."""
+        return self.body(messages=None, prompt=prompt, **fields)
+
+    async def post(
+        self, host: Host, body: bytes, headers: dict[str, str] | None = None, path: str = CHAT_PATH
+    ) -> "Reply":
         """A request with the API key unless headers are given."""
         told = {"Authorization": f"Bearer {API_KEY}"} if headers is None else headers
-        async with self.http.post(host.url + "/v1/chat/completions", data=body, headers=told) as answer:
-            return Reply(answer.status, await answer.read(), dict(answer.headers))
+        async with self.http.post(host.url + path, data=body, headers=told) as answer:
+            return Reply(answer.status, await answer.read(), answer.headers)
 
     def drawn(self, inference_id: str, epoch: int = EPOCH) -> list[str]:
         """The executors of a request, first choice first."""
@@ -286,7 +293,7 @@ class Network:
 class Reply:
     status: int
     raw: bytes
-    headers: dict[str, str]
+    headers: Mapping[str, str]
 
     @property
     def json(self) -> Any:
@@ -334,7 +341,7 @@ async def running_host(
     async with aiohttp.ClientSession() as http:
         service = InferenceService(settings, identity, database, chain, outbox, fleet, phases, http)  # type: ignore[arg-type]  # only what is asked
         await service.start()
-        endpoint = ChatEndpoint(service)
+        endpoint = QuestionEndpoint(service)
         async with serving(endpoint) as (url, server):
             chain.participants[identity.address] = Participant(
                 index=identity.address,

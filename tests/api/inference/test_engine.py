@@ -8,7 +8,14 @@ import pytest
 
 from pivot.api.inference import engine, sse
 from pivot.api.inference.payload import LARGE_BODY_BYTES, payload
-from pivot.api.inference.request import TEMPLATE_ALLOWANCE, max_tokens, parse, prompt_bound
+from pivot.api.inference.request import (
+    COMPLETIONS_PATH,
+    DEFAULT_COMPLETION_TOKENS,
+    TEMPLATE_ALLOWANCE,
+    max_tokens,
+    parse,
+    prompt_bound,
+)
 from pivot.api.inference.transcript import Transcript
 
 
@@ -72,7 +79,7 @@ def request_of(**fields: Any) -> Any:
 )
 def test_a27_max_completion_tokens_wins_over_max_tokens(fields: dict[str, Any], expected: int | None) -> None:
     request = request_of(**fields)
-    left = 1024 - prompt_bound(request)
+    left = 1024 - prompt_bound(request, 1024)
     assert max_tokens(request, 1024) == (left if expected is None else expected)
 
 
@@ -83,7 +90,18 @@ def test_the_default_of_max_tokens_has_bounds(context_window: int, expected: int
 
 def test_the_prompts_bound_is_above_the_bytes_of_its_texts() -> None:
     request = request_of(tools=[{"type": "function", "function": {"name": "f"}}])
-    assert prompt_bound(request) == len(request.body) + TEMPLATE_ALLOWANCE
+    assert prompt_bound(request, 1024) == len(request.body) + TEMPLATE_ALLOWANCE
+
+
+def test_the_bound_of_a_prompt_with_media_is_the_context_window() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    request = request_of(messages=[{"role": "user", "content": [picture]}])
+    assert prompt_bound(request, 1024) == 1024
+
+
+def test_a_completion_without_max_tokens_has_openais_default() -> None:
+    request = parse(b'{"model":"m","prompt":"x"}', COMPLETIONS_PATH)
+    assert max_tokens(request, 1024) == DEFAULT_COMPLETION_TOKENS
 
 
 def test_large_bodies_go_out_piece_by_piece() -> None:

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: the hot path, on the raw request.
+"""`POST /v1/chat/completions` and `/v1/completions`: the hot path, on the raw request.
 
 A request with a transfer agent's start in its headers is one for this host as executor; any other comes from a developer,
 for whom this host is the transfer agent.
@@ -7,23 +7,17 @@ for whom this host is the transfer agent.
 import asyncio
 from collections.abc import Awaitable
 from contextlib import aclosing
-from http import HTTPStatus
 
-import orjson
 import structlog
 
+from pivot.api.http import request_ids
+from pivot.api.http.answer import Answer
 from pivot.api.http.body import Receive, Scope, Send, Shelf, read_body
-from pivot.api.http.errors import (
-    ApiError,
-    TooManyRequests,
-    Unavailable,
-    error_headers,
-    error_object,
-)
+from pivot.api.http.errors import ApiError, TooManyRequests, Unavailable
 from pivot.api.http.presence import Presence
-from pivot.api.inference import hop, sse
+from pivot.api.inference import hop
 from pivot.api.inference.access import Headers
-from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Part, Parts
+from pivot.api.inference.parts import JSON, Accepted, Head, Part, Parts
 from pivot.api.inference.request import parse
 from pivot.api.inference.service import InferenceService
 from pivot.api.ledger.interface import LedgerError
@@ -34,17 +28,12 @@ MAX_EXECUTIONS = 512
 MAX_BODY_BYTES_UNDER_WAY = 256 * 2**20
 """Of all requests' bodies together, also while they are being read: anybody can claim a signature until then."""
 CHAIN_AWAY = "this node's chain does not answer"
-_STREAM_HEADERS = [
-    (b"content-type", EVENT_STREAM.encode()),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),  # proxies of the nginx family hold streams back otherwise
-]
 
 log = structlog.get_logger(__name__)
 
 
-class ChatEndpoint:
-    """ASGI application of the one route."""
+class QuestionEndpoint:
+    """ASGI application of the routes in `request.PATHS`."""
 
     def __init__(
         self, service: InferenceService, *, max_transfers: int = MAX_TRANSFERS, max_executions: int = MAX_EXECUTIONS
@@ -55,13 +44,15 @@ class ChatEndpoint:
         self._shelf = Shelf(MAX_BODY_BYTES_UNDER_WAY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _Answer(send)
+        headers: Headers = dict(scope["headers"])
+        request_id = request_ids.of(headers)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer = Answer(send, request_id)
         try:
-            headers: Headers = dict(scope["headers"])
             if hop.is_executor_request(headers):
-                await self._execute(headers, receive, answer)
+                await self._execute(scope["path"], headers, receive, answer)
             else:
-                await self._transfer(headers, receive, answer)
+                await self._transfer(scope["path"], headers, receive, answer)
         except ApiError as refusal:
             await answer.refuse(refusal)
         except LedgerError as error:
@@ -74,11 +65,11 @@ class ChatEndpoint:
             log.exception("request_failed")
             await answer.refuse(ApiError("this node failed; its log says why"))
 
-    async def _transfer(self, headers: Headers, receive: Receive, answer: "_Answer") -> None:
+    async def _transfer(self, path: str, headers: Headers, receive: Receive, answer: Answer) -> None:
         service = self._service
         claim = service.access.admit(headers, service.market.moment)  # nobody gets a body read without credentials
         with self._shelf.place() as take:
-            request = parse(await read_body(headers, receive, service.max_request_bytes, take))
+            request = parse(await read_body(headers, receive, service.max_request_bytes, take), path)
             if self._transfers_left <= 0:
                 raise TooManyRequests("this node is busy; try again, or another one of /v1/epochs/current/participants")
             self._transfers_left -= 1
@@ -92,12 +83,12 @@ class ChatEndpoint:
             finally:
                 self._transfers_left += 1
 
-    async def _execute(self, headers: Headers, receive: Receive, answer: "_Answer") -> None:
+    async def _execute(self, path: str, headers: Headers, receive: Receive, answer: Answer) -> None:
         service = self._service
         start = hop.read_start(headers)
         await service.execution.admit(start)
         with self._shelf.place() as take:
-            request = parse(await read_body(headers, receive, service.max_request_bytes, take))
+            request = parse(await read_body(headers, receive, service.max_request_bytes, take), path)
             if self._executions_left <= 0:
                 raise TooManyRequests("this host executes as many requests as it may")
             self._executions_left -= 1
@@ -110,7 +101,7 @@ class ChatEndpoint:
                 self._executions_left += 1
 
 
-async def _give_to_transfer_agent(parts: Parts, answer: "_Answer") -> None:
+async def _give_to_transfer_agent(parts: Parts, answer: Answer) -> None:
     """The parts as the hop carries them: acceptance, heartbeats, head, bytes."""
     accepted = await anext(parts)
     if not isinstance(accepted, Accepted):
@@ -129,7 +120,7 @@ async def _give_to_transfer_agent(parts: Parts, answer: "_Answer") -> None:
         await answer.give(piece)
 
 
-async def _with_heartbeats(part: Awaitable[Part], answer: "_Answer") -> Part:
+async def _with_heartbeats(part: Awaitable[Part], answer: Answer) -> Part:
     awaited = asyncio.ensure_future(part)
     try:
         while not (await asyncio.wait({awaited}, timeout=hop.HEARTBEAT_SECONDS))[0]:
@@ -139,62 +130,3 @@ async def _with_heartbeats(part: Awaitable[Part], answer: "_Answer") -> Part:
         if not awaited.done():
             awaited.cancel()
             await asyncio.gather(awaited, return_exceptions=True)
-
-
-class _Answer:
-    """The response to one request."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.begun = False
-        self._content_type = ""
-
-    async def give(self, part: Part) -> None:
-        """Pass a head or bytes on."""
-        if isinstance(part, bytes):
-            await self._send({"type": "http.response.body", "body": part, "more_body": True})
-        elif isinstance(part, Head):
-            self._content_type = part.content_type
-            headers = (
-                _STREAM_HEADERS
-                if part.content_type == EVENT_STREAM
-                else [(b"content-type", part.content_type.encode())]
-            )
-            if part.length is not None:
-                headers = [*headers, (b"content-length", str(part.length).encode())]
-            await self._begin(part.status, headers)
-
-    async def accept(self, accepted: Accepted) -> None:
-        """Tell the transfer agent that this host takes the request."""
-        signature = (hop.ACCEPTANCE_HEADER.lower().encode(), accepted.signature.encode())
-        await self._begin(HTTPStatus.OK, [(b"content-type", hop.ANSWER_TYPE.encode()), signature])
-
-    async def write(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def refuse(self, refusal: ApiError) -> None:
-        """The whole response is an error."""
-        if self.begun:
-            await self.break_off(refusal.message)
-            return
-        body = refusal.body()
-        await self._begin(refusal.status, [*error_headers(refusal), (b"content-length", str(len(body)).encode())])
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-    async def break_off(self, reason: str) -> None:
-        """An answer that has begun cannot be finished: a stream says so in an event.
-
-        Anything else is left as it is; the server closes the connection behind an answer that is not complete.
-        """
-        if self._content_type != EVENT_STREAM:
-            return
-        error = error_object(reason, "server_error", None, "answer_broke_off")
-        await self.write(sse.event(orjson.dumps(error)))
-        await self.end()
-
-    async def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.begun = True
-        await self._send({"type": "http.response.start", "status": int(status), "headers": headers})

@@ -1,6 +1,6 @@
 """The public port: what developers, other hosts and explorers ask of this host.
 
-The chat route goes to `openai.py` on the raw request; everything else is an ordinary route, described at `/docs`.
+Questions go to `openai.py` on the raw request; everything else is an ordinary route, described at `/docs`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,13 +17,21 @@ from starlette.responses import JSONResponse, Response
 from pivot.api.http.body import Receive, Scope, Send
 from pivot.api.http.chain_proxy import ChainProxy
 from pivot.api.http.epochs import Engine, Epochs
-from pivot.api.http.errors import ApiError, MalformedBody, NotFound, Unavailable, error_headers, error_object
-from pivot.api.http.openai import CHAIN_AWAY, ChatEndpoint
+from pivot.api.http.errors import (
+    ApiError,
+    MalformedBody,
+    NotFound,
+    Unavailable,
+    UnknownModel,
+    error_headers,
+    error_object,
+)
+from pivot.api.http.openai import CHAIN_AWAY, QuestionEndpoint
 from pivot.api.http.participants import QUERY, Participants
 from pivot.api.http.plain import plain
 from pivot.api.http.training import Training
 from pivot.api.identity import Identity
-from pivot.api.inference.request import CHAT_PATH
+from pivot.api.inference.request import CHAT_PATH, PATHS
 from pivot.api.inference.service import InferenceService
 from pivot.api.ledger.answers import BriefAnswers
 from pivot.api.ledger.interface import Chain, LedgerError, Outbox
@@ -58,7 +66,7 @@ class PublicApp:
         http: aiohttp.ClientSession,
         locking: Locking | None,
     ) -> None:
-        self._chat = ChatEndpoint(inference)
+        self._questions = QuestionEndpoint(inference)
         self._epochs = Epochs(engine, phases)
         self._answers = BriefAnswers()
         self._participants = Participants(identity.address, chain, outbox, phases, self._answers)
@@ -78,8 +86,8 @@ class PublicApp:
         _answer_errors(self._others)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == CHAT_PATH and scope["method"] == "POST":
-            await self._chat(scope, receive, send)
+        if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] == "POST":
+            await self._questions(scope, receive, send)
         else:
             if self._phases.moment is not None:
                 self._answers.advance(self._phases.moment.head.height)
@@ -107,6 +115,18 @@ class PublicApp:
     async def models(self) -> dict[str, Any]:
         """The network's models in OpenAI's shape, with context window and price per token."""
         return await self._answers.get("models", self._load_models)
+
+    async def model(self, model_id: str) -> Any:
+        """One model, as in the list."""
+        listed = await self.models()
+        found = next((model for model in listed["data"] if model["id"] == model_id), None)
+        if found is None:
+            raise UnknownModel(f"the network serves no model {model_id!r}", param="model")
+        return found
+
+    async def embeddings(self) -> None:
+        """Refused: what the network's models give back is text, which is what its hosts can check."""
+        raise UnknownModel("no model of this network offers embeddings", param="model")
 
     async def pricing(self) -> dict[str, Any]:
         """What a token of each model costs."""
@@ -149,6 +169,8 @@ class PublicApp:
         app.add_api_route("/v1/status", self.status)
         app.add_api_route("/v1/identity", self.identity)
         app.add_api_route("/v1/models", self.models)
+        app.add_api_route("/v1/models/{model_id:path}", self.model)
+        app.add_api_route("/v1/embeddings", self.embeddings, methods=["POST"])
         app.add_api_route("/v1/pricing", self.pricing)
         app.add_api_route(CHAT_PATH + "/{inference_id:path}", self.inference)
         app.add_route(LEAVES_PATH, leaves)

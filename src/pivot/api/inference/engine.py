@@ -14,7 +14,7 @@ import orjson
 from pivot.api.http.errors import error_object
 from pivot.api.inference.parts import EVENT_STREAM
 from pivot.api.inference.payload import payload
-from pivot.api.inference.request import CHAT_PATH, MAX_TOP_LOGPROBS, Request
+from pivot.api.inference.request import MAX_TOP_LOGPROBS, Request
 from pivot.primitives.hashes import sha256
 from pivot.protocol.parameters import LONGEST_GENERATION_SECONDS
 
@@ -73,10 +73,15 @@ def seed_of(inference_id: str) -> int:
 def engine_body(request: Request, max_tokens: int, seed: int) -> bytes:
     """The body for the engine: as the developer sent it, with what checking and accounting need (design, section 7)."""
     document = dict(request.document)
-    document["logprobs"] = True
-    document["top_logprobs"] = MAX_TOP_LOGPROBS
+    if request.is_chat:
+        document["logprobs"] = True
+        document["top_logprobs"] = MAX_TOP_LOGPROBS
+        document["max_completion_tokens"] = max_tokens
+    else:
+        document["logprobs"] = MAX_TOP_LOGPROBS
+        document.pop("max_completion_tokens", None)
+    document["max_tokens"] = max_tokens
     document["return_token_ids"] = True
-    document["max_tokens"] = document["max_completion_tokens"] = max_tokens
     document["seed"] = seed
     if request.stream:
         document["stream_options"] = {**(document.get("stream_options") or {}), "include_usage": True}
@@ -98,13 +103,13 @@ def client_error(raw: bytes) -> bytes:
 
 @asynccontextmanager
 async def ask(
-    http: aiohttp.ClientSession, inference_url: str, body: bytes, *, stream: bool
+    http: aiohttp.ClientSession, inference_url: str, path: str, body: bytes, *, stream: bool
 ) -> AsyncGenerator[EngineAnswer, None]:
-    """The engine's answer, as soon as its first bytes are here. Raises NodeLost, or EngineFailed for a 5xx and the like.
+    """The engine's answer at one of `request.PATHS`, as soon as its first bytes are here. Raises NodeLost, or EngineFailed for a 5xx and the like.
 
     Leaving the context early closes the connection, which stops the engine's work.
     """
-    answer = await _answer(http, inference_url, body, stream=stream)
+    answer = await _answer(http, inference_url, path, body, stream=stream)
     try:
         if answer.status != 200 and answer.status not in CLIENT_ERRORS:
             raise EngineFailed(
@@ -116,8 +121,10 @@ async def ask(
             answer.response.close()
 
 
-async def _answer(http: aiohttp.ClientSession, inference_url: str, body: bytes, *, stream: bool) -> EngineAnswer:
-    asked = asyncio.ensure_future(_post(http, inference_url, body, stream=stream))
+async def _answer(
+    http: aiohttp.ClientSession, inference_url: str, path: str, body: bytes, *, stream: bool
+) -> EngineAnswer:
+    asked = asyncio.ensure_future(_post(http, inference_url + path, body, stream=stream))
     try:
         while not (await asyncio.wait({asked}, timeout=PROBE_AFTER_SECONDS))[0]:
             await _require_alive(http, inference_url)
@@ -138,11 +145,9 @@ def _abandon(asked: asyncio.Future[EngineAnswer]) -> None:
     )
 
 
-async def _post(http: aiohttp.ClientSession, inference_url: str, body: bytes, *, stream: bool) -> EngineAnswer:
+async def _post(http: aiohttp.ClientSession, url: str, body: bytes, *, stream: bool) -> EngineAnswer:
     timeout = _STREAM_TIMEOUT if stream else _WHOLE_TIMEOUT
-    response = await http.post(
-        inference_url + CHAT_PATH, data=payload(body), headers=_HEADERS, timeout=timeout, allow_redirects=False
-    )
+    response = await http.post(url, data=payload(body), headers=_HEADERS, timeout=timeout, allow_redirects=False)
     try:
         is_stream = response.status == 200 and response.content_type == EVENT_STREAM
         return EngineAnswer(response, await (response.content.readany() if is_stream else response.read()))

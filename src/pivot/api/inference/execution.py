@@ -103,6 +103,10 @@ class Execution:
         """
         _require_same(request, start)
         terms = await self._market.terms(request.model, start.epoch_id)
+        if start.prompt_token_count < prompt_bound(request, terms.context_window):
+            raise BadRequest(
+                "the start's prompt_token_count is below the bound of the body", param="prompt_token_count"
+            )
         if start.max_tokens != max_tokens(request, terms.context_window):
             raise BadRequest("the start's max_tokens is not that of the body", param="max_tokens")
         escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, terms.price)
@@ -141,7 +145,9 @@ class Execution:
                             acceptance = self._acceptance(start)
                             yield Accepted(acceptance)
                         async with (
-                            engine.ask(self._http, lease.inference_url, body, stream=request.stream) as reply,
+                            engine.ask(
+                                self._http, lease.inference_url, request.path, body, stream=request.stream
+                            ) as reply,
                             aclosing(_relayed(reply, transcript)) as relayed,
                         ):
                             async for part in relayed:
@@ -240,8 +246,6 @@ def _require_same(request: Request, start: MsgStartInference) -> None:
         raise BadRequest("the start's prompt_hash is not that of the body", param="prompt_hash")
     if start.model != request.model:
         raise BadRequest("the start's model is not that of the body", param="model")
-    if start.prompt_token_count < prompt_bound(request):
-        raise BadRequest("the start's prompt_token_count is below the bound of the body", param="prompt_token_count")
 
 
 def _require_recordable(start: MsgStartInference) -> None:

@@ -20,6 +20,16 @@ class Accepted:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Which host answers: what a transfer agent says before the head. Its executors do not."""
+
+    executor: str
+    inference_id: str
+    waited_s: float
+    """Seconds from asking this host to the head of its answer."""
+
+
+@dataclass(frozen=True)
 class Head:
     """Status and kind of the answer. After it nobody else can answer any more."""
 
@@ -29,7 +39,7 @@ class Head:
     """Bytes that follow; None for a stream."""
 
 
-Part = Accepted | Head | bytes
+Part = Accepted | Chosen | Head | bytes
 Parts = AsyncGenerator[Part, None]
 
 

@@ -12,7 +12,7 @@ import aiohttp
 from pivot.api.inference import hop
 from pivot.api.inference.parts import Accepted, CandidateFailed, Head, Parts
 from pivot.api.inference.payload import payload
-from pivot.api.inference.request import CHAT_PATH, Request
+from pivot.api.inference.request import Request
 from pivot.api.urls import UnsafeUrl, session_to_hosts, url_of
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
 from pivot.protocol.parameters import LONGEST_GENERATION_SECONDS
@@ -42,14 +42,14 @@ class Peers:
     async def answer(self, url: str, request: Request, start: MsgStartInference, patience_s: float) -> Parts:
         """The parts of another host's answer. Raises CandidateFailed before the head, ConnectionError after it."""
         try:
-            chat = url_of(url, CHAT_PATH, allow_private=self._allow_private)
+            place = url_of(url, request.path, allow_private=self._allow_private)
         except UnsafeUrl as error:
             raise CandidateFailed(str(error)) from None
         begun = False
         try:
             async with asyncio.timeout(patience_s + ANSWER_SECONDS):
                 response = await self._http.post(
-                    chat,
+                    place,
                     data=payload(request.body),
                     headers=hop.request_headers(start, patience_s),
                     timeout=_TIMEOUT,

@@ -11,15 +11,22 @@ from typing import Any
 import orjson
 
 from pivot.api.http.errors import BadRequest, MalformedBody
+from pivot.api.inference import messages
 from pivot.protocol import signing
 from pivot.protocol.pricing import DEFAULT_MAX_TOKENS, MAX_TOKENS_PER_REQUEST
 
 CHAT_PATH = "/v1/chat/completions"
+COMPLETIONS_PATH = "/v1/completions"
+PATHS = frozenset({CHAT_PATH, COMPLETIONS_PATH})
+"""Where questions are asked, at a host and at an engine."""
+DEFAULT_COMPLETION_TOKENS = 16
+"""What OpenAI and engines take for a completion that names no `max_tokens`."""
 MAX_MODEL_NAME_LENGTH = 256
 MAX_TOP_LOGPROBS = 5
 """As many alternatives as an executor keeps of each position; more cannot be asked for."""
 NOT_OFFERED = (
     "use_beam_search",  # work that tokens do not price
+    "echo",  # with log-probabilities, which an engine is always asked for, it is that work too
     "prompt_logprobs",
     "chat_template",  # a program of the developer's: the prompt's length would not follow from the body's
     "documents",
@@ -41,11 +48,13 @@ _SHARE_OF_CONTEXT = 8
 
 @dataclass(frozen=True)
 class Request:
-    """A chat request as the developer sent it."""
+    """A question as the developer sent it."""
 
     body: bytes
     document: dict[str, Any]
     model: str
+    path: str = CHAT_PATH
+    """One of PATHS. A chat has `messages` and a completion has none, so the body alone says which it is."""
 
     @cached_property
     def body_hash(self) -> str:
@@ -62,20 +71,26 @@ class Request:
         return bool((self.document.get("stream_options") or {}).get("include_usage"))
 
     @property
+    def is_chat(self) -> bool:
+        return self.path == CHAT_PATH
+
+    @property
     def wants_logprobs(self) -> bool:
-        return self.document.get("logprobs") is True
+        """A chat says so by true, a completion by how many."""
+        asked = self.document.get("logprobs")
+        return asked is True if self.is_chat else asked is not None
 
     @property
     def top_logprobs(self) -> int:
-        return int(self.document.get("top_logprobs") or 0)
+        return int(self.document.get("top_logprobs" if self.is_chat else "logprobs") or 0)
 
     @property
     def wants_token_ids(self) -> bool:
         return self.document.get("return_token_ids") is True
 
 
-def parse(body: bytes) -> Request:
-    """The request of a body. Raises MalformedBody or BadRequest with a sentence that names the field."""
+def parse(body: bytes, path: str = CHAT_PATH) -> Request:
+    """The request of a body sent to one of PATHS. Raises MalformedBody or BadRequest with a sentence that names the field."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -86,8 +101,14 @@ def parse(body: bytes) -> Request:
     model = document.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_NAME_LENGTH:
         raise MalformedBody(f"model must be a name of 1 to {MAX_MODEL_NAME_LENGTH} characters", param="model")
-    _check_messages(document.get("messages"))
-    for name in ("stream", "logprobs", "return_token_ids"):
+    flags = ["stream", "return_token_ids"]
+    if path == CHAT_PATH:
+        messages.check(document.get("messages"))
+        flags.append("logprobs")
+    else:
+        _check_prompt(document)
+        _check_whole(document, "logprobs", 0, MAX_TOP_LOGPROBS)
+    for name in flags:
         if not isinstance(document.get(name), bool | None):
             raise MalformedBody(f"{name} must be true or false", param=name)
     if not isinstance(document.get("stream_options"), dict | None):
@@ -104,42 +125,48 @@ def parse(body: bytes) -> Request:
     for name in NOT_OFFERED:
         if not _is_absent(document.get(name)):
             raise BadRequest(f"{name} is not offered on this network", param=name)
-    return Request(body, document, model)
+    return Request(body, document, model, path)
 
 
-def prompt_bound(request: Request) -> int:
-    """Upper bound of the prompt's tokens: no token of a text is shorter than a byte, and the body holds all texts."""
+def prompt_bound(request: Request, context_window: int) -> int:
+    """Upper bound of the prompt's tokens.
+
+    No token of a text is shorter than a byte, and the body holds all texts. A picture's tokens do not follow from its bytes;
+    but no engine takes a prompt that is longer than its context.
+    """
+    if request.is_chat and messages.have_media(request.document["messages"]):
+        return context_window
     return len(request.body) + TEMPLATE_ALLOWANCE
 
 
 def max_tokens(request: Request, context_window: int) -> int:
     """Most tokens that the answer may have: `max_completion_tokens`, else `max_tokens`, else what the context leaves.
 
-    The default is at most DEFAULT_MAX_TOKENS, and at least an eighth of the context window, because the prompt's bound
-    in bytes may be far above its tokens.
+    That default is at most DEFAULT_MAX_TOKENS, and at least an eighth of the context window, because the prompt's bound
+    in bytes may be far above its tokens. A completion's default is DEFAULT_COMPLETION_TOKENS.
     """
     for name in ("max_completion_tokens", "max_tokens"):
         asked = request.document.get(name)
         if asked is not None:
             return int(asked)
-    left = max(context_window - prompt_bound(request), context_window // _SHARE_OF_CONTEXT, 1)
+    if not request.is_chat:
+        return DEFAULT_COMPLETION_TOKENS
+    left = max(context_window - prompt_bound(request, context_window), context_window // _SHARE_OF_CONTEXT, 1)
     return min(DEFAULT_MAX_TOKENS, left)
 
 
-def _check_messages(messages: Any) -> None:
-    if not isinstance(messages, list):
-        raise MalformedBody("messages must be a list", param="messages")
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise MalformedBody(f"messages[{index}] must be an object with a role", param=f"messages[{index}]")
-        content = message.get("content")
-        if isinstance(content, list):
-            if not all(_is_text(part) for part in content):
-                raise BadRequest(
-                    f"messages[{index}].content may hold only text parts", param=f"messages[{index}].content"
-                )
-        elif not isinstance(content, str | None):
-            raise MalformedBody(f"messages[{index}].content must be a text", param=f"messages[{index}].content")
+def _check_prompt(document: dict[str, Any]) -> None:
+    """One prompt, as a text or as token ids; clients also write it as a list of one."""
+    if not _is_absent(document.get("messages")):
+        raise BadRequest(f"messages belong to {CHAT_PATH}", param="messages")
+    prompt = document.get("prompt")
+    if isinstance(prompt, list) and prompt and isinstance(prompt[0], str | list):
+        if len(prompt) > 1:
+            raise BadRequest("prompt must be one prompt: every answer is a request of its own", param="prompt")
+        prompt = prompt[0]
+    is_ids = isinstance(prompt, list) and bool(prompt) and all(type(token) is int for token in prompt)
+    if not isinstance(prompt, str) and not is_ids:
+        raise MalformedBody("prompt must be a text or a list of token ids", param="prompt")
 
 
 def _is_absent(value: Any) -> bool:
@@ -166,10 +193,6 @@ def _check_template_arguments(arguments: Any) -> None:
                 f"chat_template_kwargs may hold only switches of the model's own template, not {name[:100]!r}",
                 param="chat_template_kwargs",
             )
-
-
-def _is_text(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
 def _check_whole(document: dict[str, Any], name: str, lowest: int, highest: int) -> None:

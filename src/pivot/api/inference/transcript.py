@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from pivot.api.inference.request import Request
+from pivot.api.inference.request import MAX_TOP_LOGPROBS, Request
 from pivot.primitives.hashes import sha256
 
 Position = tuple[str, float, list[tuple[str, float]]]
@@ -79,16 +79,20 @@ class Transcript:
         usage = document.get("usage")
         if usage:
             self.usage = usage
-        prompt_token_ids = document.get("prompt_token_ids")
+        self._note_prompt(document)
+        for choice in document["choices"]:
+            self._note_prompt(choice)  # where engines put it in a completion
+            self._note_choice(choice, content_field)
+
+    def _note_prompt(self, part: dict[str, Any]) -> None:
+        prompt_token_ids = part.get("prompt_token_ids")
         if prompt_token_ids:
             self.prompt_token_ids = prompt_token_ids
         if not self.request.wants_token_ids:
-            document.pop("prompt_token_ids", None)
-        for choice in document["choices"]:
-            self._note_choice(choice, content_field)
+            part.pop("prompt_token_ids", None)
 
     def _note_choice(self, choice: dict[str, Any], content_field: str) -> None:
-        content = choice[content_field].get("content")
+        content = choice[content_field].get("content") if self.request.is_chat else choice["text"]
         if content:
             self._content.append(content)
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
@@ -99,12 +103,25 @@ class Transcript:
             choice.pop("token_ids", None)
         logprobs = choice.get("logprobs")
         if logprobs:
-            entries = logprobs.get("content") or []
-            for entry in entries:
-                top = [(each["token"], each["logprob"]) for each in entry["top_logprobs"]]
-                self.positions.append((entry["token"], entry["logprob"], top))
-            if self.request.wants_logprobs:
-                for entry in entries:
-                    entry["top_logprobs"] = entry["top_logprobs"][: self.request.top_logprobs]
+            if self.request.is_chat:
+                self._note_chat_logprobs(logprobs.get("content") or [])
             else:
+                self._note_completion_logprobs(logprobs)
+            if not self.request.wants_logprobs:
                 choice["logprobs"] = None
+
+    def _note_chat_logprobs(self, entries: list[dict[str, Any]]) -> None:
+        """Keep all, and leave the developer as many as were asked for."""
+        for entry in entries:
+            top = [(each["token"], each["logprob"]) for each in entry["top_logprobs"]]
+            self.positions.append((entry["token"], entry["logprob"], top))
+            if self.request.wants_logprobs:
+                entry["top_logprobs"] = entry["top_logprobs"][: self.request.top_logprobs]
+
+    def _note_completion_logprobs(self, logprobs: dict[str, Any]) -> None:
+        """As for a chat; here engines write the alternatives as an object, to which the token itself is added."""
+        tops = logprobs["top_logprobs"]
+        for place, (token, logprob) in enumerate(zip(logprobs["tokens"], logprobs["token_logprobs"], strict=True)):
+            top = sorted(tops[place].items(), key=lambda each: -each[1])[:MAX_TOP_LOGPROBS]
+            self.positions.append((token, logprob, top))
+            tops[place] = dict(top[: self.request.top_logprobs]) | {token: logprob}

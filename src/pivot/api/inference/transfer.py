@@ -16,7 +16,7 @@ from pivot.api.inference.engine import CLIENT_ERRORS
 from pivot.api.inference.execution import Execution
 from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market, Terms
-from pivot.api.inference.parts import Accepted, CandidateFailed, Head, Parts
+from pivot.api.inference.parts import Accepted, CandidateFailed, Chosen, Head, Parts
 from pivot.api.inference.peers import BUSY, Peers
 from pivot.api.inference.request import Request, max_tokens, prompt_bound
 from pivot.api.inference.settlements import Settlements
@@ -118,7 +118,7 @@ class Transfer:
             model=request.model,
             requested_by=order.requested_by,
             max_tokens=max_tokens(request, terms.context_window),
-            prompt_token_count=prompt_bound(request),
+            prompt_token_count=prompt_bound(request, terms.context_window),
             request_timestamp=order.timestamp_ns,
             epoch_id=terms.epoch,
             transferred_by=self._identity.address,
@@ -133,6 +133,7 @@ class Transfer:
         signed = signing.start_sign_bytes(start)
         start.transfer_signature = base64.b64encode(self._identity.account.sign(signed)).decode()
         acceptance = ""
+        asked_s = time.perf_counter()
         try:
             async with aclosing(await self._parts_of(request, start, patience_s)) as parts:
                 async for part in parts:
@@ -145,6 +146,7 @@ class Transfer:
                             self._put_later(start, acceptance)
                         elif part.status not in CLIENT_ERRORS:
                             raise CandidateFailed(f"{part.status}: {await _beginning(parts)}")
+                        yield Chosen(address, start.inference_id, time.perf_counter() - asked_s)
                     yield part
         except ApiError as refusal:
             raise CandidateFailed(refusal.message, busy=not acceptance and refusal.status in BUSY) from None

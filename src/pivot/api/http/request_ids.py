@@ -1,0 +1,16 @@
+"""The name of a request, from the client to the logs of every host that it passes."""
+
+import re
+import secrets
+
+from pivot.api.inference.access import Headers
+
+HEADER = b"x-request-id"
+_SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_RANDOM_BYTES = 16
+
+
+def of(headers: Headers) -> str:
+    """The client's own name for its request if it is short and plain, else a new one."""
+    given = headers.get(HEADER, b"")
+    return given.decode() if _SANE.fullmatch(given) else f"req-{secrets.token_hex(_RANDOM_BYTES)}"
