@@ -101,7 +101,7 @@ async def test_the_same_request_again_changes_nothing(pow_session: PowSession, a
     assert pow_session._verification is verification
 
 
-async def test_m_item11_the_model_is_kept_from_generating_to_validating_and_back(
+async def test_the_model_is_kept_from_generating_to_validating_and_back(
     pow_session: PowSession, api: FakeApiNode
 ) -> None:
     await pow_session.generate(sprint(api.url))
