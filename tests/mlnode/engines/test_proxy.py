@@ -12,7 +12,7 @@ import pytest
 
 from pivot.mlnode.engines import proxy as proxy_module
 from pivot.mlnode.engines import relay
-from pivot.mlnode.engines.link import Answer, Link
+from pivot.mlnode.engines.link import Answer, Link, connected
 from pivot.mlnode.engines.proxy import Backend, Proxy
 from pivot.mlnode.listening import CannotListen
 from tests.mlnode.engines.kinds import LOOPBACK, free_port
@@ -281,6 +281,38 @@ async def test_an_instance_that_is_gone_with_its_kept_connection_is_not_asked_el
         async with session.post(url(proxy)) as response:
             assert response.status == 502
         assert (broken.backend.healthy, other.requests) == (False, [])
+
+
+async def test_a_fault_of_the_proxy_leaves_no_client_waiting(
+    proxy: Proxy,
+    session: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fault(_: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(proxy, "choose", fault)
+    await proxy.open([])
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await session.post(url(proxy))
+    assert "a fault" in caplog.text
+
+
+async def test_a_connection_that_is_lost_as_soon_as_it_is_made_is_an_instance_that_broke(
+    proxy: Proxy, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(port: int) -> Link:
+        link = await connected(port)
+        link.transport.abort()
+        await until(lambda: link.lost)
+        return link
+
+    monkeypatch.setattr(relay, "connected", lost)
+    async with Upstream(WORD).running() as upstream:
+        await proxy.open([upstream.backend])
+        async with session.post(url(proxy)) as response:
+            assert response.status == 502
 
 
 async def test_no_more_connections_are_kept_than_the_bound(

@@ -32,13 +32,21 @@ class Engine(Protocol):
     async def start(self, request: InferenceUp) -> None:
         """Serve this model. Returns once `GET {url}/health` answers 200.
 
-        The same request again changes nothing while the engine is alive; any other ends what runs first.
+        The same request again changes nothing while the engine is alive, and wakes a parked one; any other ends what runs
+        or is parked first.
         Raises EngineFailed; then, and also when cancelled, nothing is left running.
         """
         ...
 
+    async def park(self) -> None:
+        """Free the port and the devices' memory, but keep what makes the next start of the same request short.
+
+        An engine that cannot do so, or does not succeed, ends as by `stop`; its status tells which.
+        """
+        ...
+
     async def stop(self) -> None:
-        """End the engine and free its port and memory; does nothing when none runs."""
+        """End the engine, also a parked one, and free its port and all memory; does nothing when none runs."""
         ...
 
     async def broken(self) -> str:

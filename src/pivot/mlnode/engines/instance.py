@@ -1,7 +1,8 @@
 """One instance of a model: a process that is kept serving.
 
 It is asked for its health every few seconds; when it ends, or hangs, it is started again after growing pauses. Only when it
-does not come to serve for long, several times running, it is given up.
+does not come to serve for long, several times running, it is given up; at once when it ends while it is parked, since a sprint
+has the devices then.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from http import HTTPStatus
 import aiohttp
 
 from pivot.mlnode.engines.base import EngineFailed
-from pivot.mlnode.engines.plan import InstancePlan, Plan, Stage
+from pivot.mlnode.engines.plan import InstancePlan, ParkingFailed, Plan, Stage
 from pivot.mlnode.engines.process import EngineProcess
 from pivot.mlnode.engines.proxy import Backend
 from pivot.protocol.mlnode_api import InferenceInstance
@@ -36,6 +37,7 @@ MAX_FAILURES = 5
 """Starts that came to nothing, one after the other, until an instance is given up."""
 
 STARTING, SERVING, WAITING, GIVEN_UP = "starting the engine", "serving", "waiting to be started again", "given up"
+PARKED = "its weights are kept"
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Instance:
         self.backend = Backend()
         self.stage = Stage(STARTING, 0)
         self.restarts = 0
+        self.parked = False
         self.error: str | None = None
         self.first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once it serves; fails with EngineFailed when its first start does."""
@@ -70,6 +73,17 @@ class Instance:
             error=self.error,
         )
 
+    def park(self) -> None:
+        """Give it no more requests, and let it be when it ends."""
+        self.parked, self.backend.healthy, self.stage = True, False, Stage(PARKED, 0)
+
+    async def unpark(self) -> None:
+        """Give it requests again. Raises ParkingFailed when it does not answer."""
+        if self._process is None or not await self._is_healthy():
+            raise ParkingFailed(self.error or "an instance did not answer when it was woken")
+        self.parked = False
+        self._begin_serving()
+
     async def run(self) -> str:
         """Keep it serving. Returns why it was given up; when cancelled, nothing is left running."""
         failures = 0
@@ -79,7 +93,7 @@ class Instance:
             log.error("the instance on port %d is down: %s", self.backend.port, self.error)
             if not self.first.done():
                 self.first.set_exception(EngineFailed(self.error))
-            if failures >= MAX_FAILURES:
+            if failures >= MAX_FAILURES or self.parked:
                 self.stage = Stage(GIVEN_UP, 0)
                 return self.error
             self.stage = Stage(WAITING, 0)
@@ -116,7 +130,7 @@ class Instance:
 
     def _read_along(self, line: str) -> None:
         stage = self._plan.stage_of(line)
-        if stage and self.stage.progress <= stage.progress < 1:
+        if stage and not self.parked and self.stage.progress <= stage.progress < 1:
             self.stage = stage
 
     async def _until_healthy(self, process: EngineProcess) -> str | None:
@@ -141,7 +155,7 @@ class Instance:
         try:
             while not (await asyncio.wait({ended}, timeout=HEALTH_INTERVAL_S))[0]:
                 misses = 0 if await self._is_healthy() else misses + 1
-                if misses == 0 or misses >= MISSES_UNTIL_PASSED_OVER:
+                if not self.parked and (misses == 0 or misses >= MISSES_UNTIL_PASSED_OVER):
                     self.backend.healthy = misses == 0
                 if misses >= MISSES_UNTIL_RESTARTED:
                     return f"the engine has not answered {misses} questions for its health"

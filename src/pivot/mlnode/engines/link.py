@@ -33,6 +33,9 @@ class Answer:
 
     def take(self, data: bytes) -> None:
         """Bytes have come from the instance."""
+        if self._client.is_closing():
+            self.end()
+            return
         if self._head is not None:
             self._take_head(data)
             return
@@ -93,7 +96,10 @@ class Link(asyncio.Protocol):
     def ask(self, request: bytes, answer: Answer) -> None:
         """Send a request; what comes back is the answer's."""
         self._answer = answer
-        self.transport.write(request)
+        if self.lost:
+            answer.end()
+        else:
+            self.transport.write(request)
 
     def put_aside(self) -> None:
         """The answer is whole."""

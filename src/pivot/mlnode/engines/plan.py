@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
 
 from pivot.protocol.mlnode_api import InferenceUp
 
@@ -35,6 +38,22 @@ class InstancePlan:
     """As in CUDA_VISIBLE_DEVICES; none on a CPU."""
 
 
+class ParkingFailed(Exception):
+    """Processes could not give up their devices' memory, or not take it again; the sentence says why. They are to be ended."""
+
+
+class Parking(Protocol):
+    """How processes give up their devices' memory without ending, and take it again. Ports are those of all of a plan."""
+
+    async def park(self, session: aiohttp.ClientSession, ports: Sequence[int]) -> None:
+        """Keep the weights in the machine's memory. Raises ParkingFailed, also when the devices' memory is not free afterwards."""
+        ...
+
+    async def wake(self, session: aiohttp.ClientSession, ports: Sequence[int]) -> None:
+        """Be ready to answer again. Raises ParkingFailed."""
+        ...
+
+
 @dataclass(frozen=True)
 class Plan:
     """All processes that serve a model."""
@@ -44,6 +63,8 @@ class Plan:
     stage_of: Callable[[str], Stage | None] = lambda _: None
     """What a line of a process's output tells of its start."""
     stop_timeout_s: float = STOP_TIMEOUT_S
+    parking: Parking | None = None
+    """None where processes can only be ended."""
 
 
 Planner = Callable[[InferenceUp], Awaitable[Plan]]

@@ -6,6 +6,7 @@ A request is read whole (it is small), put into a head of our own making, and se
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Collection
 from http import HTTPStatus
@@ -29,6 +30,8 @@ CONNECT_TIMEOUT_S = 5.0
 IDLE_S = 300.0
 """How long a connection may be without a request, or take to send one."""
 RETRY_AFTER_S = 1
+
+log = logging.getLogger(__name__)
 
 
 class Instances(Protocol):
@@ -146,13 +149,17 @@ class Connection(asyncio.Protocol):
         self._idle = asyncio.get_running_loop().call_later(IDLE_S, self.transport.close)
 
     async def _answer_all(self) -> None:
-        while self._requests:
-            request = self._requests.popleft()
-            keep_alive = await self._answer_one(request)
-            if not keep_alive or self._instances.draining:
-                self.transport.close()
-                return
-            self.transport.resume_reading()
+        try:
+            while self._requests:
+                keep_alive = await self._answer_one(self._requests.popleft())
+                if not keep_alive or self._instances.draining:
+                    self.transport.close()
+                    return
+                self.transport.resume_reading()
+        except Exception:  # a fault of ours must not leave a client waiting
+            log.exception("a request could not be passed on")
+            self.transport.abort()
+            return
         self._answering = None
         self._wait_for_a_request()
 
