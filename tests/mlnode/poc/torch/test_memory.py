@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from pivot.mlnode.poc.torch import memory
 from pivot.mlnode.poc.torch.memory import batch_for, fitting
 from pivot.mlnode.poc.torch.model import TorchModel
 from pivot.protocol.sprint import SPRINT_PRESETS
@@ -34,6 +36,27 @@ def test_a_nonce_that_takes_nothing_more_is_no_trouble() -> None:
 def test_a_batch_holds_as_many_positions_as_the_device_needs() -> None:
     assert batch_for(TorchModel.build(PRESET, bytes(32))) == 64
     assert batch_for(TorchModel.build(replace(PRESET, sequence=2_048, layers=1), bytes(32))) == 1
+
+
+def test_m_item6_the_fullest_card_of_a_group_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of questions to a GPU, with answers made up: memory in use before, at the peak, and left."""
+    small, large = torch.device("cuda:0"), torch.device("cuda:1")
+    in_use, left, reserved = {small: 700, large: 900}, {small: 600, large: 10_000}, {small: 850, large: 900}
+    tried: list[int] = []
+    model = SimpleNamespace(shape=PRESET, devices=[small, large], ends=("cpu", "cpu"))
+    monkeypatch.setattr(memory, "make_inputs", lambda _shape, _stream, first, _last: tried.append(len(first)))
+    monkeypatch.setattr(memory, "fixed_point", lambda _model, _inputs: torch.zeros(1))
+    for name, answer in {
+        "synchronize": lambda _: None,
+        "reset_peak_memory_stats": lambda _: None,
+        "memory_allocated": in_use.get,
+        "max_memory_allocated": lambda card: in_use[card] + cost(tried[-1]),
+        "memory_reserved": reserved.get,
+        "mem_get_info": lambda card: (left[card], 80_000),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, answer)
+    assert batch_for(model) == fitting(1_024, 750, cost(1), cost(2)) == 3  # type: ignore[arg-type]
+    assert tried == [1, 2]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")

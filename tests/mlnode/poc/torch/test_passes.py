@@ -13,7 +13,7 @@ from pivot.mlnode.poc.torch import passes
 from pivot.mlnode.poc.torch.arithmetic import arithmetic, stored
 from pivot.mlnode.poc.torch.passes import PlainPasses, difference, fastest
 
-PROGRAM = """
+SAME_PASSES = """
 import sys, torch
 from pivot.mlnode.poc.torch.arithmetic import stored
 from pivot.mlnode.poc.torch.fused import FusedPasses
@@ -24,13 +24,33 @@ for storage, tolerance in ((torch.float32, 1e-6), (torch.float16, 2e-3), (torch.
     worst = difference(PlainPasses(stored(storage)), FusedPasses(storage), storage, device)
     assert worst <= tolerance, (storage, worst)
 """
+SAME_FINGERPRINTS = """
+import sys, numpy, torch
+from dataclasses import replace
+from pivot.mlnode.poc.generator import Stream
+from pivot.mlnode.poc.torch.arithmetic import stored
+from pivot.mlnode.poc.torch.fused import FusedPasses
+from pivot.mlnode.poc.torch.model import TorchModel, fingerprints
+from pivot.mlnode.poc.torch.passes import PlainPasses
+from pivot.protocol.sprint import SPRINT_PRESETS, distance
+
+model = TorchModel.build(replace(SPRINT_PRESETS["devnet"], layers=2), bytes(32), sys.argv[1])
+model.arithmetic = stored(torch.float16)
+names = ("qkv", "out", "gate_up", "down")
+model.layers = [replace(layer, **{name: getattr(layer, name).half() for name in names}) for layer in model.layers]
+found = []
+for model.passes in (PlainPasses(model.arithmetic), FusedPasses(torch.float16)):
+    found.append(fingerprints(model, Stream((1, 2)), numpy.arange(3)))
+assert max(distance(a.tobytes(), b.tobytes()) for a, b in zip(*found)) <= 2, found
+"""
 CUDA = torch.device("cuda")
 
 
-def test_m5_fused_passes_do_what_the_plain_ones_do(device: str) -> None:
+@pytest.mark.parametrize("program", [SAME_PASSES, SAME_FINGERPRINTS], ids=["passes", "fingerprints"])
+def test_m5_fused_passes_do_what_the_plain_ones_do(program: str, device: str) -> None:
     pytest.importorskip("triton", reason="Triton comes with torch for CUDA alone")
     interpreted = {"TRITON_INTERPRET": "1"} if device == "cpu" else {}
-    command = [sys.executable, "-c", PROGRAM, device]
+    command = [sys.executable, "-c", program, device]
     assert subprocess.run(command, env=os.environ | interpreted, check=False).returncode == 0
 
 
