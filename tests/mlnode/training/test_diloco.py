@@ -13,6 +13,7 @@ import pytest
 from pivot.mlnode.training import diloco
 from pivot.mlnode.training.diloco import DilocoConfig, InvalidJob, Outer, Place
 from pivot.mlnode.training.job import TrainingJob
+from pivot.mlnode.training.peers import PeersLost
 from pivot.mlnode.training.store import Store
 from pivot.protocol.generated.inference.inference.training_pb2 import MLNodeTrainStatus, TrainingNodeStatus
 from pivot.protocol.mlnode_api import TrainStart
@@ -80,6 +81,24 @@ async def test_a_node_that_dies_is_left_out_and_the_others_go_on(tmp_path: Path)
             await asyncio.sleep(0.01)
         await jobs[1].stop()
         assert "exit code 1: all other nodes are gone" in await jobs[0].broken()
+
+
+def test_a_node_that_joins_and_does_nothing_more_ends_nobodys_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(diloco, "CERTIFICATES_S", 0.0)
+    nodes = [*NODES, "gonka1third/node-1"]
+    with FakeStore(expected=3).serving() as fake:
+        idle = Store(fake.url, TOKENS + nodes[1], nodes[1], 7)
+        first, third = (Store(fake.url, TOKENS + each, each, 7) for each in (nodes[0], nodes[2]))
+        idle.set("certificate-2", "another host's word for it")
+        with pytest.raises(PeersLost, match="no other node has shown"):
+            diloco.certificates(nodes, first)
+        third.set("certificate-2", "its own")
+        assert diloco.certificates(nodes, first) == {2: "its own"}
+        for store in (idle, first, third):
+            store.close()
+    assert "rank 1 is left out: a record 'certificate-1' of gonka1second did not come" in capsys.readouterr().out
 
 
 async def test_without_the_node_that_all_connect_to_a_run_does_not_begin(tmp_path: Path) -> None:

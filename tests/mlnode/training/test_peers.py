@@ -1,7 +1,9 @@
 """Connections between the nodes of a run: who is let in, who is left out, what cannot be read on the way."""
 
+import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -89,6 +91,44 @@ def test_a_node_that_sends_what_is_no_number_is_left_out(pool: ThreadPoolExecuto
         each.close()
 
 
+def test_a_node_that_sends_a_byte_now_and_then_is_left_out(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "SILENCE_S", 0.3)
+    hub, spokes = met(pool, 3)
+    answered = threading.Event()
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            while not answered.wait(0.05):
+                spokes[0]._socket.send(b"x")
+
+    dripping = pool.submit(drip)
+    answer = pool.submit(spokes[1].mean, np.zeros(100, np.float32))
+    assert hub.mean(np.ones(100, np.float32))[0] == 0.5
+    answered.set()
+    assert answer.result()[0] == 0.5
+    assert hub.present == [0, 2]
+    dripping.result()
+    for each in (*spokes, hub):
+        each.close()
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_rank_whose_certificate_cannot_be_read_ends_nobodys_run(pool: ThreadPoolExecutor, shown: str) -> None:
+    own, honest = (Credentials(f"gonka1host/node-{rank}") for rank in (0, 1))
+    hub = Hub(own, ADDRESS, 0, {1: honest.certificate, 2: shown})
+    connecting = pool.submit(Spoke, honest, ADDRESS, hub.port, own.certificate)
+    hub.gather()
+    assert hub.present == [0, 1]
+    connecting.result().close()
+    hub.close()
+    with pytest.raises(PeersLost, match="cannot be read"):
+        Spoke(honest, ADDRESS, 1, shown)
+
+
 def test_m_item33_each_run_has_keys_of_its_own() -> None:
     """The published node trains over certificates whose private key everybody has."""
     made = [Credentials("gonka1host/node-1") for _ in range(2)]
@@ -101,7 +141,7 @@ def test_m_item33_a_stranger_with_a_certificate_of_its_own_is_not_let_in(pool: T
     hub = Hub(own, ADDRESS, 0, {1: expected.certificate})
 
     def intrude() -> bytes:
-        context = stranger.context(server=False, trusted={0: own.certificate})
+        context = stranger.context(server=False, trusted=[own.certificate])
         with context.wrap_socket(socket.create_connection((ADDRESS, hub.port))) as secured:
             secured.sendall(b"\0\0\x80\x3f")
             return secured.recv(4)

@@ -14,6 +14,7 @@ import hashlib
 import os
 import sys
 import threading
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from pivot.mlnode.training.tiny_model import Adam, Floats, batches, initial_para
 from pivot.protocol.generated.inference.inference.training_pb2 import MLNodeTrainStatus, TrainingNodeStatus
 
 HEARTBEAT_S = 2.0
+CERTIFICATES_S = 60.0
+"""How long rank 0 waits for the others' certificates: half of the time for which they try to connect. Who has shown none is left out."""
 EVALUATION_SEED = 2**31
 """Of the batches on which the loss is judged: the same for all, and nobody's shard."""
 EVALUATION_SIZE = 4_096
@@ -212,16 +215,35 @@ def meet(place: Place, store: Store) -> tuple[int, list[str]]:
 def connect(place: Place, rank: int, nodes: list[str], store: Store) -> Peers:
     """The connections of this rank. Raises StoreFailed, PeersLost, OSError."""
     credentials = Credentials(place.node_id)
-    store.set(f"certificate-{rank}", credentials.certificate)
-
-    def certificate(other: int) -> str:
-        return store.written_by(f"certificate-{other}", nodes[other].split("/")[0])
-
+    store.set(_certificate(rank), credentials.certificate)
     if rank > 0:
-        return Spoke(credentials, place.address, place.port, certificate(0))
-    hub = Hub(credentials, place.address, place.port, {other: certificate(other) for other in range(1, len(nodes))})
+        return Spoke(credentials, place.address, place.port, store.written_by(_certificate(0), _host(nodes[0])))
+    hub = Hub(credentials, place.address, place.port, certificates(nodes, store))
     hub.gather()
     return hub
+
+
+def certificates(nodes: list[str], store: Store) -> dict[int, str]:
+    """Those of the other ranks that come in time: who has joined and does nothing more ends nobody's run. Raises PeersLost."""
+    deadline = time.monotonic() + CERTIFICATES_S
+    found = {}
+    for rank, node_id in enumerate(nodes[1:], 1):
+        try:
+            found[rank] = store.written_by(_certificate(rank), _host(node_id), max(0.0, deadline - time.monotonic()))
+        except StoreFailed as error:
+            say(f"rank {rank} is left out: {error}")
+    if nodes[1:] and not found:
+        raise PeersLost("no other node has shown its certificate")
+    return found
+
+
+def _certificate(rank: int) -> str:
+    """Under which key a rank's certificate stands."""
+    return f"certificate-{rank}"
+
+
+def _host(node_id: str) -> str:
+    return node_id.split("/", maxsplit=1)[0]
 
 
 def say(line: str) -> None:

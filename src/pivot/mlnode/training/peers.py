@@ -13,7 +13,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,9 @@ from pivot.mlnode.training.tiny_model import Floats
 GATHERING_S = 120.0
 """How long rank 0 waits for the others' connections; those that have not come by then are left out."""
 SILENCE_S = 60.0
-"""A node that sends nothing for so long, when it is its turn, is left out from then on."""
+"""How long rank 0 waits for all differences of a step; a node whose own has not come whole by then is left out from then on."""
+LEAST_S = 1.0
+"""What is left of it for those behind one that was silent: what they have sent lies here."""
 CONNECT_S = 5.0
 RETRY_S = 0.2
 VALIDITY = dt.timedelta(days=30)
@@ -61,14 +63,14 @@ class Credentials:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
-    def context(self, *, server: bool, trusted: Mapping[int, str]) -> ssl.SSLContext:
-        """TLS 1.3 with these credentials, towards the certificates of these ranks and no others."""
+    def context(self, *, server: bool, trusted: Iterable[str]) -> ssl.SSLContext:
+        """TLS 1.3 with these credentials, towards these certificates and no others. Raises OSError when one is none."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False  # the certificate itself is known, whatever address shows it
         context.verify_mode = ssl.CERT_REQUIRED
-        if trusted:
-            context.load_verify_locations(cadata="".join(trusted.values()))
+        for certificate in trusted:
+            context.load_verify_locations(cadata=_der(certificate))
         with tempfile.TemporaryDirectory() as folder:  # readable by its owner only
             path = Path(folder) / "credentials.pem"
             path.write_bytes(self._key + self.certificate.encode())
@@ -80,9 +82,10 @@ class Hub:
     """Rank 0: gathers the differences of all, and gives each their mean."""
 
     def __init__(self, credentials: Credentials, address: str, port: int, certificates: Mapping[int, str]) -> None:
-        """`certificates` of the other ranks. Raises OSError."""
-        self._context = credentials.context(server=True, trusted=certificates)
-        self._ranks = {_der(certificate): rank for rank, certificate in certificates.items()}
+        """`certificates` of the other ranks; one that cannot be read lets nobody in. Raises OSError."""
+        readable = {rank: certificate for rank, certificate in certificates.items() if _is_readable(certificate)}
+        self._context = credentials.context(server=True, trusted=readable.values())
+        self._ranks = {_der(certificate): rank for rank, certificate in readable.items()}
         self._listening = _listen(address, port)
         self._spokes: dict[int, ssl.SSLSocket] = {}
 
@@ -110,9 +113,10 @@ class Hub:
     def mean(self, difference: Floats) -> Floats:
         """The mean of all that take part, in the order of their ranks. Raises PeersLost when nobody is left."""
         given = [difference]
+        deadline = time.monotonic() + SILENCE_S
         for rank, spoke in sorted(self._spokes.items()):
             try:
-                given.append(_receive(spoke, len(difference)))
+                given.append(_receive(spoke, len(difference), max(LEAST_S, deadline - time.monotonic())))
             except (OSError, ValueError) as error:
                 self._leave_out(rank, error)
         if self._ranks and not self._spokes:
@@ -120,6 +124,7 @@ class Hub:
         mean = np.asarray(np.sum(given, axis=0, dtype=np.float32) / np.float32(len(given)), np.float32)
         for rank, spoke in sorted(self._spokes.items()):
             try:
+                spoke.settimeout(SILENCE_S)
                 spoke.sendall(mean.astype("<f4").tobytes())
             except OSError as error:
                 self._leave_out(rank, error)
@@ -143,7 +148,6 @@ class Hub:
         if rank is None or rank in self._spokes:
             secured.close()
             return
-        secured.settimeout(SILENCE_S)
         self._spokes[rank] = secured
 
     def _leave_out(self, rank: int, error: Exception) -> None:
@@ -156,7 +160,9 @@ class Spoke:
 
     def __init__(self, credentials: Credentials, address: str, port: int, certificate: str) -> None:
         """Connects to rank 0, which has this certificate. Raises PeersLost."""
-        context = credentials.context(server=False, trusted={0: certificate})
+        if not _is_readable(certificate):
+            raise PeersLost("rank 0 has shown a certificate that cannot be read")
+        context = credentials.context(server=False, trusted=[certificate])
         deadline = time.monotonic() + GATHERING_S
         while True:
             try:
@@ -167,14 +173,14 @@ class Spoke:
                     raise PeersLost(f"rank 0 at {address}:{port} cannot be reached: {error}") from error
                 time.sleep(RETRY_S)
                 continue
-            self._socket.settimeout(GATHERING_S + SILENCE_S)
             return
 
     def mean(self, difference: Floats) -> Floats:
         """The mean of all that take part. Raises PeersLost."""
         try:
+            self._socket.settimeout(SILENCE_S)
             self._socket.sendall(difference.astype("<f4").tobytes())
-            return _receive(self._socket, len(difference))
+            return _receive(self._socket, len(difference), GATHERING_S + SILENCE_S)
         except (OSError, ValueError) as error:
             raise PeersLost(f"rank 0 is gone: {error}") from error
 
@@ -191,11 +197,14 @@ def _listen(address: str, port: int) -> socket.socket:
         return socket.create_server(("", port))
 
 
-def _receive(connection: ssl.SSLSocket, length: int) -> Floats:
+def _receive(connection: ssl.SSLSocket, length: int, patience_s: float) -> Floats:
     """So many float32 values, little-endian, all finite. Raises OSError, ValueError."""
-    wanted = 4 * length
+    wanted, deadline = 4 * length, time.monotonic() + patience_s
     raw = bytearray()
     while len(raw) < wanted:
+        if (left := deadline - time.monotonic()) <= 0:
+            raise TimeoutError(f"it has sent {len(raw)} of {wanted} bytes in {patience_s:.0f} s")
+        connection.settimeout(left)
         piece = connection.recv(wanted - len(raw))
         if not piece:
             raise OSError("the connection was closed")
@@ -204,6 +213,16 @@ def _receive(connection: ssl.SSLSocket, length: int) -> Floats:
     if not np.isfinite(values).all():
         raise ValueError("it sent numbers that are not finite")
     return values
+
+
+def _is_readable(certificate: str) -> bool:
+    """Whether this is a certificate at all: who shows one may show anything."""
+    try:
+        x509.load_der_x509_certificate(_der(certificate))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=_der(certificate))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _der(certificate: str) -> bytes:

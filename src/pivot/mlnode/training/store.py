@@ -77,14 +77,14 @@ class Store:
         answer = self._call("GetStoreRecord", request, node.GetStoreRecordResponse)
         return answer.record if answer.HasField("record") else None
 
-    def written_by(self, key: str, participant: str) -> str:
+    def written_by(self, key: str, participant: str, patience_s: float | None = None) -> str:
         """The record's value as soon as this host has written it; what others wrote under the same key is not taken."""
 
         def look() -> str | None:
             record = self.get(key)
             return record.value if record is not None and record.participant == participant else None
 
-        return wait_for(look, f"a record {key!r} of {participant}")
+        return wait_for(look, f"a record {key!r} of {participant}", patience_s)
 
     def barrier(self, name: str, outer_step: int) -> None:
         """Wait until every living node of the run has come to this barrier."""
@@ -118,11 +118,15 @@ class Store:
             return found
 
 
-def wait_for(look: Callable[[], Found | None], what: str) -> Found:
-    """What `look` finds, as soon as it finds something. Raises StoreFailed after PATIENCE_S."""
-    deadline = time.monotonic() + PATIENCE_S
+def wait_for(look: Callable[[], Found | None], what: str, patience_s: float | None = None) -> Found:
+    """What `look` finds, as soon as it finds something; it looks once at least.
+
+    Raises StoreFailed after `patience_s`, PATIENCE_S unless given.
+    """
+    limit_s = PATIENCE_S if patience_s is None else patience_s
+    deadline = time.monotonic() + limit_s
     while (found := look()) is None:
         if time.monotonic() > deadline:
-            raise StoreFailed(f"{what} did not come within {PATIENCE_S:.0f} s")
+            raise StoreFailed(f"{what} did not come within {limit_s:.0f} s")
         time.sleep(POLL_S)
     return found
