@@ -111,3 +111,22 @@ def test_all_models_of_the_caches(tmp_path: Path) -> None:
         (QWEN, REVISION, 4, ()),
         ("gpt2", REVISION, 2, ("*.safetensors",)),
     ]
+
+
+def test_m_item32_a_revision_is_a_commit_or_a_branch_of_the_cache_and_nothing_else_will_do(tmp_path: Path) -> None:
+    older = cached(tmp_path, "config.json", "model.safetensors", revision="b" * 40)
+    main = cached(tmp_path, "config.json", "model.safetensors")
+    own = tmp_path / "own" / "Qwen2.5-7B-Instruct"
+    own.mkdir(parents=True)
+    (own / "config.json").write_text("{}")
+    for revision, folder in (("b" * 40, older), (REVISION, main), ("main", main)):
+        found = require_model(QWEN, tmp_path / "own", [tmp_path], revision)
+        assert (found.folder, found.cache, found.weights_bytes) == (folder, tmp_path, 2)
+    fetch = (
+        rf"`pivot models pull {QWEN} --cache-dir {tmp_path} --revision c+` fetches it \([0-9.]+ GiB are free there\)"
+    )
+    with pytest.raises(ModelMissing, match=rf"at c+ is not on this node \(searched: {tmp_path}\); {fetch}"):
+        require_model(QWEN, tmp_path / "own", [tmp_path], "c" * 40)
+    cached(tmp_path, "config.json", revision="d" * 40, main=False)
+    with pytest.raises(ModelMissing, match=r"at d+ is not whole on this node: \*\.safetensors is missing"):
+        require_model(QWEN, tmp_path / "own", [tmp_path], "d" * 40)
