@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from enum import StrEnum
 from math import isfinite
 from typing import Annotated, Literal, Self
@@ -46,6 +47,8 @@ TRAIN_NUMBERS = frozenset(
 TRAIN_VARIABLES = TRAIN_NUMBERS | {"NODE_ID", "STORE_API_URL", "STORE_TOKEN", "GLOBAL_ADDR"}
 """All variables that a caller may set for a training. Whatever else a job finds in its environment is its host's."""
 
+_HOST = re.compile(r"[0-9A-Za-z:][0-9A-Za-z.:_-]*")
+"""Another host has declared it, and a job's script may have it stand on a command's line: no space, no sign of a shell, no option."""
 _MAX_BASE64_LENGTH = 4 * ((MAX_BATCH_LEAVES * FINGERPRINT_BYTES + 2) // 3)
 
 Identifier = Annotated[str, Field(min_length=1, max_length=MAX_IDENTIFIER_LENGTH)]
@@ -195,7 +198,8 @@ class InferenceUp(_Payload):
     """Body of `/inference/up`."""
 
     model: Annotated[str, Field(min_length=1, max_length=MAX_IDENTIFIER_LENGTH)]
-    dtype: Annotated[str, Field(max_length=MAX_IDENTIFIER_LENGTH)] = "float16"
+    dtype: Annotated[str, Field(max_length=MAX_IDENTIFIER_LENGTH, pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$")] = "float16"
+    """A word: an engine gets it as an argument, and it must not be another one."""
     additional_args: Annotated[list[str], Field(max_length=MAX_ARGUMENTS)] = []
 
 
@@ -316,6 +320,8 @@ class TrainStart(_Payload):
                 raise ValueError(f"{name!r} may not be set; variables are {', '.join(sorted(TRAIN_VARIABLES))}")
             if any(not " " <= character <= "~" for character in text):
                 raise ValueError(f"{name} holds a character that is not printable ASCII")
+            if name == "GLOBAL_ADDR" and not _HOST.fullmatch(text):
+                raise ValueError("GLOBAL_ADDR must be the name or the address of a machine")
             if name in TRAIN_NUMBERS and not (text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER_LENGTH):
                 raise ValueError(f"{name} must be a whole number")
         return value

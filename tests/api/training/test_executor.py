@@ -219,6 +219,18 @@ async def test_a18_a_first_rank_at_an_unsafe_address_is_not_connected_to(
     assert sentence in caplog.text
 
 
+@pytest.mark.parametrize("address", ["8.8.8.8 --no-python", "$(id)", "-x"])
+async def test_a18_a_first_rank_by_no_name_of_a_machine_is_not_told_to_a_job(
+    host: Executing, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.chain.hardware[FIRST] = [HardwareNode(local_id="gpu", host=address)]
+    host.promises.make(7, ["node1", "node2"], until=100)
+    assigned(host, gonka1aaa=["gpu"])
+    await host.look()
+    assert host.promises.nodes_of(7) == []
+    assert "GLOBAL_ADDR must be the name or the address of a machine" in caplog.text
+
+
 async def test_a_first_rank_of_this_host_may_lie_on_its_own_network(host: Executing) -> None:
     host.settings.api.allow_private_urls = False
     host.promises.make(7, ["node1", "node2"], until=100)

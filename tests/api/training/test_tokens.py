@@ -23,7 +23,22 @@ def test_a_token_that_was_bent_to_another_place_is_refused(change: object) -> No
         read_token("secret", ".".join(parts))
 
 
-@pytest.mark.parametrize("text", ["", "7", "7.x", "7.x.y.z", "-7.x.y", "٣.x.y", "7.=.y", "7./w==.y", "7.é.ü"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "7",
+        "7.x",
+        "7.x.y.z",
+        "-7.x.y",
+        "٣.x.y",
+        "7.=.y",
+        "7./w==.y",
+        "7.é.ü",
+        f"{2**64}.eA==.y",
+        "9" * 5_000 + ".x.y",
+    ],
+)
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(InvalidToken):
         read_token("secret", text)

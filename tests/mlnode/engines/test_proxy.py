@@ -112,6 +112,15 @@ async def test_what_concerns_the_connection_alone_is_not_passed_on(
     assert (lines[-1], body) == (b"content-length: 6", b"onetwo")
 
 
+async def test_what_stands_behind_a_body_is_no_header(proxy: Proxy) -> None:
+    head = b"POST /v1/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with Upstream(WORD).running() as upstream:
+        await proxy.open([upstream.backend])
+        assert (await sent(proxy, head + b"3\r\none\r\n0\r\nauthorization: Bearer x\r\n\r\n")).endswith(b"word")
+    assert upstream.requests[0].endswith(b"content-length: 3\r\n\r\none")
+    assert b"authorization" not in upstream.requests[0]
+
+
 async def chunks() -> AsyncIterator[bytes]:
     for part in (b"one", b"two"):
         yield part

@@ -21,6 +21,12 @@ async def test_inference_goes_up_and_down(call: Call, engine: FakeEngine) -> Non
     assert await call("GET", "/state") == (200, {"state": "STOPPED"})
 
 
+@pytest.mark.parametrize("dtype", ["", "--config", "-tp", "float16 --model x", "float16\n"])
+async def test_a_dtype_that_is_no_word_is_refused(call: Call, dtype: str, engine: FakeEngine) -> None:
+    status, _ = await call("POST", "/inference/up", UP | {"dtype": dtype})
+    assert (status, engine.starts) == (422, [])
+
+
 async def test_m10_a_failed_start_is_a_500_and_the_node_lives_on(call: Call) -> None:
     failed = {"status": "ERROR", "message": "no such model: 'bad'"}
     for _ in range(3):

@@ -193,6 +193,8 @@ def test_m_item29_a_variable_of_another_name_is_refused(name: str) -> None:
 def test_m_item29_the_published_variables_are_taken() -> None:
     variables = dict.fromkeys(TRAIN_VARIABLES, "1")
     assert TrainStart(train_config={}, train_env=variables).train_env == variables
+    for address in ("host-1.example", "10.0.0.1", "::1", "2606:4700::1111"):
+        assert TrainStart(train_config={}, train_env={"GLOBAL_ADDR": address}).train_env["GLOBAL_ADDR"] == address
 
 
 @pytest.mark.parametrize(
@@ -204,6 +206,10 @@ def test_m_item29_the_published_variables_are_taken() -> None:
         ({"GLOBAL_PORT": "٣"}, "GLOBAL_PORT holds a character that is not printable ASCII"),
         ({"NODE_ID": "a\x00b"}, "NODE_ID holds a character that is not printable ASCII"),
         ({"NODE_ID": "x" * 4_001}, "at most 4000 characters"),
+        ({"GLOBAL_ADDR": ""}, "GLOBAL_ADDR must be the name or the address of a machine"),
+        ({"GLOBAL_ADDR": "10.0.0.1 --no-python"}, "GLOBAL_ADDR must be the name or the address of a machine"),
+        ({"GLOBAL_ADDR": "$(id)"}, "GLOBAL_ADDR must be the name or the address of a machine"),
+        ({"GLOBAL_ADDR": "-x"}, "GLOBAL_ADDR must be the name or the address of a machine"),
     ],
 )
 def test_m_item29_a_variable_of_a_wrong_kind_is_refused(variables: dict[str, str], sentence: str) -> None:

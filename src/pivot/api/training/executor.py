@@ -5,7 +5,6 @@ Nodes train while the network serves. When a sprint begins they leave, and for t
 
 import logging
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -155,10 +154,9 @@ class TrainingExecutor:
         address = declared[0] if "://" in declared[0] else f"http://{declared[0]}"
         allowed = self._settings.api.allow_private_urls or participant == self._address
         try:
-            url_of(address, "", allow_private=allowed)
+            return url_of(address, "", allow_private=allowed).raw_host or ""  # as it was read when it was judged
         except UnsafeUrl as error:
             raise CannotTrain(f"rank 0: {error}") from None
-        return urlsplit(address).hostname or ""
 
     def _end_here(self, task_id: int, why: str) -> None:
         log.info("training task %d ends here: %s", task_id, why)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 TAG = b"pivot/training-store/1"
 PARTS = 3
+MAX_TASK_ID = 2**64 - 1
 
 
 class InvalidToken(ValueError):
@@ -42,7 +43,7 @@ def read_token(secret: str, token: str) -> Place:
         place = Place(int(parts[0]), base64.urlsafe_b64decode(parts[1]).decode())
     except (binascii.Error, ValueError):
         raise InvalidToken from None
-    if not hmac.compare_digest(store_token(secret, place).encode(), token.encode()):
+    if place.task_id > MAX_TASK_ID or not hmac.compare_digest(store_token(secret, place).encode(), token.encode()):
         raise InvalidToken
     return place
 

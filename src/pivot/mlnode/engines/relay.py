@@ -100,7 +100,8 @@ class Connection(asyncio.Protocol):
         self._count(len(part))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._reading.headers.append((name, value))
+        if not self._reading.method:  # else it stands behind the body, and is no header (RFC 9110, section 6.5.1)
+            self._reading.headers.append((name, value))
         self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
