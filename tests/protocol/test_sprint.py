@@ -206,6 +206,14 @@ def test_work_a_little_wrong_everywhere_is_refused() -> None:
     assert not judgement.valid
 
 
+def test_a_host_with_few_leaves_is_not_refused_for_one_that_matches() -> None:
+    """Of an honest pair's single leaves a few in a thousand lie above the limit of the pooled rms (docs/protocol/poc.md, 6.3)."""
+    above = DEVNET.rms_limit + 1
+    assert above <= DEVNET.tolerance
+    assert [judge(DEVNET, [above] * leaves).valid for leaves in (1, 7, 8, 9)] == [True, True, False, False]
+    assert not judge(DEVNET, [above] * 7 + [None] * 33).valid
+
+
 def test_nothing_checked_is_never_valid() -> None:
     assert not verdict(DEVNET, 0, 0, 0)
 

@@ -22,6 +22,9 @@ MAX_NODE_NUMBER = 2 ** (63 - INDEX_BITS) - 1
 MAX_CHECKED_LEAVES = 10_000
 """Most leaves that one verdict can rest on."""
 
+LEAST_POOLED_LEAVES = 8
+"""Fewer matching leaves than these are not judged by their pooled rms: a single leaf of an honest host may lie above the limit."""
+
 DISTANCE_UNIT = 2**12
 """Coordinates and distances are integers in units of 1 / DISTANCE_UNIT."""
 PROBABILITY_UNIT = 10**9
@@ -51,7 +54,7 @@ class SprintPreset:
     tolerance: int
     """A leaf mismatches when its distance exceeds this."""
     rms_limit: int
-    """The root of the mean squared distance of all matching leaves must not exceed this."""
+    """The root of the mean squared distance of all matching leaves must not exceed this, where there are enough of them."""
     mismatch_probability: int
     """Chance that an honest leaf mismatches, in units of 1 / PROBABILITY_UNIT."""
     verdict_threshold: int
@@ -294,15 +297,15 @@ def verdict(preset: SprintPreset, checked: int, mismatched: int, square_sum: int
     square_sum: sum of squared distances of the `checked - mismatched` leaves within tolerance.
     Refused (False) when nothing was checked, when an honest host would show `mismatched` or more with a
     chance below the preset's threshold (one-sided binomial test, exact), or when the pooled rms of
-    the matching leaves is above the limit: work that is a little wrong everywhere. Leaves above the
-    tolerance are left out of the pool, so that one broken leaf cannot condemn the others.
+    the matching leaves, LEAST_POOLED_LEAVES or more, is above the limit: work that is a little wrong everywhere.
+    Leaves above the tolerance are left out of the pool, so that one broken leaf cannot condemn the others.
     """
     if not 0 <= mismatched <= checked <= MAX_CHECKED_LEAVES:
         raise ValueError(f"{mismatched} mismatches of {checked} leaves cannot be")
     if checked == 0:
         return False
     matching = checked - mismatched
-    if square_sum > matching * preset.rms_limit**2:
+    if matching >= LEAST_POOLED_LEAVES and square_sum > matching * preset.rms_limit**2:
         return False
     return not _rarer_than(preset.verdict_threshold, checked, mismatched, preset.mismatch_probability)
 
