@@ -138,9 +138,21 @@ async def test_hosts_that_refuse_again_and_again_are_left_for_the_next_look(host
     assert host.assigned == []
 
 
-async def test_nodes_that_rest_or_are_in_a_run_or_of_no_member_are_not_chosen(host: Assigning) -> None:
-    host.chain.hardware[HEAVY][0].status = HardwareNodeStatus.STOPPED
-    host.chain.assign(3, **{LIGHT: ["n"]})
+async def test_nodes_that_are_assigned_elsewhere_are_asked_when_the_others_do_not_suffice(host: Assigning) -> None:
+    """An assignment needs nobody's consent: one that names everybody's nodes keeps none of them from another task."""
+    host.chain.assign(3, **{HEAVY: ["n"]})
+    host.chain.queue(7, cpu=2)
+    await host.look()
+    assert host.assigned == [{HOST: ["n"], LIGHT: ["n"]}]
+    host.chain.assign(3, **{LIGHT: ["n"], HOST: ["n"]})
+    host.chain.queue(8, cpu=2)
+    await host.look()
+    assert host.assigned[1:] == [{HEAVY: ["n"], HOST: ["n"]}]
+
+
+async def test_nodes_that_rest_or_are_of_no_member_are_not_chosen(host: Assigning) -> None:
+    for each in (HEAVY, LIGHT):
+        host.chain.hardware[each][0].status = HardwareNodeStatus.STOPPED
     has(host.chain, "gonka1stranger", cpu=8)
     host.chain.queue(7, cpu=2)
     await host.look()

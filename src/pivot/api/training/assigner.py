@@ -139,14 +139,20 @@ class Assigner:
         return refusing
 
     async def _candidates(self, members: Mapping[str, int]) -> list[Candidate]:
-        """Nodes of members that serve, and are in no run."""
-        busy = {place for task in await tasks.in_progress(self._chain) for place in tasks.places(task)}
+        """Nodes of members that serve."""
+        assigned = {place for task in await tasks.in_progress(self._chain) for place in tasks.places(task)}
         return [
-            Candidate(host.participant, node.local_id, members[host.participant], _hardware(node))
+            Candidate(
+                host.participant,
+                node.local_id,
+                members[host.participant],
+                _hardware(node),
+                assigned=(host.participant, node.local_id) in assigned,
+            )
             for host in await self._all_hardware()
             if host.participant in members
             for node in host.hardware_nodes
-            if node.status == HardwareNodeStatus.INFERENCE and (host.participant, node.local_id) not in busy
+            if node.status == HardwareNodeStatus.INFERENCE
         ]
 
     async def _all_hardware(self) -> list[HardwareNodes]:

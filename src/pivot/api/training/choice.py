@@ -17,10 +17,17 @@ class Candidate:
     """Of the participant, in this epoch."""
     hardware: Mapping[str, int]
     """How many accelerators of each type it has."""
+    assigned: bool = False
+    """Another task's assignment names it. That needs nobody's consent, so it proves nothing: its host is asked, but last."""
 
 
 def choose(wanted: Mapping[str, int], candidates: Sequence[Candidate]) -> list[Candidate] | None:
-    """Nodes that together have what is wanted; None when all of them do not suffice."""
+    """Nodes that together have what is wanted, unassigned ones where these suffice; None when all of them do not."""
+    unassigned = [each for each in candidates if not each.assigned]
+    return _choose(wanted, unassigned) or _choose(wanted, candidates)
+
+
+def _choose(wanted: Mapping[str, int], candidates: Sequence[Candidate]) -> list[Candidate] | None:
     left, free, chosen = dict(wanted), list(candidates), list[Candidate]()
     while any(left.values()) and len(chosen) < MAX_NODES:
         best = max(
