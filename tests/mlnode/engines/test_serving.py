@@ -228,9 +228,10 @@ async def test_an_engine_that_does_not_come_up_in_time_is_ended(make: Make, monk
     assert not engine.alive
 
 
-async def test_an_engine_that_cannot_be_run_at_all_is_a_failure(make: Make) -> None:
+@pytest.mark.parametrize("command", [["/no/such/program"], ["sleep", "1\0"]])
+async def test_an_engine_that_cannot_be_run_at_all_is_a_failure(make: Make, command: list[str]) -> None:
     async def plan(_: InferenceUp) -> Plan:
-        return Plan((InstancePlan(lambda _: ["/no/such/program"], {}),))
+        return Plan((InstancePlan(lambda _: command, {}),))
 
     with pytest.raises(EngineFailed, match="cannot be started"):
         await make(plan).start(TWO)

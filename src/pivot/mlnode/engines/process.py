@@ -49,7 +49,7 @@ class EngineProcess:
         except asyncio.CancelledError:
             await cls(await spawning, on_line).stop(0)  # it may have begun, and children of its own
             raise
-        except OSError as error:
+        except (OSError, ValueError) as error:  # no such program; an argument that holds a zero byte
             raise EngineFailed(f"the engine cannot be started: {error}") from error
 
     @property
