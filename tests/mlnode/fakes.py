@@ -96,12 +96,17 @@ class FakeApiNode:
 
 
 class FakeEngine:
-    """An engine without a model: comes up when `may_start` is set, fails for the model `bad`, breaks on demand."""
+    """An engine without a model: comes up when `may_start` is set, fails for the model `bad`, breaks on demand.
+
+    Once `parks` is set it can be parked.
+    """
 
     url = "http://127.0.0.1:1"
 
     def __init__(self) -> None:
         self.alive = False
+        self.parks = False
+        self.parked = False
         self.starts: list[InferenceUp] = []
         self.stops = 0
         self.may_start = asyncio.Event()
@@ -110,17 +115,24 @@ class FakeEngine:
 
     @property
     def status(self) -> InferenceStatus:
-        return InferenceStatus(state=InferenceState.READY if self.alive else InferenceState.STOPPED)
+        idle = InferenceState.PARKED if self.parked else InferenceState.STOPPED
+        return InferenceStatus(state=InferenceState.READY if self.alive else idle)
 
     async def start(self, request: InferenceUp) -> None:
         self.starts.append(request)
         await self.may_start.wait()
         if request.model == "bad":
             raise EngineFailed("no such model: 'bad'")
-        self.alive = True
+        self.alive, self.parked = True, False
+
+    async def park(self) -> None:
+        if self.parks:
+            self.alive, self.parked = False, True
+        else:
+            await self.stop()
 
     async def stop(self) -> None:
-        self.alive = False
+        self.alive = self.parked = False
         self.stops += 1
 
     async def broken(self) -> str:

@@ -19,6 +19,7 @@ from pivot.mlnode.service import (
     CHANGES,
     CHECK,
     END,
+    END_NODE,
     END_PROOF,
     END_SERVING,
     END_TRAINING,
@@ -255,6 +256,106 @@ async def test_an_activity_that_breaks_leaves_a_stopped_node_with_the_reason(
     assert engine.stops == 1
     await service.stop()
     assert service.state == NodeState(state=Mode.STOPPED)
+
+
+async def parked(service: Service, engine: FakeEngine) -> None:
+    """Bring the node to a sprint for which its engine was parked."""
+    engine.parks = True
+    await service.serve(UP)
+    await service.stop()
+    await service.generate(sprint())
+    assert service.state == NodeState(state=Mode.POW)
+    assert service.inference_status.state == InferenceState.PARKED
+
+
+async def test_m_item11_an_engine_is_parked_for_the_sprint_and_serves_again_after_it(
+    service: Service, engine: FakeEngine
+) -> None:
+    for _ in range(2):
+        await parked(service, engine)
+        await service.validate(sprint())
+        await service.stop()
+        await service.stop()
+        assert service.inference_status.state == InferenceState.PARKED
+        await service.serve(UP)
+        assert engine.alive
+        assert engine.stops == 0
+        await service.stop()
+
+
+@pytest.mark.parametrize("change", [END_NODE, END_SERVING], ids=lambda change: change.asked_by)
+@pytest.mark.parametrize("mode", [Mode.INFERENCE, Mode.STOPPED])
+async def test_m_item11_who_ends_serving_or_the_node_parks_nothing_and_ends_what_is_parked(
+    service: Service, engine: FakeEngine, mode: Mode, change: Change
+) -> None:
+    if mode == Mode.STOPPED:
+        await parked(service, engine)
+        await service.stop()
+    else:
+        engine.parks = True
+        await service.serve(UP)
+    await service.stop(change)
+    assert service.inference_status.state == InferenceState.STOPPED
+    assert engine.stops == 1
+
+
+async def test_m_item11_the_nodes_end_in_a_sprint_ends_a_parked_engine(service: Service, engine: FakeEngine) -> None:
+    await parked(service, engine)
+    await service.stop(END_NODE)
+    assert service.inference_status.state == InferenceState.STOPPED
+    assert service.state == NodeState(state=Mode.STOPPED)
+
+
+async def test_m_item11_a_training_ends_a_parked_engine(service: Service, engine: FakeEngine) -> None:
+    await parked(service, engine)
+    await service.stop()
+    await service.train(JOB)
+    assert service.inference_status.state == InferenceState.STOPPED
+    assert service.train_status.status
+
+
+async def test_m_item11_a_parked_engine_is_ended_in_time_whatever_runs(
+    service: Service, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PARKED_S", 0.01)
+    await parked(service, engine)
+    await until(lambda: engine.stops)
+    assert service.inference_status.state == InferenceState.STOPPED
+    assert service.state == NodeState(state=Mode.POW)
+
+
+async def test_m_item11_an_engine_that_was_woken_is_not_ended(
+    service: Service, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PARKED_S", 0.01)
+    engine.parks = True
+    await service.serve(UP)
+    await service.stop()
+    await service.serve(UP)
+    await asyncio.sleep(0.03)
+    assert engine.alive
+    assert engine.stops == 0
+
+
+@pytest.mark.parametrize("failure", [OSError("no such process"), TimeoutError()], ids=["fails", "hangs"])
+async def test_m_item11_a_parked_engine_that_does_not_end_in_time_keeps_nobody(
+    service: Service, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    ending = asyncio.Event()
+
+    async def fails() -> None:
+        ending.set()
+        raise failure
+
+    monkeypatch.setattr(module, "PARKED_S", 0.01)
+    engine.parks = True
+    await service.serve(UP)
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "stop", fails)
+        await service.stop()
+        await ending.wait()
+        await service.generate(sprint())
+    assert service.state == NodeState(state=Mode.POW)
 
 
 async def test_m9_a_stop_that_hangs_is_forced_and_its_caller_answered(

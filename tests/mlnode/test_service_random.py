@@ -10,7 +10,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pivot.mlnode.engines.base import EngineFailed
-from pivot.mlnode.service import END, END_PROOF, END_SERVING, END_TRAINING, ModeConflict, Service, StartInterrupted
+from pivot.mlnode.service import (
+    END,
+    END_NODE,
+    END_PROOF,
+    END_SERVING,
+    END_TRAINING,
+    ModeConflict,
+    Service,
+    StartInterrupted,
+)
 from pivot.mlnode.training.job import AlreadyTraining, NotTraining
 from pivot.protocol.mlnode_api import (
     InferenceState,
@@ -69,9 +78,25 @@ class Activity:
 
 
 class Engine(Activity):
+    """Can be parked: then it uses no accelerators, and is in the way of a training alone."""
+
+    parked = False
+
     @property
     def status(self) -> InferenceStatus:
-        return InferenceStatus(state=InferenceState.READY)
+        return InferenceStatus(state=InferenceState.PARKED if self.parked else InferenceState.READY)
+
+    async def start(self, request: object) -> None:
+        self.parked = False
+        await super().start(request)
+
+    async def park(self) -> None:
+        await super().stop()
+        self.parked = True
+
+    async def stop(self) -> None:
+        await super().stop()
+        self.parked = False
 
 
 class Sprint(Activity):
@@ -80,6 +105,14 @@ class Sprint(Activity):
 
 
 class Training(Activity):
+    def __init__(self, machine: Machine, engine: Engine) -> None:
+        super().__init__(machine)
+        self._engine = engine
+
+    async def start(self, request: object) -> None:
+        assert not self._engine.parked
+        await super().start(request)
+
     def status(self) -> TrainStatus:
         return TrainStatus(status=True)
 
@@ -95,7 +128,8 @@ ACTIONS = ("serve", "generate", "validate", "train", "stop", "stop serving", "st
 
 async def play(steps: list[Step]) -> None:
     machine = Machine()
-    engine, session, training = Engine(machine), Sprint(machine), Training(machine)
+    engine, session = Engine(machine), Sprint(machine)
+    training = Training(machine, engine)
     parts: list[Activity] = [engine, session, training]
     service = Service(session, engine, training)  # type: ignore[arg-type]
     asked: list[asyncio.Task[None]] = []
@@ -138,9 +172,10 @@ async def play(steps: list[Step]) -> None:
         for _turn in range(SETTLED):
             await asyncio.sleep(0)
         assert bool(machine.users) == (service.state.state != Mode.STOPPED)
-        await service.stop()
+        await service.stop(END_NODE)
     assert service.state == NodeState(state=Mode.STOPPED)
     assert not machine.users
+    assert not engine.parked
 
 
 @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 3 * SLOWEST)), min_size=1, max_size=30))

@@ -1,4 +1,4 @@
-"""The processes that this one has started, and theirs. Modes exclude each other, so all of them belong to the one that runs."""
+"""The processes that this one has started, and theirs. Modes exclude each other: they belong to the one that runs, or are parked."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from pivot.mlnode.logs import configure_logs
 from pivot.mlnode.model_cache import cache_folders, held_models
 from pivot.mlnode.poc.groups import workers_on
 from pivot.mlnode.poc.session import PowSession
-from pivot.mlnode.service import Service
+from pivot.mlnode.service import END_NODE, Service
 from pivot.mlnode.settings import MlNodeSettings
 from pivot.mlnode.training.job import BUNDLED_TRAINER, TrainingJob
 from pivot.mlnode.watches import ClockWatch, DeviceWatch
@@ -90,6 +90,6 @@ def _alive(service: Service, clock: ClockWatch, devices: DeviceWatch) -> Lifespa
         for watch in watching:
             watch.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
-        await service.stop()
+        await service.stop(END_NODE)
 
     return lifespan

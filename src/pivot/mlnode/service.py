@@ -4,6 +4,10 @@ CHANGES is every way from mode to mode; whatever is not in it is refused. Change
 does not wait its turn: it interrupts a start that is under way, and those that wait behind it. Each is bounded in time, and
 nothing that hangs keeps its caller: what does not end is ended by force. When an activity breaks, the node falls back to
 STOPPED and keeps the reason.
+
+A plain stop, which may be followed by a sprint and then by the same model again, parks the engine where it can: its weights stay
+in the machine's memory, and the devices are free. A parked engine is no mode; it is ended when another model or a training is
+asked for, or after PARKED_S.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from pivot.mlnode.watches import instances_down, late_sprint
 from pivot.protocol.mlnode_api import (
     MAX_ERROR_LENGTH,
     MAX_WARNINGS,
+    InferenceState,
     InferenceStatus,
     InferenceUp,
     Mode,
@@ -40,6 +45,8 @@ STOP_S = 45.0
 """How long an activity may take to end before its processes are killed."""
 FORCED_STOP_S = 5.0
 """How long it may take after that. Both together are less than the minute for which the API node waits."""
+PARKED_S = 1_800.0
+"""How long an engine stays parked: longer than a sprint and its checks, not for ever where the node is not to serve again."""
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +78,19 @@ GENERATE = Change(
     "POST /pow/init/generate", STOPPED | POW, Mode.POW, "the same sprint goes on, another takes its place", START_S
 )
 CHECK = Change("POST /pow/init/validate", STOPPED | POW, Mode.POW, "leaves made so far are still sent", START_S)
-LEARN = Change("POST /train/start", STOPPED, Mode.TRAIN, "nothing does", START_S)
-END = Change("POST /stop, SIGTERM", ANY, Mode.STOPPED, "is ended, a start interrupted", STOP_S + FORCED_STOP_S)
-END_SERVING = Change("POST /inference/down", STOPPED | INFERENCE, Mode.STOPPED, END.running, END.limit_s)
-END_PROOF = Change("POST /pow/stop", STOPPED | POW, Mode.STOPPED, END.running, END.limit_s)
-END_TRAINING = Change("POST /train/stop", TRAIN, Mode.STOPPED, END.running, END.limit_s)
+LEARN = Change("POST /train/start", STOPPED, Mode.TRAIN, "nothing does; a parked engine is ended", START_S)
+END = Change(
+    "POST /stop", ANY, Mode.STOPPED, "an engine is parked, all else ended, a start interrupted", STOP_S + FORCED_STOP_S
+)
+END_NODE = Change("SIGTERM", ANY, Mode.STOPPED, "is ended, also a parked engine, a start interrupted", END.limit_s)
+END_SERVING = Change("POST /inference/down", STOPPED | INFERENCE, Mode.STOPPED, END_NODE.running, END.limit_s)
+END_PROOF = Change("POST /pow/stop", STOPPED | POW, Mode.STOPPED, "is ended, a start interrupted", END.limit_s)
+END_TRAINING = Change("POST /train/stop", TRAIN, Mode.STOPPED, END_PROOF.running, END.limit_s)
 BREAK = Change(
     "what runs, when it ends by itself", ANY - STOPPED, Mode.STOPPED, "its rest is ended, its reason kept", END.limit_s
 )
 
-CHANGES = (SERVE, GENERATE, CHECK, LEARN, END, END_SERVING, END_PROOF, END_TRAINING, BREAK)
+CHANGES = (SERVE, GENERATE, CHECK, LEARN, END, END_NODE, END_SERVING, END_PROOF, END_TRAINING, BREAK)
 
 
 class Activity(Protocol):
@@ -162,6 +172,8 @@ class Service:
         self._interrupted: asyncio.Future[None] | None = None
         """While a start is under way: done when a stop comes."""
         self._watching: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
+        """Ends an engine that stays parked."""
         self._stops = 0
 
     @property
@@ -214,7 +226,7 @@ class Service:
 
     async def train(self, request: TrainStart) -> None:
         """Go to TRAIN; returns once the job runs. Raises AlreadyTraining, TrainingFailed."""
-        await self._begin(LEARN, lambda: self._training.start(request))
+        await self._begin(LEARN, lambda: self._learn(request))
 
     def submit(self, request: ValidateRequest) -> None:
         """Check leaves; the answer goes out as a call-back. Raises ModeConflict, NotValidating, OtherSprint, TooMuchWaiting."""
@@ -231,7 +243,12 @@ class Service:
             self._interrupted.set_result(None)
         async with self._changing:
             self._require(change)
-            await self._end(error=None)
+            await self._end(error=None, change=change)
+
+    async def _learn(self, request: TrainStart) -> None:
+        if self._parked:
+            await self._engine.stop()
+        await self._training.start(request)
 
     def _of_mode(self) -> list[str]:
         """What there is to say of that which runs."""
@@ -288,10 +305,10 @@ class Service:
             if await _ended(starting) and not starting.cancelled():
                 starting.exception()  # seen: the caller gets it, or one that says more
 
-    async def _end(self, *, error: str | None) -> None:
+    async def _end(self, *, error: str | None, change: Change = BREAK) -> None:
         """Go to STOPPED. Only while holding the lock. A caller that goes away does not keep it from being done. Raises StopFailed."""
         self._unwatch()
-        ending = asyncio.create_task(self._stop_activity())
+        ending = asyncio.create_task(self._stop_activity(change))
         try:
             await asyncio.shield(ending)
         except asyncio.CancelledError:
@@ -303,12 +320,9 @@ class Service:
                     log.info("in mode %s, after %s", Mode.STOPPED, error or "a stop")
                 self._mode, self._error, self._init = Mode.STOPPED, error, None
 
-    async def _stop_activity(self) -> None:
+    async def _stop_activity(self, change: Change) -> None:
         """Stop what runs, by force if need be. Raises StopFailed."""
-        activity = self._activities.get(self._mode)
-        if activity is None:
-            return
-        stopping = asyncio.create_task(activity.stop())
+        stopping = asyncio.create_task(self._stop_by(change))
         if not await _ended(stopping):
             stopping.cancel()
             self._error = f"{self._mode} does not end, not even by force. Start this node again."
@@ -317,6 +331,38 @@ class Service:
         if failure:
             self._error = f"{self._mode} could not be ended: {failure}"
             raise StopFailed(self._error) from failure
+
+    async def _stop_by(self, change: Change) -> None:
+        """Park or end what runs, and end a parked engine where the change says so."""
+        if change is END and self._mode == Mode.INFERENCE:
+            await self._engine.park()
+            self._forget_in_time()
+            return
+        if activity := self._activities.get(self._mode):
+            await activity.stop()
+        if change in {END_NODE, END_SERVING} and self._parked:
+            await self._engine.stop()
+
+    @property
+    def _parked(self) -> bool:
+        return self._engine.status.state == InferenceState.PARKED
+
+    def _forget_in_time(self) -> None:
+        if self._forgetting:
+            self._forgetting.cancel()
+        self._forgetting = asyncio.create_task(self._forget()) if self._parked else None
+
+    async def _forget(self) -> None:
+        """End a parked engine after a while, unless it has been woken by then."""
+        await asyncio.sleep(PARKED_S)
+        async with self._changing:
+            if not self._parked:
+                return
+            log.info("the parked engine is ended: it was not asked for within %.0f s", PARKED_S)
+            try:
+                await asyncio.wait_for(self._engine.stop(), STOP_S)
+            except (OSError, TimeoutError) as error:
+                log.error("the parked engine could not be ended: %r", error)  # noqa: TRY400  its sentence says it all
 
     def _unwatch(self) -> None:
         watching, self._watching = self._watching, None

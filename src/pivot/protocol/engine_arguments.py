@@ -71,6 +71,7 @@ QUANTIZATION = "--quantization"
 REVISION = "--revision"
 SERVED_NAME = "--served-model-name"
 CPU_OFFLOAD = "--cpu-offload-gb"
+SLEEP_MODE = "--enable-sleep-mode"
 
 ARGUMENTS: Mapping[str, EngineArgument] = {
     DTYPE: _fixed(Value.WORD),
@@ -125,6 +126,7 @@ ARGUMENTS: Mapping[str, EngineArgument] = {
     "--max-parallel-loading-workers": _free(Value.COUNT),
     "--safetensors-load-strategy": _free(Value.WORD),
     "--numa-bind": _free(Value.FLAG),
+    SLEEP_MODE: _free(Value.FLAG),
     "--disable-log-stats": _free(Value.FLAG),
 }
 ALIASES: Mapping[str, str] = {

@@ -389,6 +389,8 @@ class InferenceState(StrEnum):
     READY = "ready"
     DEGRADED = "degraded"
     """Some instances serve while others are down or being restarted."""
+    PARKED = "parked"
+    """The model is not served, but its weights are kept in the machine's memory for the next start."""
     FAILED = "failed"
 
 
@@ -420,5 +422,7 @@ class InferenceStatus(_Payload):
     instances: list[InferenceInstance] = []
     unused_devices: list[str] = []
     """Devices that are left over, since the model's parallel sizes leave no whole group of them."""
+    note: str | None = None
+    """Why weights were not kept when serving ended last, or were loaded again although they had been, in a sentence."""
     error: str | None = None
     """Why serving failed, in a sentence."""

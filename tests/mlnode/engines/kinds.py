@@ -37,6 +37,8 @@ class EngineKind:
     planner: Callable[[Path], Planner]
     up: InferenceUp
     environment: dict[str, str]
+    parks: bool = False
+    """Whether its weights can be kept."""
 
     def make(self, session: aiohttp.ClientSession, models: Path) -> ServingEngine:
         """The engine on a free port, with the models of a folder."""
@@ -48,6 +50,9 @@ FAKE = EngineKind(
     lambda models: vllm_planner(sys.executable, models, devices=no_devices),
     InferenceUp(model=MODEL),
     {"PYTHONPATH": os.pathsep.join([str(FAKE_VLLM), *filter(None, [os.environ.get("PYTHONPATH")])])},
+)
+FAKE_ON_A_GPU = EngineKind(
+    lambda models: vllm_planner(sys.executable, models, devices=devices(1)), FAKE.up, FAKE.environment, parks=True
 )
 REAL = EngineKind(
     lambda models: vllm_planner(REAL_VLLM, models, devices=no_devices),
@@ -61,6 +66,7 @@ NEEDS_VLLM = [
 ALL = [
     pytest.param(EMBEDDED, id="embedded"),
     pytest.param(FAKE, id="fake vLLM"),
+    pytest.param(FAKE_ON_A_GPU, id="fake vLLM on a GPU"),
     pytest.param(REAL, id="vLLM", marks=NEEDS_VLLM),
 ]
 TRUE_MODELS = [pytest.param(EMBEDDED, id="embedded"), pytest.param(REAL, id="vLLM", marks=NEEDS_VLLM)]

@@ -16,6 +16,7 @@ import pytest
 from pivot.mlnode.engines import instance as instance_module
 from pivot.mlnode.engines.base import Engine, EngineFailed
 from pivot.mlnode.engines.serving import ServingEngine
+from pivot.mlnode.engines.vllm import sleep as sleep_module
 from pivot.protocol.mlnode_api import InferenceState, InferenceUp
 from tests.mlnode.engines.kinds import ALL, TRUE_MODELS, EngineKind
 from tests.mlnode.engines.tiny import make_random_chat
@@ -33,7 +34,9 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Eng
     kind: EngineKind = request.param
     for name, value in kind.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(instance_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(sleep_module, "SPARE_BYTES", 0)
     return kind
 
 
@@ -94,6 +97,44 @@ async def test_the_same_request_again_changes_nothing_and_another_restarts(
     await engine.start(kind.up.model_copy(update={"additional_args": ["--max-model-len", "32"]}))
     assert pid_of(engine) != pid
     assert gone(pid)
+
+
+async def test_m_item11_a_parked_engine_keeps_its_process_where_it_can_and_serves_again(
+    engine: ServingEngine, kind: EngineKind, session: aiohttp.ClientSession
+) -> None:
+    await engine.start(kind.up)
+    for _ in range(2):
+        pid = pid_of(engine)
+        await engine.park()
+        assert not engine.alive
+        assert not await answers(session, engine, kind.up.model)
+        assert engine.status.state == (InferenceState.PARKED if kind.parks else InferenceState.STOPPED)
+        assert gone(pid) is not kind.parks
+        await engine.start(kind.up)
+        assert engine.alive
+        assert engine.status.state == InferenceState.READY
+        assert engine.status.note is None
+        assert await answers(session, engine, kind.up.model)
+        assert (pid_of(engine) == pid) is kind.parks
+
+
+async def test_m_item11_a_parked_engine_ends_for_another_request_and_when_it_is_stopped(
+    engine: ServingEngine, kind: EngineKind
+) -> None:
+    await engine.start(kind.up)
+    first = pid_of(engine)
+    await engine.park()
+    await engine.start(kind.up.model_copy(update={"additional_args": ["--max-model-len", "32"]}))
+    second = pid_of(engine)
+    assert second != first
+    assert gone(first)
+    await engine.park()
+    await engine.park()
+    await engine.stop()
+    assert gone(second)
+    assert engine.status.state == InferenceState.STOPPED
+    await engine.park()
+    assert engine.status.state == InferenceState.STOPPED
 
 
 async def test_m14_an_engine_that_dies_is_reported_and_starts_again(

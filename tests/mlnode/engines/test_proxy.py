@@ -157,6 +157,11 @@ async def test_a_versions_prefix_is_taken_off_once(
         "/v3.0.8/v3.0.9/health",
         "//health",
         "/v2/x",
+        "/sleep?level=1",
+        "/wake_up",
+        "/is_sleeping",
+        "/collective_rpc",
+        "/v3.0.8/sleep",
     ],
 )
 async def test_m_item29_routes_that_command_an_engine_are_not_passed_on(

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 import aiohttp
 
 from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.engines.instance import GIVEN_UP, Instance
-from pivot.mlnode.engines.plan import Plan, Planner
+from pivot.mlnode.engines.plan import ParkingFailed, Plan, Planner
 from pivot.mlnode.engines.proxy import Proxy
 from pivot.mlnode.listening import CannotListen
 from pivot.protocol.mlnode_api import InferenceState, InferenceStatus, InferenceUp
 
 DRAIN_S = 2.0
 """How long answers under way may take to end once serving ends: a sprint waits, and every second costs its host weight."""
+PARKING_S = 20.0
+"""How long it may take to copy the weights to the machine's memory. With DRAIN_S and the end of processes less than `service.py: STOP_S`."""
+WAKING_S = 60.0
 PLANNING = "looking at the model and the devices"
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where to reach what listens everywhere
+
+log = logging.getLogger(__name__)
 
 
 class ServingEngine:
@@ -33,6 +39,8 @@ class ServingEngine:
         self._instances: list[Instance] = []
         self._running: list[asyncio.Task[str]] = []
         self._up = False
+        self._parked = False
+        self._note: str | None = None
         self._error: str | None = None
 
     @property
@@ -61,6 +69,7 @@ class ServingEngine:
             progress=min((each.stage.progress for each in self._instances), default=0),
             instances=[each.status() for each in self._instances],
             unused_devices=list(self._plan.unused_devices) if self._plan else [],
+            note=self._note,
             error=self._error,
         )
 
@@ -68,8 +77,13 @@ class ServingEngine:
         """Serve this model; see `Engine.start`. Returns once every instance serves, or has failed while others do."""
         if self.alive and request == self._request:
             return
+        note = None
+        if self._parked and request == self._request:
+            note = await self._wake()
+            if note is None:
+                return
         await self.stop()
-        self._request, self._error = request, None
+        self._request, self._note, self._error = request, note, None
         try:
             self._plan = await self._plan_of(request)
             await self._start(self._plan)
@@ -82,9 +96,31 @@ class ServingEngine:
             raise
         self._up = True
 
+    async def park(self) -> None:
+        """Let answers end for a moment, close the port, and keep the weights where the plan says how; see `Engine.park`."""
+        if self._parked:
+            return
+        if self._plan is None or self._plan.parking is None or self._state() != InferenceState.READY:
+            await self.stop()
+            return
+        self._up, self._parked = False, True
+        for each in self._instances:
+            each.park()
+        try:
+            await self._proxy.close(DRAIN_S)
+            async with asyncio.timeout(PARKING_S):
+                await self._plan.parking.park(self._session, self._ports())
+        except (ParkingFailed, TimeoutError) as failure:
+            self._note = f"weights were not kept: {str(failure) or f'this took more than {PARKING_S:g} s'}"
+            log.warning(self._note)
+            await self.stop()
+        except BaseException:
+            await self.stop()
+            raise
+
     async def stop(self) -> None:
         """Let answers end for a moment, then end everything and close the port. What it failed of is remembered."""
-        if self._given_up():
+        if self._given_up() and not self._parked:
             self._error = self._reason()
         self._up = False
         try:
@@ -94,7 +130,7 @@ class ServingEngine:
             for each in running:
                 each.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            self._instances, self._plan = [], None
+            self._instances, self._plan, self._parked = [], None, False
             if self._error is None:
                 self._request = None
 
@@ -117,6 +153,30 @@ class ServingEngine:
         if len(failures) == len(results):
             raise failures[0]
 
+    async def _wake(self) -> str | None:
+        """Serve again what is parked. Returns why it does not, if so."""
+        self._parked, self._note = False, None
+        try:
+            async with asyncio.timeout(WAKING_S):
+                if self._plan and self._plan.parking:
+                    await self._plan.parking.wake(self._session, self._ports())
+                await asyncio.gather(*(each.unpark() for each in self._instances))
+            await self._proxy.open([instance.backend for instance in self._instances])
+        except (ParkingFailed, CannotListen, TimeoutError) as failure:
+            note = (
+                f"weights that were kept are loaded again: {str(failure) or f'to wake took more than {WAKING_S:g} s'}"
+            )
+            log.warning(note)
+            return note
+        except BaseException:
+            await self.stop()
+            raise
+        self._up = True
+        return None
+
+    def _ports(self) -> list[int]:
+        return [each.backend.port for each in self._instances]
+
     def _given_up(self) -> bool:
         return bool(self._instances) and all(each.stage.text == GIVEN_UP for each in self._instances)
 
@@ -124,8 +184,11 @@ class ServingEngine:
         return next((each.error for each in reversed(self._instances) if each.error), "the engine was stopped")
 
     def _state(self) -> InferenceState:
+        if self._parked:
+            ended = all(running.done() for running in self._running)
+            return InferenceState.STOPPED if ended else InferenceState.PARKED
         healthy = [each.backend.healthy for each in self._instances]
-        if self._error is not None or self._given_up():
+        if self._error is not None or (self._given_up() and not self._parked):
             return InferenceState.FAILED
         if self._request is None:
             return InferenceState.STOPPED

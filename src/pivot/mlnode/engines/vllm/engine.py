@@ -6,23 +6,26 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pivot.mlnode.devices import Device, DriverBroken, query_devices
 from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.engines.plan import InstancePlan, Plan, Planner, environment
-from pivot.mlnode.engines.vllm.groups import VARIABLE, Visible, grouped, visible
+from pivot.mlnode.engines.vllm.groups import VARIABLE, Groups, Visible, grouped, visible
 from pivot.mlnode.engines.vllm.progress import stage_of
 from pivot.mlnode.engines.vllm.room import loaded_bytes, require_device_memory, require_disk, require_memory
+from pivot.mlnode.engines.vllm.sleep import DEVELOPMENT_MODE, SleepMode
 from pivot.mlnode.model_cache import CachedModel, require_model
+from pivot.mlnode.watches import DeviceQuery
 from pivot.protocol.engine_arguments import (
     DTYPE,
     PIPELINE_PARALLEL,
     REVISION,
     SERVED_NAME,
+    SLEEP_MODE,
     TENSOR_PARALLEL,
+    TRUE,
     InvalidArgument,
     checked,
     joined,
@@ -43,7 +46,7 @@ TELL_VERSION = (
 ALWAYS = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_SERVER_DEV_MODE": "0",
+    DEVELOPMENT_MODE: "0",
     "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "0",
     "VLLM_CONFIGURE_LOGGING": "1",
     "VLLM_LOGGING_COLOR": "0",
@@ -55,16 +58,17 @@ PCI_ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 _VERSION = re.compile(r"^(?:__version__ = )?version = ['\"](?P<major>\d+)\.(?P<minor>\d+)", re.MULTILINE)
 
-Devices = Callable[[], Coroutine[Any, Any, list[Device] | None]]
 
-
-def vllm_planner(python: str, models: Path, caches: Sequence[Path] = (), devices: Devices = query_devices) -> Planner:
+def vllm_planner(
+    python: str, models: Path, caches: Sequence[Path] = (), devices: DeviceQuery = query_devices
+) -> Planner:
     """Plans of vLLM, run by this interpreter, with the models of a folder and of Hugging Face caches."""
 
     async def plan(request: InferenceUp) -> Plan:
         arguments = known_arguments(request.additional_args)
         dtype = arguments.pop(DTYPE, request.dtype)
         revision = arguments.pop(REVISION, "")
+        sleeps = arguments.pop(SLEEP_MODE, TRUE) == TRUE
         model = require_model(request.model, models, caches, revision)
         await require_vllm(python)
         groups = grouped(visible(await _present(devices), os.environ.get(VARIABLE)), _group_size(arguments))
@@ -85,14 +89,18 @@ def vllm_planner(python: str, models: Path, caches: Sequence[Path] = (), devices
             *_source(request.model, model, arguments),
         ]
         rest = [*joined({DTYPE: dtype} | arguments), "--disable-uvicorn-access-log"]
+        parking = _sleep_mode(groups, needed, devices) if sleeps else None
+        if parking:
+            rest.append(SLEEP_MODE)
 
         def command_for(port: int) -> Sequence[str]:
             return [*command, "--host", LOOPBACK, "--port", str(port), *rest]
 
         instances = tuple(
-            InstancePlan(command_for, _environment(model, group), _names(group)) for group in groups.groups
+            InstancePlan(command_for, _environment(model, group, sleeps=parking is not None), _names(group))
+            for group in groups.groups
         )
-        return Plan(instances, _names(groups.unused), stage_of, STOP_TIMEOUT_S)
+        return Plan(instances, _names(groups.unused), stage_of, STOP_TIMEOUT_S, parking)
 
     return plan
 
@@ -144,7 +152,7 @@ def version_in(folder: Path) -> tuple[int, int] | None:
     return (int(found["major"]), int(found["minor"])) if found else None
 
 
-async def _present(devices: Devices) -> list[Device]:
+async def _present(devices: DeviceQuery) -> Sequence[Device]:
     try:
         return await devices() or []
     except DriverBroken as error:
@@ -166,10 +174,19 @@ def _source(name: str, model: CachedModel, arguments: dict[str, str]) -> list[st
     return ["--model", str(model.folder), *named]
 
 
-def _environment(model: CachedModel, group: Sequence[Visible]) -> dict[str, str]:
+def _sleep_mode(groups: Groups, weights: int, devices: DeviceQuery) -> SleepMode | None:
+    """How the instances are put to sleep; None on a CPU, where vLLM knows no sleep."""
+    members = [member for group in groups.groups for member in group]
+    told = [member.device for member in members if member.device]
+    used = {device.uuid: device.memory_used_mib for device in told if device.memory_used_mib is not None}
+    return SleepMode(weights * len(groups.groups), used, devices) if members else None
+
+
+def _environment(model: CachedModel, group: Sequence[Visible], *, sleeps: bool) -> dict[str, str]:
     cache = {"HF_HUB_CACHE": str(model.cache)} if model.revision else {}
     devices = {VARIABLE: ",".join(_names(group))} if group else {}
-    return environment(unless_set=PCI_ORDER, always={**ALWAYS, **cache, **devices})
+    commands = {DEVELOPMENT_MODE: "1"} if sleeps else {}
+    return environment(unless_set=PCI_ORDER, always={**ALWAYS, **cache, **devices, **commands})
 
 
 def _names(group: Sequence[Visible]) -> tuple[str, ...]:

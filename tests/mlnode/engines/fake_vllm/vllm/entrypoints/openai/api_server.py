@@ -1,7 +1,8 @@
 """`python -m vllm.entrypoints.openai.api_server …`, faked.
 
 FAKE_VLLM_DELAY: seconds until it listens. FAKE_VLLM_BROKEN: devices with which it ends before. The prompt `crash` ends it,
-`hang` is never answered, `slow` streams until its client has gone; `hung` stops its health, too.
+`hang` is never answered, `slow` streams until its client has gone; `hung` stops its health, too. FAKE_VLLM_SLEEP: what becomes
+of a `sleep` (`fails`, `never`: it is not answered, `wakes badly`, `is not done`).
 """
 
 import argparse
@@ -22,6 +23,9 @@ LOG = [
 END_OF_LOG = "(APIServer pid=1) INFO 11-26 00:34:31 [entry.py:140] Starting vLLM server on http://127.0.0.1:1"
 TOKENS = 3
 hung = threading.Event()
+asleep = threading.Event()
+SLEEPS = os.environ.get("VLLM_SERVER_DEV_MODE") == "1" and "--enable-sleep-mode" in sys.argv
+SLEEP = os.environ.get("FAKE_VLLM_SLEEP", "")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -32,12 +36,17 @@ class Handler(BaseHTTPRequestHandler):
             if hung.is_set():
                 time.sleep(1000)
             self.answer(b"")
+        elif self.path == "/is_sleeping" and SLEEPS:
+            self.answer({"is_sleeping": asleep.is_set()})
         elif self.path == "/v1/models":
             self.answer({"object": "list", "data": [{"id": options.served_model_name or options.model}]})
         else:
             self.answer({"argv": sys.argv[1:], "environment": dict(os.environ), "path": self.path})
 
     def do_POST(self) -> None:
+        if SLEEPS and self.path in {"/sleep?level=1", "/wake_up"}:
+            self.change_sleep()
+            return
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         prompt = body.get("prompt")
         if prompt == "crash":
@@ -51,9 +60,20 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer({"port": options.port, "choices": [{"text": "word"}], "usage": {"completion_tokens": 1}})
 
-    def answer(self, body: object) -> None:
+    def change_sleep(self) -> None:
+        if self.path == "/wake_up":
+            asleep.clear()
+            self.answer({"status": "awake"}, 500 if SLEEP == "wakes badly" else 200)
+            return
+        if SLEEP == "never":
+            time.sleep(1000)
+        if SLEEP != "is not done":
+            asleep.set()
+        self.answer({"status": "sleeping"}, 500 if SLEEP == "fails" else 200)
+
+    def answer(self, body: object, status: int = 200) -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(raw)))
         self.end_headers()
