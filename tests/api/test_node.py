@@ -14,12 +14,15 @@ import aiohttp
 import orjson
 import pytest
 import structlog
+from prometheus_client.parser import text_string_to_metric_families
 
 from pivot.api import node as node_module
 from pivot.api.__main__ import main
 from pivot.api.http.admin import OpenAdminPort
 from pivot.api.ledger.rpc import Rpc
 from pivot.api.listening import CannotListen
+from pivot.api.metrics import figures
+from pivot.api.metrics.figures import FIGURES, Kind
 from pivot.api.node import ApiNode, chain_id
 from pivot.api.run import run_api
 from pivot.api.settings import ApiSettings, ChainNodeSettings, HttpSettings
@@ -102,6 +105,10 @@ async def test_three_ports_are_served_from_start_to_close(
     await node.start()
     assert await status_of(f"http://127.0.0.1:{node.public_port}/v1/status") == 200
     assert await status_of(f"http://127.0.0.1:{node.admin_port}/admin/v1/nodes") == 200
+    assert await status_of(f"http://127.0.0.1:{node.admin_port}/metrics") == 200
+    assert await status_of(f"http://127.0.0.1:{node.public_port}/metrics") == 404
+    assert await status_of(f"http://127.0.0.1:{node.public_port}/healthz") == 200
+    assert await status_of(f"http://127.0.0.1:{node.public_port}/readyz") == 503  # nobody has registered it
     assert await status_of(f"http://127.0.0.1:{node.callback_port}/v1/poc/generated") == 401
     assert await status_of(f"http://127.0.0.1:{node.public_port}/admin/v1/nodes") == 404
     assert all((tmp_path / name).exists() for name in ("account.key", "gateway.key", "api.sqlite"))
@@ -145,6 +152,43 @@ async def test_the_chain_node_may_come_later(
             await asyncio.sleep(0.01)
         await engine.start()
         assert await waiting == CHAIN_ID
+
+
+async def test_the_figures_of_a_whole_node_are_all_told(
+    tmp_path: Path, engine: FakeEngine, gateway: FakeGateway
+) -> None:
+    engine.height = 3
+    node = ApiNode(settings(tmp_path, engine, gateway))
+    await node.start()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{node.admin_port}/metrics") as answer,
+    ):
+        told = {
+            sample.name for family in text_string_to_metric_families(await answer.text()) for sample in family.samples
+        }
+    await node.close()
+    unknown_here = {figures.WEIGHT, figures.BALANCE, figures.REQUESTS, figures.NODE_REQUESTS}
+    histograms = {f"{figure.full_name}_count" for figure in FIGURES if figure.kind is Kind.HISTOGRAM}
+    plain = {figure.full_name for figure in set(FIGURES) - unknown_here if figure.kind is not Kind.HISTOGRAM}
+    assert told >= plain | histograms
+
+
+async def test_sighup_has_a_node_read_its_settings_again(
+    tmp_path: Path, engine: FakeEngine, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("log_level: warning\n")
+    monkeypatch.setenv("API_CONFIG_PATH", str(file))
+    running = asyncio.create_task(run_api(settings(tmp_path, engine, gateway)))
+    while not engine.subscriptions:
+        await asyncio.sleep(0.01)
+    file.write_text("log_level: error\n")
+    os.kill(os.getpid(), signal.SIGHUP)
+    while logging.getLogger().level != logging.ERROR:
+        await asyncio.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(running, 20)
 
 
 async def test_sigterm_ends_a_node(tmp_path: Path, engine: FakeEngine, gateway: FakeGateway) -> None:

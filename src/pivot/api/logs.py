@@ -1,4 +1,7 @@
-"""Logs as JSON lines on standard error, one shape for our own lines and those of libraries."""
+"""Logs on standard error, one shape for our own lines and those of libraries: JSON, or text for people.
+
+A line that is written while a request is answered carries the request's name (`request_id`), at the transfer agent and at the executor.
+"""
 
 import logging
 import sys
@@ -7,16 +10,21 @@ import structlog
 
 QUIET = ("alembic", "aiohttp.access", "uvicorn.error")
 """Libraries that tell at `info` what only their authors want to know."""
+JSON_FORMAT = "json"
 
 
-def configure_logs(level: str) -> None:
-    """Send everything from `level` on to standard error, one JSON object a line."""
+def configure_logs(level: str, log_format: str = JSON_FORMAT) -> None:
+    """Send everything from `level` on to standard error, one line each. May be called again."""
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
     ]
+    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer(colors=False)
+    if log_format == JSON_FORMAT:
+        shared.append(structlog.processors.format_exc_info)
+        renderer = structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -25,9 +33,7 @@ def configure_logs(level: str) -> None:
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[remove_meta, structlog.processors.JSONRenderer()]
-        )
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, renderer])
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:

@@ -12,8 +12,11 @@ from pivot.api.database import connect, database_url, migrate
 from pivot.api.fleet.fleet import HostFleet
 from pivot.api.http.admin import admin_app, require_guarded
 from pivot.api.http.callbacks import callbacks_app
+from pivot.api.http.figures import serve_figures
+from pivot.api.http.front import Front
 from pivot.api.http.public import PublicApp
 from pivot.api.identity import Identity
+from pivot.api.inference.request import PATHS
 from pivot.api.inference.service import InferenceService
 from pivot.api.ledger.chain import GrpcChain
 from pivot.api.ledger.follower import Follower
@@ -21,10 +24,14 @@ from pivot.api.ledger.interface import LedgerError
 from pivot.api.ledger.outbox import DurableOutbox
 from pivot.api.ledger.rpc import Rpc
 from pivot.api.listening import Listener, bind
+from pivot.api.metrics import sources
+from pivot.api.metrics.page import Metrics
+from pivot.api.metrics.traffic import Traffic
 from pivot.api.phases import PhaseKeeper
 from pivot.api.poc.checker import Checker
 from pivot.api.poc.leaves_service import LeavesService
 from pivot.api.poc.prover import Prover
+from pivot.api.readiness.checks import ChainFollowed, DatabaseWritten, Readiness, Registered
 from pivot.api.registration import Registration
 from pivot.api.rewards.claimer import Claimer
 from pivot.api.rewards.revealer import Revealer
@@ -54,6 +61,10 @@ class ApiNode:
     def __init__(self, settings: ApiSettings) -> None:
         self._settings = settings
         self._parts = AsyncExitStack()
+        self._traffic = Traffic()
+        self._readiness = Readiness()
+        self._front = Front(self._traffic, self._readiness)
+        self._public: Listener | None = None
         self.public_port = 0
         self.callback_port = 0
         self.admin_port = 0
@@ -77,6 +88,7 @@ class ApiNode:
         self.public_port, self.callback_port, self.admin_port = (
             bound.getsockname()[1] for bound in (public, callbacks, admin)
         )
+        self._public = await self._started(Listener(self._front, public))
         identity = Identity.load(settings.home, settings.key_name)
         database = connect(database_url(settings.database_url, settings.home))
         parts.push_async_callback(database.close)
@@ -116,9 +128,23 @@ class ApiNode:
         )
         parts.push_async_callback(public_app.close)
         await self._started(Listener(callbacks_app(settings, fleet, prover), callbacks))
-        await self._started(Listener(admin_app(settings, identity, chain, fleet), admin))
-        await self._started(Listener(public_app, public))
-        await self._started(Registration(settings, identity, chain, rpc, outbox, phases, http))
+        registration = await self._started(Registration(settings, identity, chain, rpc, outbox, phases, http))
+        for check in (ChainFollowed(phases), DatabaseWritten(database), Registered(registration)):
+            self._readiness.require(check)
+        metrics = Metrics(self._traffic)
+        for source in (
+            sources.of_host(identity, self._readiness),
+            sources.of_fleet(fleet),
+            sources.of_outbox(outbox),
+            sources.of_chain(follower, phases),
+            sources.of_accounts(identity, chain, phases),
+        ):
+            metrics.add(source)
+        admin_application = admin_app(settings, identity, chain, fleet)
+        serve_figures(admin_application, metrics)
+        await self._started(Listener(admin_application, admin))
+        self._front.open(public_app, PATHS)
+        self._readiness.begun = True
         _log.info(
             "ports: public %d, call-backs of ML nodes %d, admin %d",
             self.public_port,
@@ -127,7 +153,10 @@ class ApiNode:
         )
 
     async def close(self) -> None:
-        """End everything, in reverse order: first no new requests, last the database."""
+        """End everything, in reverse order: first no new requests, then those under way, last the database."""
+        await self._front.drain(self._settings.api.drain_seconds)
+        if self._public is not None:
+            await self._public.close()
         await self._parts.aclose()
 
     async def _started(self, part: Started) -> Started:

@@ -76,6 +76,8 @@ class Registration:
         self._http = http
         self._retry_s = retry_s
         self._told = ""
+        self.done = False
+        """The chain has this host as it is configured."""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -97,6 +99,7 @@ class Registration:
             except LedgerError as error:
                 self._tell(f"cannot look up this host's registration: {error}")
             await asyncio.sleep(self._retry_s)
+        self.done = True
         _log.info("this host, %s, is registered at %s", self._identity.address, self._settings.api.public_url)
         _log.info(next_proof(first, self._phases.moment or first))
 

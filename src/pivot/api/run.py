@@ -1,11 +1,13 @@
-"""The API node as a process: started, run until SIGINT or SIGTERM, ended."""
+"""The API node as a process: started, run until SIGINT or SIGTERM, drained, ended. SIGHUP has it read its settings again."""
 
 import asyncio
 import logging
 import signal
+from functools import partial
 
 from pivot.api.logs import configure_logs
 from pivot.api.node import ApiNode
+from pivot.api.reloading import reload
 from pivot.api.settings import ApiSettings
 
 _log = logging.getLogger(__name__)
@@ -16,11 +18,12 @@ async def run_api(settings: ApiSettings) -> None:
 
     Raises what `ApiNode.start` raises.
     """
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
+    loop.add_signal_handler(signal.SIGHUP, partial(reload, settings))
     node = ApiNode(settings)
     starting, ending = asyncio.create_task(node.start()), asyncio.create_task(told.wait())
     try:

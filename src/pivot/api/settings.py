@@ -25,6 +25,8 @@ SHORT_NAMES = {"PUBLIC_URL": ("api", "public_url"), "SEED_API_URL": ("chain_node
 KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 LOOPBACK = "127.0.0.1"
 DEFAULT_REQUEST_LIMIT = 2**20
+DEFAULT_DRAIN_SECONDS = 20.0
+"""Container engines kill after 30 s in our compose files."""
 LARGEST_PORT = 65_535
 
 
@@ -70,6 +72,9 @@ class HttpSettings(BaseModel):
     """Whether other hosts' URLs may lie on loopback or private networks (a devnet)."""
     max_request_bytes: int = Field(default=DEFAULT_REQUEST_LIMIT, gt=0)
     """Of a request to a model. At most what the chain records as a prompt counts (`request.LONGEST_BODY_BYTES`)."""
+
+    drain_seconds: float = Field(default=DEFAULT_DRAIN_SECONDS, ge=0)
+    """How long answers under way may take once the node is told to end; what comes new meanwhile is refused."""
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -127,6 +132,8 @@ class ApiSettings(BaseSettings):
     ] = None
     """JSON list of ML nodes that is loaded on the first start only."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+    """One JSON object a line, or a line for people."""
     api: HttpSettings = HttpSettings()
     chain_node: ChainNodeSettings = ChainNodeSettings()
     training: TrainingSettings = TrainingSettings()

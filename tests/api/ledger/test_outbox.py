@@ -566,3 +566,30 @@ async def test_a_key_has_a_length(outbox: DurableOutbox) -> None:
     for key in ("", "x" * 201):
         with pytest.raises(ValueError, match="1 to 200"):
             await outbox.put(key, start())
+
+
+async def test_a_node_that_ends_hands_over_what_waits(
+    database: Database, network: FakeNetwork, phases: FakePhases
+) -> None:
+    outbox = await begin(database, network, phases)
+    phases.moment = network.make_block()
+    await outbox.put("claim:1", MsgClaimRewards(creator=KEY.address, epoch_index=1))
+    assert not network.mempool
+    await outbox.close()
+    assert len(network.mempool) == 1
+
+
+async def test_what_waits_is_counted_and_grows_old(outbox: DurableOutbox, network: FakeNetwork) -> None:
+    assert await outbox.unsettled() == (0, 0.0)
+    await outbox.put("claim:1", MsgClaimRewards(creator=KEY.address, epoch_index=1))
+    entries, age_s = await outbox.unsettled()
+    assert entries == 1
+    await asyncio.sleep(0.02)
+    assert (await outbox.unsettled())[1] >= age_s + 0.02
+    assert await outbox.tally("claim:") == (1, 0)
+    await outbox.turn(network.moment)
+    await outbox.turn(network.make_block())
+    assert await outbox.unsettled() == (0, 0.0)
+    assert await outbox.tally("claim:") == (1, 1)
+    assert await outbox.tally("claim") == (1, 1)
+    assert await outbox.tally("reveal:") == (0, 0)

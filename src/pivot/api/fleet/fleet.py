@@ -90,6 +90,11 @@ class HostFleet:
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
         await self._hardware.close()
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a free node."""
+        return self._lending.waiting
+
     def nodes(self) -> Sequence[FleetNode]:
         return [node.view() for node in self._nodes.values()]
 

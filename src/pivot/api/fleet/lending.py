@@ -27,6 +27,11 @@ class Lending:
         self._nodes = nodes
         self._waiting: dict[asyncio.Future[NodeReconciler], str] = {}
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a free node."""
+        return len(self._waiting)
+
     @asynccontextmanager
     async def lend(self, model: str, *, wait_s: float) -> AsyncIterator[Lease]:
         """As `Fleet.lend`."""

@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Mapping
 
 import orjson
+import structlog
 from google.protobuf.message import DecodeError
 
 from pivot.api.http.errors import BadRequest
@@ -23,6 +24,7 @@ START_HEADER = "X-Start"
 PATIENCE_HEADER = "X-Patience"
 """Milliseconds that the transfer agent gives the executor to find a free node."""
 ACCEPTANCE_HEADER = "X-Acceptance"
+REQUEST_ID_HEADER = "X-Request-Id"
 ANSWER_TYPE = "application/vnd.pivot.answer"
 HEARTBEAT = b"\n"
 HEARTBEAT_SECONDS = 2.0
@@ -34,8 +36,10 @@ LONGEST_PATIENCE_SECONDS = 30.0
 
 
 def request_headers(start: MsgStartInference, patience_s: float) -> dict[str, str]:
-    """Headers of a request to an executor."""
+    """Headers of a request to an executor. The developer's name for the request goes with it, into the executor's log."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
     return {
+        **({REQUEST_ID_HEADER: request_id} if request_id else {}),
         "Content-Type": "application/json",
         INFERENCE_ID_HEADER: start.inference_id,
         START_HEADER: base64.b64encode(start.SerializeToString()).decode(),

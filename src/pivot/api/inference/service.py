@@ -42,7 +42,7 @@ class InferenceService:
         self._phases = phases
         self._writer = GroupWriter(database)
         self._used = UsedSignatures(database, self._writer)
-        self.max_request_bytes = min(settings.api.max_request_bytes, LONGEST_BODY_BYTES)
+        self._settings = settings
         self.market = Market(chain, phases)
         self._funds = Funds(self.market)
         self.access = Access(identity, settings.api.api_keys)
@@ -68,6 +68,11 @@ class InferenceService:
         )
         self._tidying = EachMoment("request path's tidying", phases, self._tidy)
         self._tidied_height = 0
+
+    @property
+    def max_request_bytes(self) -> int:
+        """Of a body; the setting may change while the node runs."""
+        return min(self._settings.api.max_request_bytes, LONGEST_BODY_BYTES)
 
     async def start(self) -> None:
         """Load what must outlive a restart, and follow the blocks."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Executable, RowMapping, Table, bindparam, delete, func, select, update
+from sqlalchemy import BindParameter, Executable, RowMapping, Table, bindparam, case, delete, func, select, update
 
 from pivot.api.database import Database
 from pivot.api.ledger.interface import EXPIRED, Outcome
@@ -47,6 +47,25 @@ class Entries:
         if row is None:
             return None
         return Outcome(key, row.state in SETTLED, row.code, row.log, row.height)
+
+    async def unsettled(self) -> tuple[int, int]:
+        """How many entries wait or are under way, and the lowest sequence among them (0: there are none)."""
+        statement = select(func.count(), func.min(OutboxRow.sequence)).where(
+            OutboxRow.state.in_((State.QUEUED, State.SENT))
+        )
+        async with self._database.session() as session:
+            count, first = (await session.execute(statement)).one()
+        return count, first or 0
+
+    async def tally(self, prefix: str) -> tuple[int, int]:
+        """How many entries that travel alone have keys that begin so, and how many of them the chain has."""
+        done = case((OutboxRow.state == State.DONE, 1), else_=0)
+        statement = select(func.count(), func.sum(done)).where(
+            OutboxRow.state.in_(State), OutboxRow.kind == Kind.ALONE, OutboxRow.key.startswith(prefix, autoescape=True)
+        )
+        async with self._database.session() as session:
+            due, accepted = (await session.execute(statement)).one()
+        return due, int(accepted or 0)
 
     async def waiting(self, *, batched: bool, height: int, limit: int) -> list[Entry]:
         """Entries that may be sent now, in order of arrival."""

@@ -7,6 +7,8 @@ no block by then can come into none any more, so sending its entries again canno
 
 import asyncio
 import logging
+import time
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
@@ -50,6 +52,10 @@ MAX_ATTEMPTS = 20
 """Refusals that may pass, before the last one is taken as final."""
 LONGEST_PAUSE_BLOCKS = 64
 PRUNE_BLOCKS = 1_000
+FLUSH_SECONDS = 5.0
+"""How long the last messages may take on their way to the mempool when the node ends."""
+MARKS_KEPT = 4_096
+"""Blocks of which is remembered how far the outbox had come."""
 ITEMS_KEPT_NS = 6 * 3_600 * NANOSECONDS
 OTHERS_KEPT_NS = 14 * 86_400 * NANOSECONDS
 
@@ -109,36 +115,64 @@ class DurableOutbox:
         self._waiters = _Waiters()
         self._flights: dict[str, Flight] = {}
         self._sequence = count(1)
+        self._last_sequence = 0
         self._last_timeout_ns = 0
         self._account_number: int | None = None
         self._pruned_height = 0
+        self._phases = phases
+        self._marks: deque[tuple[int, float]] = deque(maxlen=MARKS_KEPT)
+        """Per block, and at the start: the highest sequence so far, and the monotonic clock."""
         self._each_block = EachMoment("outbox", phases, self.turn)
 
     async def start(self) -> None:
         """Take up what was under way, and follow the blocks."""
         last_sequence, self._last_timeout_ns = await self._entries.last_marks()
         self._sequence = count(last_sequence + 1)
+        self._last_sequence = last_sequence
+        self._marks.append((0, time.monotonic()))
         for (name, timeout_ns), entries in (await self._entries.under_way()).items():
             self._flights[name] = Flight(name, timeout_ns, entries, arrived=True)
         self._each_block.start()
 
     async def close(self) -> None:
-        """Stop sending; what was put is on disk."""
+        """Hand what still waits to the mempool, without waiting for a block; whatever becomes of that, all of it is on disk."""
         await self._each_block.close()
         await self._writer.close()
+        moment = self._phases.moment
+        if moment is None or not moment.synced:
+            return
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._send_waiting(moment)
+        except (LedgerError, TimeoutError) as error:
+            _log.warning("what waits in the outbox is sent after the next start: %s", error or "no answer in time")
+
+    async def unsettled(self) -> tuple[int, float]:
+        """How many entries are not settled yet, and for how many seconds, to about a block, the oldest has been waiting."""
+        entries, first = await self._entries.unsettled()
+        if not entries:
+            return 0, 0.0
+        known_since = next((at for sequence, at in reversed(self._marks) if sequence < first), self._marks[0][1])
+        return entries, time.monotonic() - known_since
+
+    async def tally(self, prefix: str) -> tuple[int, int]:
+        """How many duties with keys that begin so were put here, and how many of them the chain has."""
+        return await self._entries.tally(prefix)
 
     async def put(self, key: str, message: Message, *, deadline_height: int = 0) -> None:
         if not 0 < len(key) <= LONGEST_KEY:
             raise ValueError(f"an outbox key has 1 to {LONGEST_KEY} characters, not {len(key)}")
+        self._last_sequence = next(self._sequence)
         row = {
             "key": key,
-            "sequence": next(self._sequence),
+            "sequence": self._last_sequence,
             "kind": kind_of(message),
             "message": pack(message).SerializeToString(),
             "deadline_height": deadline_height,
             "batch_limit": MAX_ITEMS,
         }
         await self._writer.add(ENTRIES, row)
+        _log.debug("%s is in the outbox", key)
 
     async def outcome(self, key: str) -> Outcome | None:
         return await self._entries.outcome(key)
@@ -162,6 +196,7 @@ class DurableOutbox:
 
     async def turn(self, moment: Moment) -> None:
         """What a block asks for. Raises LedgerError when the chain node is away; the next turn goes on from there."""
+        self._marks.append((self._last_sequence, time.monotonic()))
         for flight in list(self._flights.values()):
             await self._look_after(flight, moment)
         self._waiters.tell(await self._entries.expire(moment.head.height, moment.head.time_ns))
@@ -212,6 +247,7 @@ class DurableOutbox:
         flight = Flight(transaction_hash(raw), timeout_ns, entries, raw)
         await self._entries.mark_sent(entries, flight.hash, timeout_ns)
         self._flights[flight.hash] = flight
+        _log.debug("transaction %s carries %s", flight.hash, ", ".join(entry.key for entry in entries))
         await self._broadcast(flight, moment)
 
     async def _number(self) -> int:
