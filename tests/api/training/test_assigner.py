@@ -1,5 +1,6 @@
 """A host as assigner: it claims a task that waits, asks the hosts of suitable nodes, and assigns those that agree."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -112,6 +113,22 @@ async def test_in_place_of_a_host_that_refuses_another_is_asked(host: Assigning,
     host.chain.queue(7, cpu=2)
     await host.look()
     assert host.assigned == [{each: ["n"] for each in sorted({HOST, LIGHT, HEAVY} - refusing)}]
+
+
+async def test_a_slow_host_takes_nobody_elses_time(host: Assigning, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    both = asyncio.Event()
+
+    async def lock(who: str, *_: Any) -> None:
+        asked.add(who)
+        if len(asked) == 2:
+            both.set()
+        await both.wait()
+
+    monkeypatch.setattr(host.agreement, "lock", lock)
+    host.chain.queue(7, cpu=2)
+    await host.look()
+    assert host.assigned == [{HEAVY: ["n"], HOST: ["n"]}]
 
 
 async def test_without_enough_nodes_the_claim_lapses(host: Assigning) -> None:
