@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -63,7 +64,12 @@ def _node(settings: MlNodeSettings, session: aiohttp.ClientSession) -> FastAPI:
         PowSession(
             session,
             journals=settings.state_dir / JOURNALS if settings.state_dir else None,
-            make_workers=workers_on(devices, os.environ.get("CUDA_VISIBLE_DEVICES"), settings.poc_backend),
+            make_workers=workers_on(
+                devices,
+                os.environ.get("CUDA_VISIBLE_DEVICES"),
+                settings.poc_backend,
+                settings.poc_python or sys.executable,
+            ),
         ),
         ServingEngine(session, planner(settings), settings.host, settings.inference_port),
         TrainingJob(settings.trainings, settings.train_command or BUNDLED_TRAINER),

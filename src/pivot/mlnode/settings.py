@@ -41,6 +41,8 @@ class MlNodeSettings(BaseSettings):
     """The interpreter that has vLLM; empty for the node's own."""
     poc_backend: Backend = "auto"
     """What computes the sprint; auto: torch on NVIDIA GPUs where it is installed, else numpy. torch runs without GPUs, too."""
+    poc_python: str = ""
+    """The interpreter that has torch and numpy, as vLLM's does; empty for the node's own."""
     callback_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Names or addresses of the network nodes that may be called back, with commas between; empty for any."""
     train_command: Annotated[tuple[str, ...], NoDecode] = ()

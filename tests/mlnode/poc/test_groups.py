@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from importlib.machinery import ModuleSpec
+import sys
 
 import pytest
 
@@ -13,6 +13,7 @@ from pivot.mlnode.watches import DeviceWatch
 from pivot.protocol.sprint import SPRINT_PRESETS
 
 MAINNET = SPRINT_PRESETS["mainnet"]
+ANOTHER = "/opt/vllm/bin/python"
 
 
 def cards(count: int, gib: int | None = 80) -> list[Device]:
@@ -78,16 +79,26 @@ def test_m11_workers_use_the_cards_that_the_node_was_given_and_no_others(
     assert [device.index for device in visible_devices(cards(4), visible)] == expected
 
 
-@pytest.mark.parametrize(("torch", "expected"), [(True, [("GPU-0001",)]), (False, [()])])
+def torch_is_in(monkeypatch: pytest.MonkeyPatch, *pythons: str) -> None:
+    async def has_torch(python: str) -> bool:
+        return python in pythons
+
+    monkeypatch.setattr(groups, "has_torch", has_torch)
+
+
+@pytest.mark.parametrize(
+    ("torch", "expected", "python"), [(True, [("GPU-0001",)], ANOTHER), (False, [()], sys.executable)]
+)
 async def test_a_worker_is_made_for_each_group_where_torch_is_installed(
-    monkeypatch: pytest.MonkeyPatch, torch: bool, expected: list[tuple[str, ...]]
+    monkeypatch: pytest.MonkeyPatch, torch: bool, expected: list[tuple[str, ...]], python: str
 ) -> None:
     async def query() -> list[Device]:
         return cards(2)
 
-    monkeypatch.setattr(groups, "find_spec", lambda _: ModuleSpec("torch", None) if torch else None)
-    make = workers_on(DeviceWatch(query), "1")
-    assert [worker.devices for worker in await make(Work(), MAINNET, bytes(32))] == expected
+    torch_is_in(monkeypatch, *([ANOTHER] if torch else []))
+    made = await workers_on(DeviceWatch(query), "1", python=ANOTHER)(Work(), MAINNET, bytes(32))
+    assert [worker.devices for worker in made] == expected
+    assert {worker._python for worker in made} == {python}
 
 
 @pytest.mark.parametrize(("backend", "expected"), [("numpy", [()]), ("torch", [("GPU-0000",), ("GPU-0001",)])])
@@ -97,10 +108,11 @@ async def test_a_node_may_say_what_computes(
     async def query() -> list[Device]:
         return cards(2)
 
-    monkeypatch.setattr(groups, "find_spec", lambda _: None)
-    made = await workers_on(DeviceWatch(query), None, backend)(Work(), MAINNET, bytes(32))
+    torch_is_in(monkeypatch)
+    made = await workers_on(DeviceWatch(query), None, backend, ANOTHER)(Work(), MAINNET, bytes(32))
     assert [worker.devices for worker in made] == expected
     assert {worker._sprint.backend for worker in made} == {backend}
+    assert {worker._python for worker in made} == {ANOTHER if backend == "torch" else sys.executable}
 
 
 async def test_without_cards_there_is_one_worker_on_the_cpu() -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from pivot.mlnode.devices import Device
 from pivot.mlnode.poc.crew import WorkersMaker
 from pivot.mlnode.poc.frames import Backend
+from pivot.mlnode.poc.interpreter import has_torch
 from pivot.mlnode.poc.work import Work
 from pivot.mlnode.poc.worker import Worker
 from pivot.mlnode.watches import DeviceWatch
@@ -27,19 +28,22 @@ MIB = 2**20
 log = logging.getLogger(__name__)
 
 
-def workers_on(watch: DeviceWatch, visible: str | None, backend: Backend = "auto") -> WorkersMaker:
+def workers_on(
+    watch: DeviceWatch, visible: str | None, backend: Backend = "auto", python: str = sys.executable
+) -> WorkersMaker:
     """Makes a worker per group of the cards that the machine has at the moment; one on the CPU where there are none to use.
 
-    visible: CUDA_VISIBLE_DEVICES, None where it is not set.
+    visible: CUDA_VISIBLE_DEVICES, None where it is not set. python: the interpreter that has torch; numpy computes in the node's own.
     """
 
     async def make(work: Work, preset: SprintPreset, seed: bytes) -> Sequence[Worker]:
         await watch.look()
         groups = groups_of(visible_devices(watch.devices, visible), preset) if backend != "numpy" else []
-        if groups and backend == "auto" and find_spec("torch") is None:
-            log.warning("torch is not installed: the proof of compute runs on the CPU, and the cards stand idle")
+        if groups and backend == "auto" and not await has_torch(python):
+            log.warning("%s has no torch: the proof of compute runs on the CPU, and the cards stand idle", python)
             groups = []
-        return [Worker(work, preset, seed, backend=backend, devices=group) for group in groups or [()]]
+        runs = python if groups or backend == "torch" else sys.executable
+        return [Worker(work, preset, seed, backend=backend, devices=group, python=runs) for group in groups or [()]]
 
     return make
 

@@ -29,6 +29,7 @@ from pivot.mlnode.poc.frames import (
     encode,
     frame_length,
 )
+from pivot.mlnode.poc.interpreter import command
 from pivot.mlnode.poc.work import Slice, Work
 from pivot.protocol.sprint import FINGERPRINT_BYTES, SprintPreset
 
@@ -79,6 +80,7 @@ class Worker:
         *,
         backend: Backend = "auto",
         devices: Sequence[str] = (),
+        python: str = sys.executable,
         first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self.preset = preset
@@ -94,6 +96,7 @@ class Worker:
         """Set when the worker was given up."""
         self._work = work
         self._sprint = Sprint(preset.name, seed.hex(), backend, tuple(devices))
+        self._python = python
         self._first_pause_s = first_pause_s
         self._failures_in_a_row = 0
         self._most: int | None = None
@@ -149,9 +152,7 @@ class Worker:
     async def _run_process(self) -> None:
         """One life of the process. Ends by an exception that says why; the process is gone then."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            WORKER_MODULE,
+            *command(self._python, WORKER_MODULE),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=os.environ | ONE_THREAD,
