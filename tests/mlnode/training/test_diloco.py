@@ -91,14 +91,17 @@ def test_a_node_that_joins_and_does_nothing_more_ends_nobodys_run(
     with FakeStore(expected=3).serving() as fake:
         idle = Store(fake.url, TOKENS + nodes[1], nodes[1], 7)
         first, third = (Store(fake.url, TOKENS + each, each, 7) for each in (nodes[0], nodes[2]))
-        idle.set("certificate-2", "another host's word for it")
+        idle.set("gonka1third/certificate-2", "another host's word for it")
         with pytest.raises(PeersLost, match="no other node has shown"):
             diloco.certificates(nodes, first)
-        third.set("certificate-2", "its own")
+        third.set("gonka1third/certificate-2", "its own")
         assert diloco.certificates(nodes, first) == {2: "its own"}
         for store in (idle, first, third):
             store.close()
-    assert "rank 1 is left out: a record 'certificate-1' of gonka1second did not come" in capsys.readouterr().out
+    assert (
+        "rank 1 is left out: a record 'gonka1second/certificate-1' of gonka1second did not come"
+        in capsys.readouterr().out
+    )
 
 
 async def test_without_the_node_that_all_connect_to_a_run_does_not_begin(tmp_path: Path) -> None:

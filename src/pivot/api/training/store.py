@@ -38,6 +38,8 @@ from pivot.protocol.generated.inference.inference.tx_pb2 import (
 
 SERVICE = node.DESCRIPTOR.services_by_name["NetworkNodeService"]
 MAX_REQUEST_BYTES = 64 * 2**10
+MAX_KEYS = 1_000
+"""Listed; a run has fewer."""
 MAX_WRITES = 16
 """Under way at a time; more are refused."""
 WRITE_SECONDS = 40.0
@@ -239,7 +241,7 @@ class TrainingStore:
 
     async def _keys(self, place: Place, _: node.StoreListKeysRequest) -> Message:
         question = queries.QueryListTrainingKvRecordKeysRequest(taskId=place.task_id)
-        question.pagination.limit = tasks.PAGE_LENGTH
+        question.pagination.limit = MAX_KEYS
         answer = await self._query("ListTrainingKvRecordKeys", question, queries.QueryListTrainingKvRecordKeysResponse)
         return node.StoreListKeysResponse(keys=answer.keys)
 

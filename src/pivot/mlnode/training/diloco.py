@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, Self
@@ -215,9 +215,10 @@ def meet(place: Place, store: Store) -> tuple[int, list[str]]:
 def connect(place: Place, rank: int, nodes: list[str], store: Store) -> Peers:
     """The connections of this rank. Raises StoreFailed, PeersLost, OSError."""
     credentials = Credentials(place.node_id)
-    store.set(_certificate(rank), credentials.certificate)
+    store.set(_certificate(nodes, rank), credentials.certificate)
     if rank > 0:
-        return Spoke(credentials, place.address, place.port, store.written_by(_certificate(0), _host(nodes[0])))
+        shown = store.written_by(_certificate(nodes, 0), _host(nodes[0]))
+        return Spoke(credentials, place.address, place.port, shown)
     hub = Hub(credentials, place.address, place.port, certificates(nodes, store))
     hub.gather()
     return hub
@@ -229,7 +230,8 @@ def certificates(nodes: list[str], store: Store) -> dict[int, str]:
     found = {}
     for rank, node_id in enumerate(nodes[1:], 1):
         try:
-            found[rank] = store.written_by(_certificate(rank), _host(node_id), max(0.0, deadline - time.monotonic()))
+            left_s = max(0.0, deadline - time.monotonic())
+            found[rank] = store.written_by(_certificate(nodes, rank), _host(node_id), left_s)
         except StoreFailed as error:
             say(f"rank {rank} is left out: {error}")
     if nodes[1:] and not found:
@@ -237,9 +239,9 @@ def certificates(nodes: list[str], store: Store) -> dict[int, str]:
     return found
 
 
-def _certificate(rank: int) -> str:
-    """Under which key a rank's certificate stands."""
-    return f"certificate-{rank}"
+def _certificate(nodes: Sequence[str], rank: int) -> str:
+    """Under which key a rank's certificate stands: one of its host's own, which nobody else can write."""
+    return f"{_host(nodes[rank])}/certificate-{rank}"
 
 
 def _host(node_id: str) -> str:

@@ -359,6 +359,24 @@ def test_a_run_has_some_keys_at_most(network: Training, monkeypatch: pytest.Monk
     network.store("carol", "one", "again")
 
 
+def test_no_host_writes_or_uses_up_anothers_own_keys(network: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_messages, "MAX_KEYS", 2)
+    monkeypatch.setattr(run_messages, "MAX_OWN_KEYS", 2)
+    network.running()
+    own = f"{key('bob').address}/certificate"
+    with refused(NetworkCode.TRAINING_NOT_ASSIGNED, "'s own"):
+        network.store("carol", own)
+    for name in ("one", "two"):
+        network.store("carol", name)
+    network.store("bob", own)
+    network.store("bob", own, "again")
+    network.store("bob", f"{own}/2")
+    with refused(NetworkCode.TRAINING_LIMIT, "2 keys of its own"):
+        network.store("bob", f"{own}/3")
+    monkeypatch.setattr(run_messages, "MAX_KEYS", 5)
+    network.store("carol", f"{key('alice').address}/of nobody in the run")
+
+
 @pytest.mark.parametrize(("name", "value"), [("", "x"), ("é" * 65, "x"), ("key", "é" * 2_049)])
 def test_keys_and_values_have_bounds(network: Training, name: str, value: str) -> None:
     with refused(NetworkCode.INVALID_FIELD, "bytes"):

@@ -25,7 +25,7 @@ from pivot.chain.modules.training.runs import (
     status_of,
 )
 from pivot.chain.modules.training.state import IN_PROGRESS_STATUSES, require_status, require_task, training_params
-from pivot.chain.types import Block
+from pivot.chain.types import Block, Reader
 from pivot.protocol.generated.inference.inference.training_pb2 import (
     MLNodeTrainStatus,
     TrainingNode,
@@ -52,7 +52,9 @@ GAS_OF_A_RECORD = 20_000
 MAX_BARRIERS_OF_A_NODE = 16
 MAX_BARRIER_ID_BYTES = 64
 MAX_KEYS = 256
-"""Of one run."""
+"""Of one run. Those that are a host's own are counted, and are taken all the same."""
+MAX_OWN_KEYS = 4
+"""Of a host in a run, for each of its nodes there: keys that begin with its address and a slash."""
 MAX_KEY_BYTES = 128
 MAX_VALUE_BYTES = 4_096
 
@@ -209,18 +211,16 @@ def _check_record(message: MsgSubmitTrainingKvRecord) -> None:
 
 
 def _store_record(block: Block, message: MsgSubmitTrainingKvRecord) -> MsgSubmitTrainingKvRecordResponse:
-    """Write what all hosts of the run may read and write.
+    """Write what all hosts of the run may read; but for each other's own keys they may write it, too.
 
     Raises NetworkError (TRAINING_TASK_NOT_FOUND, TRAINING_WRONG_STATUS, TRAINING_NOT_ASSIGNED, TRAINING_LIMIT).
     """
     record = require_task(block.state, message.taskId)
     require_assignee(record, message.creator)
     require_status(block.state, record.id, TrainingTaskStatus.TRAINING_RUNNING)
-    is_new = kv_record(block.state, record.id, message.key) is None
-    if is_new and count_kv_records(block.state, record.id) >= MAX_KEYS:
-        raise NetworkError(
-            NetworkCode.TRAINING_LIMIT, f"training task {record.id} has {MAX_KEYS} keys, as many as can be"
-        )
+    _require_own_key(record, message)
+    if kv_record(block.state, record.id, message.key) is None:
+        _require_room(block.state, record, message)
     put_kv_record(
         block.state,
         TrainingTaskKVRecord(
@@ -232,6 +232,31 @@ def _store_record(block: Block, message: MsgSubmitTrainingKvRecord) -> MsgSubmit
         ),
     )
     return MsgSubmitTrainingKvRecordResponse()
+
+
+def _require_own_key(record: TrainingTask, message: MsgSubmitTrainingKvRecord) -> None:
+    """No host of the run writes a key that is another's own: nobody can take the place of what it has said there."""
+    owner, slash, _ = message.key.partition("/")
+    if slash and owner != message.creator and owner in {each.participant for each in record.assignees}:
+        raise NetworkError(
+            NetworkCode.TRAINING_NOT_ASSIGNED, f"key {message.key!r} of training task {record.id} is {owner}'s own"
+        )
+
+
+def _require_room(state: Reader, record: TrainingTask, message: MsgSubmitTrainingKvRecord) -> None:
+    """One more key may be written. Others cannot use up a host's own."""
+    own = f"{message.creator}/"
+    if message.key.startswith(own):
+        most = MAX_OWN_KEYS * sum(node_id.startswith(own) for node_id in node_ids(record))
+        if count_kv_records(state, record.id, own) >= most:
+            raise NetworkError(
+                NetworkCode.TRAINING_LIMIT,
+                f"{message.creator} has {most} keys of its own in training task {record.id}, as many as can be",
+            )
+    elif count_kv_records(state, record.id) >= MAX_KEYS:
+        raise NetworkError(
+            NetworkCode.TRAINING_LIMIT, f"training task {record.id} has {MAX_KEYS} keys, as many as can be"
+        )
 
 
 MESSAGES: list[MessageHandler] = [

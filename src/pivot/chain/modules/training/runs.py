@@ -151,9 +151,9 @@ def put_kv_record(state: State, record: TrainingTaskKVRecord) -> None:
     state.set(STORE, kv_prefix(record.taskId) + record.key.encode(), record.SerializeToString(deterministic=True))
 
 
-def count_kv_records(state: Reader, task_id: int) -> int:
-    """How many keys a run has."""
-    prefix = kv_prefix(task_id)
+def count_kv_records(state: Reader, task_id: int, beginning: str = "") -> int:
+    """How many keys a run has that begin so."""
+    prefix = kv_prefix(task_id) + beginning.encode()
     return sum(1 for _ in state.iterate(STORE, prefix, prefix_end(prefix)))
 
 
