@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup proto devnet test test-vllm simulate fuzz check format clean
+.PHONY: help setup proto devnet test test-vllm lock-vllm simulate fuzz check format clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -51,7 +51,14 @@ test: setup ## everything that CI runs
 
 test-vllm: setup ## the engines' tests on real vLLM (MLNODE_VLLM_PYTHON=its interpreter), on a CPU
 	@test -n "$${MLNODE_VLLM_PYTHON:-}" || { echo "MLNODE_VLLM_PYTHON must name an interpreter that has vLLM (docs/mlnode.md)"; exit 1; }
-	@$(BIN)/pytest tests/mlnode/engines/test_contract.py -k "vLLM and not fake" -v
+	@$(BIN)/pytest tests/mlnode/engines/test_contract.py \
+		tests/mlnode/engines/vllm/test_sleep.py::test_m_item11_vllms_own_routes_stop_and_wake_its_engine -k "vLLM and not fake" -v
+
+# glibc of the image's base decides which wheels fit; what is pinned stays, unless UV_UPGRADE=1.
+lock-vllm: setup ## pin what the CUDA image's vLLM needs (deploy/docker/vllm.lock)
+	@uv pip compile --quiet deploy/docker/vllm.in --output-file deploy/docker/vllm.lock --custom-compile-command "make $@" \
+		--generate-hashes --only-binary :all: --no-annotate --no-emit-index-url \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_36
 
 SEEDS ?= 5
 BLOCKS ?= 200

@@ -79,8 +79,8 @@ class Instance:
 
     async def unpark(self) -> None:
         """Give it requests again. Raises ParkingFailed when it does not answer."""
-        if self._process is None or not await self._is_healthy():
-            raise ParkingFailed(self.error or "an instance did not answer when it was woken")
+        if not await self._is_healthy():
+            raise ParkingFailed(f"the instance on port {self.backend.port} was woken and is not healthy")
         self.parked = False
         self._begin_serving()
 

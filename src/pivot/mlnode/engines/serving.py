@@ -10,7 +10,7 @@ import aiohttp
 
 from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.engines.instance import GIVEN_UP, Instance
-from pivot.mlnode.engines.plan import ParkingFailed, Plan, Planner
+from pivot.mlnode.engines.plan import Parking, ParkingFailed, Plan, Planner
 from pivot.mlnode.engines.proxy import Proxy
 from pivot.mlnode.listening import CannotListen
 from pivot.protocol.mlnode_api import InferenceState, InferenceStatus, InferenceUp
@@ -39,7 +39,8 @@ class ServingEngine:
         self._instances: list[Instance] = []
         self._running: list[asyncio.Task[str]] = []
         self._up = False
-        self._parked = False
+        self._parked: Parking | None = None
+        """While it is parked: what wakes it."""
         self._note: str | None = None
         self._error: str | None = None
 
@@ -79,7 +80,7 @@ class ServingEngine:
             return
         note = None
         if self._parked and request == self._request:
-            note = await self._wake()
+            note = await self._wake(self._parked)
             if note is None:
                 return
         await self.stop()
@@ -100,16 +101,17 @@ class ServingEngine:
         """Let answers end for a moment, close the port, and keep the weights where the plan says how; see `Engine.park`."""
         if self._parked:
             return
-        if self._plan is None or self._plan.parking is None or self._state() != InferenceState.READY:
+        parking = self._plan.parking if self._plan else None
+        if parking is None or self._state() != InferenceState.READY:
             await self.stop()
             return
-        self._up, self._parked = False, True
+        self._up, self._parked = False, parking
         for each in self._instances:
             each.park()
         try:
             await self._proxy.close(DRAIN_S)
             async with asyncio.timeout(PARKING_S):
-                await self._plan.parking.park(self._session, self._ports())
+                await parking.park(self._session, self._ports())
         except (ParkingFailed, TimeoutError) as failure:
             self._note = f"weights were not kept: {str(failure) or f'this took more than {PARKING_S:g} s'}"
             log.warning(self._note)
@@ -130,7 +132,7 @@ class ServingEngine:
             for each in running:
                 each.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            self._instances, self._plan, self._parked = [], None, False
+            self._instances, self._plan, self._parked = [], None, None
             if self._error is None:
                 self._request = None
 
@@ -153,13 +155,12 @@ class ServingEngine:
         if len(failures) == len(results):
             raise failures[0]
 
-    async def _wake(self) -> str | None:
+    async def _wake(self, parking: Parking) -> str | None:
         """Serve again what is parked. Returns why it does not, if so."""
-        self._parked, self._note = False, None
+        self._parked, self._note = None, None
         try:
             async with asyncio.timeout(WAKING_S):
-                if self._plan and self._plan.parking:
-                    await self._plan.parking.wake(self._session, self._ports())
+                await parking.wake(self._session, self._ports())
                 await asyncio.gather(*(each.unpark() for each in self._instances))
             await self._proxy.open([instance.backend for instance in self._instances])
         except (ParkingFailed, CannotListen, TimeoutError) as failure:

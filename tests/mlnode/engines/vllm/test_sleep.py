@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import sys
@@ -16,14 +17,14 @@ from pivot.mlnode.devices import Device, DriverBroken
 from pivot.mlnode.engines import instance as instance_module
 from pivot.mlnode.engines import serving as serving_module
 from pivot.mlnode.engines.base import EngineFailed
-from pivot.mlnode.engines.plan import ParkingFailed
+from pivot.mlnode.engines.plan import ParkingFailed, Plan
 from pivot.mlnode.engines.serving import ServingEngine
 from pivot.mlnode.engines.vllm import sleep as module
 from pivot.mlnode.engines.vllm.engine import vllm_planner
 from pivot.mlnode.engines.vllm.room import GIB
 from pivot.protocol.mlnode_api import InferenceState, InferenceUp
-from tests.mlnode.engines.kinds import FAKE, LOOPBACK, devices, free_port
-from tests.mlnode.engines.tiny import make_model
+from tests.mlnode.engines.kinds import FAKE, LOOPBACK, NEEDS_VLLM, REAL, EngineKind, devices, free_port, no_devices
+from tests.mlnode.engines.tiny import make_model, make_random_chat
 from tests.mlnode.fakes import until
 
 UP = FAKE.up
@@ -209,7 +210,8 @@ async def test_m_item11_a_hung_instance_is_not_woken(engine: ServingEngine, monk
         ):
             pass
     await engine.start(UP)
-    assert engine.status.note == "weights that were kept are loaded again: an instance did not answer when it was woken"
+    assert engine.status.state == InferenceState.READY
+    assert (engine.status.note or "").endswith("was woken and is not healthy")
 
 
 @pytest.mark.parametrize("way", ["parking", "waking"])
@@ -277,3 +279,36 @@ async def test_m_item11_a_taken_port_is_told_though_the_engine_wakes(engine: Ser
         with pytest.raises(EngineFailed, match=f"cannot listen on {LOOPBACK}:{engine._port}"):
             await engine.start(UP)
     assert engine.status.state == InferenceState.FAILED
+
+
+@pytest.mark.parametrize("kind", [pytest.param(REAL, id="vLLM", marks=NEEDS_VLLM)])
+async def test_m_item11_vllms_own_routes_stop_and_wake_its_engine(
+    kind: EngineKind, session: aiohttp.ClientSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU, where no memory changes hands and the argument is refused, but the routes are the same."""
+    make_random_chat(tmp_path / "random-chat")
+    for name, value in kind.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(module, "SPARE_BYTES", 0)
+
+    async def with_sleep(request: InferenceUp) -> Plan:
+        plan = await kind.planner(tmp_path)(request)
+        [own] = plan.instances
+        own = dataclasses.replace(own, environment={**own.environment, module.DEVELOPMENT_MODE: "1"})
+        return dataclasses.replace(plan, instances=(own,), parking=module.SleepMode(0, {}, no_devices))
+
+    engine = ServingEngine(session, with_sleep, LOOPBACK, free_port())
+    try:
+        await engine.start(kind.up)
+        before = pids(engine)
+        for _ in range(2):
+            await engine.park()
+            assert (engine.status.state, engine.status.note) == (InferenceState.PARKED, None)
+            await engine.start(kind.up)
+            assert (engine.status.state, engine.status.note) == (InferenceState.READY, None)
+            assert pids(engine) == before
+            body = {"model": kind.up.model, "prompt": "hi", "max_tokens": 2}
+            async with session.post(f"{engine.url}/v1/completions", json=body) as response:
+                assert response.status == 200
+    finally:
+        await engine.stop()
