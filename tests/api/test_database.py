@@ -17,7 +17,16 @@ from pivot.api.database import Base, Database, DatabaseUnusable, connect, databa
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(new_database: str) -> AsyncIterator[Database]:
+    """Empty, of each kind."""
+    database = connect(new_database)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def file(tmp_path: Path) -> AsyncIterator[Database]:
+    """Empty, SQLite."""
     database = connect(database_url("", tmp_path))
     yield database
     await database.close()
@@ -41,7 +50,7 @@ async def test_the_migrated_schema_is_the_declared_one(database: Database) -> No
 
 async def test_a_body_that_raises_leaves_nothing(database: Database) -> None:
     await migrate(database)
-    insert = text("INSERT INTO poc_votes (epoch, votes) VALUES (1, x'00')")
+    insert = text("INSERT INTO poc_votes (epoch, votes) VALUES (1, :votes)").bindparams(votes=b"\0")
 
     async def fail() -> None:
         async with database.session() as session:
@@ -63,7 +72,7 @@ async def test_many_writers_wait_for_each_other(database: Database) -> None:
     async def write(number: int) -> None:
         async with database.session() as session:
             await session.execute(
-                text("INSERT INTO poc_votes (epoch, votes) VALUES (:epoch, x'00')"), {"epoch": number}
+                text("INSERT INTO poc_votes (epoch, votes) VALUES (:epoch, :votes)"), {"epoch": number, "votes": b"\0"}
             )
 
     await asyncio.gather(*(write(number) for number in range(40)))
@@ -71,8 +80,8 @@ async def test_many_writers_wait_for_each_other(database: Database) -> None:
         assert (await session.execute(text("SELECT count(*) FROM poc_votes"))).scalar_one() == 40
 
 
-async def test_sqlite_has_on_disk_what_was_committed(database: Database) -> None:
-    async with database.session() as session:
+async def test_sqlite_has_on_disk_what_was_committed(file: Database) -> None:
+    async with file.session() as session:
         modes = [
             (await session.execute(text(f"PRAGMA {name}"))).scalar_one() for name in ("journal_mode", "synchronous")
         ]
@@ -83,7 +92,7 @@ async def test_a_database_of_a_newer_version_is_refused(database: Database) -> N
     await migrate(database)
     async with database.session() as session:
         await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(DatabaseUnusable, match=r"api\.sqlite cannot be used: Can't locate revision"):
+    with pytest.raises(DatabaseUnusable, match="cannot be used: Can't locate revision"):
         await migrate(database)
 
 
@@ -99,6 +108,34 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_a_url_without_a_driver_is_refused(url: str) -> None:
     with pytest.raises(DatabaseUnusable, match="DATABASE_URL"):
         connect(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+def test_postgresqls_own_urls_are_taken(scheme: str) -> None:
+    url = connect(f"{scheme}://user:secret@host:5433/name?sslmode=require").engine.url
+    assert url.drivername == "postgresql+asyncpg"
+    assert (url.host, url.port, url.database, url.query) == ("host", 5433, "name", {"ssl": "require"})
+
+
+async def test_a_server_that_is_away_is_told_without_its_password(tmp_path: Path) -> None:
+    database = connect(f"postgresql://user:secret@/name?host={tmp_path}")
+    with pytest.raises(DatabaseUnusable, match="cannot be used") as refused:
+        await migrate(database)
+    assert "secret" not in str(refused.value)
+    await database.close()
+
+
+async def test_a_connection_that_the_server_has_ended_is_made_again(database: Database) -> None:
+    await migrate(database)
+    if database.engine.dialect.name == "postgresql":
+        async with database.session() as session:
+            pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        other = connect(database.engine.url.render_as_string(hide_password=False))
+        async with other.session() as session:
+            await session.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        await other.close()
+    async with database.session() as session:
+        assert (await session.execute(text("SELECT count(*) FROM poc_votes"))).scalar_one() == 0
 
 
 def test_the_configured_database_wins(tmp_path: Path) -> None:

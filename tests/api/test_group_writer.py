@@ -1,15 +1,13 @@
 """Rows of many callers share transactions, and each caller hears of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from sqlalchemy import Table, event, func, select
 from sqlalchemy.exc import IntegrityError
 
-from pivot.api.database import Base, Database, connect
+from pivot.api.database import Database
 from pivot.api.group_writer import GroupWriter
 from pivot.api.poc.tables import VotesRow
 
@@ -17,12 +15,8 @@ VOTES = cast("Table", VotesRow.__table__)
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = connect(f"sqlite+aiosqlite:///{tmp_path / 'api.sqlite'}")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    yield database
-    await database.close()
+def database(each_database: Database) -> Database:
+    return each_database
 
 
 async def rows(database: Database) -> int:

@@ -117,9 +117,13 @@ async def test_three_ports_are_served_from_start_to_close(
         await status_of(f"http://127.0.0.1:{node.public_port}/v1/status")
 
 
-async def test_a_node_starts_again_on_its_own_state(tmp_path: Path, engine: FakeEngine, gateway: FakeGateway) -> None:
+async def test_a_node_starts_again_on_its_own_state(
+    tmp_path: Path, engine: FakeEngine, gateway: FakeGateway, new_database: str
+) -> None:
     for _ in range(2):
-        node = ApiNode(settings(tmp_path, engine, gateway))
+        configured = settings(tmp_path, engine, gateway)
+        configured.database_url = new_database
+        node = ApiNode(configured)
         await node.start()
         await node.close()
 

@@ -7,13 +7,16 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, event
+from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
 DATABASE_FILE = "api.sqlite"
 BUSY_TIMEOUT_MS = 5_000
+POSTGRESQL_NAMES = frozenset({"postgres", "postgresql"})
+"""How URLs for PostgreSQL begin that name no driver."""
+POSTGRESQL_DRIVER = "postgresql+asyncpg"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -50,16 +53,27 @@ def database_url(url: str, home: Path) -> str:
 def connect(url: str) -> Database:
     """A database by its SQLAlchemy URL. Raises DatabaseUnusable for one that names no driver of ours.
 
+    For PostgreSQL every URL serves that its own programs take: `postgresql://user:password@host/name?sslmode=require`.
     SQLite runs in WAL mode, waits for its lock instead of failing at once,
     and has every transaction on disk when it is committed.
     """
     try:
-        engine = create_async_engine(url)
+        engine = create_async_engine(_with_driver(make_url(url)), pool_pre_ping=True)
     except (ArgumentError, ImportError) as error:
         raise DatabaseUnusable(f"DATABASE_URL: {error}") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     return Database(engine)
+
+
+def _with_driver(url: URL) -> URL:
+    """A URL as PostgreSQL's own programs take it, as our driver does."""
+    if url.drivername in POSTGRESQL_NAMES:
+        url = url.set(drivername=POSTGRESQL_DRIVER)
+    if url.drivername == POSTGRESQL_DRIVER and "sslmode" in url.query:
+        mode = url.query["sslmode"]
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return url
 
 
 async def migrate(database: Database) -> None:

@@ -12,7 +12,16 @@ from pydantic import BaseModel
 from pivot.api.logs import configure_logs
 from pivot.api.settings import ApiSettings, InvalidSettings
 
-CHANGEABLE = frozenset({"log_level", "log_format", "api.max_request_bytes", "api.drain_seconds"})
+CHANGEABLE = frozenset(
+    {
+        "log_level",
+        "log_format",
+        "api.max_request_bytes",
+        "api.drain_seconds",
+        "storage.artifact_epochs",
+        "storage.artifact_bytes",
+    }
+)
 """By the setting's place in the file. None of them is a secret: their values are told."""
 
 _log = logging.getLogger(__name__)

@@ -25,6 +25,9 @@ SHORT_NAMES = {"PUBLIC_URL": ("api", "public_url"), "SEED_API_URL": ("chain_node
 KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 LOOPBACK = "127.0.0.1"
 DEFAULT_REQUEST_LIMIT = 2**20
+EPOCHS_ASKED_FOR = 2
+"""Checkers and voters may ask for an artifact until the epoch after the next one."""
+DEFAULT_ARTIFACT_BYTES = 20 * 2**30
 DEFAULT_DRAIN_SECONDS = 20.0
 """Container engines kill after 30 s in our compose files."""
 LARGEST_PORT = 65_535
@@ -82,6 +85,15 @@ class HttpSettings(BaseModel):
         return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
 
 
+class StorageSettings(BaseModel):
+    """How long this host keeps what checkers may ask for (section `storage`)."""
+
+    artifact_epochs: int = Field(default=EPOCHS_ASKED_FOR, ge=EPOCHS_ASKED_FOR)
+    """An artifact of epoch e is kept through epoch e plus this; for less, checks of answers fail that were good."""
+    artifact_bytes: int = Field(default=DEFAULT_ARTIFACT_BYTES, ge=0)
+    """Of all artifacts together, compressed; above that the oldest ones go, whatever their epoch. 0: no limit."""
+
+
 class TrainingSettings(BaseModel):
     """Whether and how this host's nodes train (section `training`)."""
 
@@ -136,6 +148,7 @@ class ApiSettings(BaseSettings):
     """One JSON object a line, or a line for people."""
     api: HttpSettings = HttpSettings()
     chain_node: ChainNodeSettings = ChainNodeSettings()
+    storage: StorageSettings = StorageSettings()
     training: TrainingSettings = TrainingSettings()
 
     @field_validator("node_config_path", mode="before")

@@ -3,12 +3,11 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 from cosmos.tx.v1beta1.tx_pb2 import TxBody
 
-from pivot.api.database import Base, Database, connect
+from pivot.api.database import Database
 from pivot.api.ledger import outbox as outbox_module
 from pivot.api.ledger.interface import EXPIRED, ChainUnavailable, LedgerError, Outcome
 from pivot.api.ledger.outbox import LIFETIME_NS, MAX_ALONE, MAX_ATTEMPTS, MAX_UNDER_WAY, OVERDUE_BLOCKS, DurableOutbox
@@ -54,12 +53,8 @@ def phases() -> FakePhases:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = connect(f"sqlite+aiosqlite:///{tmp_path / 'api.sqlite'}")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    yield database
-    await database.close()
+def database(each_database: Database) -> Database:
+    return each_database
 
 
 @pytest.fixture
@@ -566,6 +561,17 @@ async def test_a_key_has_a_length(outbox: DurableOutbox) -> None:
     for key in ("", "x" * 201):
         with pytest.raises(ValueError, match="1 to 200"):
             await outbox.put(key, start())
+
+
+async def test_any_sentence_of_the_chain_can_be_kept(outbox: DurableOutbox, network: FakeNetwork) -> None:
+    network.item = lambda _: (5, "bad\0 " * 1000)
+    await outbox.put("start:i", start())
+    await outbox.turn(network.moment)
+    await outbox.turn(network.make_block())
+    outcome = await outbox.outcome("start:i")
+    assert outcome is not None
+    assert outcome.code == 5
+    assert outcome.log.startswith("bad bad ")
 
 
 async def test_a_node_that_ends_hands_over_what_waits(

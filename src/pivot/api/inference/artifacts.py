@@ -1,4 +1,4 @@
-"""Artifacts: what this host must show when one of its answers is checked, kept until the epoch after the next one."""
+"""Artifacts: what this host must show when one of its answers is checked, kept at least until the epoch after the next one."""
 
 from typing import Any, cast
 
@@ -13,8 +13,6 @@ from pivot.api.inference.transcript import Transcript
 from pivot.primitives.hashes import sha256
 
 VERSION = 1
-EPOCHS_KEPT = 2
-"""An artifact of epoch e is kept through epoch e + 2."""
 COMPRESSION_LEVEL = 3
 MAX_DOCUMENT_BYTES = 256 * 2**20
 

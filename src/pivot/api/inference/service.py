@@ -7,7 +7,7 @@ from pivot.api.each_moment import EachMoment
 from pivot.api.fleet.interface import Fleet
 from pivot.api.group_writer import GroupWriter
 from pivot.api.identity import Identity
-from pivot.api.inference import artifacts
+from pivot.api.inference import artifacts, retention
 from pivot.api.inference.access import Access, time_window
 from pivot.api.inference.execution import Execution
 from pivot.api.inference.funds import Funds
@@ -97,5 +97,7 @@ class InferenceService:
         if moment.head.height >= self._tidied_height + TIDY_EVERY_BLOCKS:
             behind_ns, _ = time_window(moment.effective)
             await self._used.forget_before(moment.head.time_ns - 2 * behind_ns)
-            await artifacts.forget_before(self._database, moment.effective.index - artifacts.EPOCHS_KEPT)
+            storage = self._settings.storage
+            await artifacts.forget_before(self._database, moment.effective.index - storage.artifact_epochs)
+            await retention.shrink(self._database, storage.artifact_bytes)
             self._tidied_height = moment.head.height

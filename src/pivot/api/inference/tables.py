@@ -1,6 +1,9 @@
 """What the request path keeps on disk."""
 
-from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String
+import time
+
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pivot.api.database import Base
@@ -16,10 +19,15 @@ class UsedSignature(Base):
     timestamp_ns: Mapped[int] = mapped_column(BigInteger, index=True)
 
 
+def _size(context: DefaultExecutionContext) -> int:
+    return len(context.get_current_parameters()["compressed"])  # type: ignore[no-untyped-call]
+
+
 class Artifact(Base):
     """What a checker needs to judge an answer that this host gave (design, section 7)."""
 
     __tablename__ = "artifacts"
+    __table_args__ = (Index("artifacts_by_age", "kept_ns", "size"),)
 
     inference_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     epoch: Mapped[int] = mapped_column(BigInteger, index=True)
@@ -27,3 +35,7 @@ class Artifact(Base):
     """Lower-case hex of SHA-256 of the document before compression."""
     compressed: Mapped[bytes] = mapped_column(LargeBinary)
     """Canonical JSON, zstd."""
+    size: Mapped[int] = mapped_column(Integer, default=_size, server_default="0")
+    """Bytes of `compressed`."""
+    kept_ns: Mapped[int] = mapped_column(BigInteger, default=time.time_ns, server_default="0")
+    """Since when, by this machine's clock; 0 for what an older version kept."""

@@ -108,7 +108,7 @@ class Entries:
                 "attempts": entry.attempts + (refusal is not None),
                 "batch_limit": batch_limit or entry.batch_limit,
                 "code": refusal.code if refusal else entry.code,
-                "log": refusal.log[:MAX_LOG_CHARACTERS] if refusal else "",
+                "log": _kept(refusal.log) if refusal else "",
             }
             changes.append(change)
         await self._change(changes)
@@ -122,7 +122,7 @@ class Entries:
                 "of": key,
                 "state": state,
                 "code": verdict.code,
-                "log": verdict.log[:MAX_LOG_CHARACTERS],
+                "log": _kept(verdict.log),
                 "height": height,
                 "settled_ns": time_ns,
                 "message": b"",
@@ -175,6 +175,11 @@ class Entries:
         statement = update(ENTRIES).where(ENTRIES.c.key == bindparam("of")).values(columns)
         async with self._database.engine.begin() as connection:
             await connection.execute(statement, changes)
+
+
+def _kept(log: str) -> str:
+    """What is kept of the chain's sentence. PostgreSQL's texts cannot hold the character 0."""
+    return log.replace("\0", "")[:MAX_LOG_CHARACTERS]
 
 
 def _entry(row: RowMapping) -> Entry:
