@@ -44,7 +44,6 @@ def test_the_environment_reaches_every_section(monkeypatch: pytest.MonkeyPatch, 
         "DAPI_API__PUBLIC_URL": "https://host.example:8000/",
         "DAPI_API__ADMIN_SERVER_PORT": "9201",
         "DAPI_API__POC_CALLBACK_URL": "http://api:9100",
-        "DAPI_API__API_KEYS": "pk-one, pk-two,",
         "DAPI_API__ALLOW_PRIVATE_URLS": "true",
         "DAPI_CHAIN_NODE__URL": "http://node:26657",
         "DAPI_CHAIN_NODE__GRPC_URL": "node:9090",
@@ -59,7 +58,6 @@ def test_the_environment_reaches_every_section(monkeypatch: pytest.MonkeyPatch, 
     assert settings.api.public_url == "https://host.example:8000"
     assert settings.api.admin_server_port == 9201
     assert settings.api.poc_callback_url == "http://api:9100"
-    assert settings.api.api_keys == ["pk-one", "pk-two"]
     assert settings.api.allow_private_urls
     assert settings.chain_node.url == "http://node:26657"
     assert settings.chain_node.grpc_url == "node:9090"
@@ -70,12 +68,12 @@ def test_the_environment_reaches_every_section(monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_environment_wins_over_the_file_field_by_field(monkeypatch: pytest.MonkeyPatch, configured: Path) -> None:
     configured.write_text(
-        "api:\n  public_url: http://file:1\n  api_keys: [a, b]\n  admin_server_port: 1\nchain_node: {rest_url: 'http://file:2'}\n"
+        "api:\n  public_url: http://file:1\n  admin_server_port: 1\nchain_node: {rest_url: 'http://file:2'}\n"
     )
     monkeypatch.setenv("DAPI_API__PUBLIC_URL", "http://environment:1")
     settings = ApiSettings.load()
     assert settings.api.public_url == "http://environment:1"
-    assert (settings.api.api_keys, settings.api.admin_server_port) == (["a", "b"], 1)
+    assert settings.api.admin_server_port == 1
     assert settings.chain_node.rest_url == "http://file:2"
 
 

@@ -41,6 +41,7 @@ class FakeHost:
     settings: ApiSettings
     engine: FakeEngine
     nodes: list[dict[str, Any]] = field(default_factory=list)
+    api_keys: list[dict[str, Any]] = field(default_factory=list)
     admin_status: int = 200
     tries: dict[str, dict[str, Any] | str] = field(default_factory=lambda: {"node1": {"status": 401}})
     """What each ML node finds at the call-back URL; a sentence: it cannot be asked."""
@@ -66,6 +67,9 @@ class FakeHost:
 
     async def listed(self, _: web.Request) -> web.Response:
         return web.json_response(self.nodes, status=self.admin_status)
+
+    async def keys(self, _: web.Request) -> web.Response:
+        return web.json_response(self.api_keys)
 
     async def tried(self, request: web.Request) -> web.Response:
         assert request.headers.get("Authorization") == ("Bearer s3cret" if self.settings.api.admin_token else None)
@@ -132,6 +136,7 @@ async def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     app = web.Application()
     app.router.add_get("/v1/identity", host.identity)
     app.router.add_get("/admin/v1/nodes", host.listed)
+    app.router.add_get("/admin/v1/keys/api", host.keys)
     app.router.add_post("/admin/v1/nodes/{id}/callback/try", host.tried)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -188,7 +193,7 @@ async def test_the_hosts_own_keys_tell_who_it_is_and_none_are_made(one: FakeHost
     ],
 )
 async def test_each_fault_is_told(one: FakeHost, fault: dict[str, Any], check: str) -> None:
-    one.settings.api.api_keys = ["pk-1"]
+    one.api_keys = [{"revoked_at": 5}, {"revoked_at": None}]
     for name, value in fault.items():
         setattr(one, name, value)
     assert list(await one.wrong()) == [check]

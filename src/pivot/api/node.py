@@ -11,6 +11,7 @@ import aiohttp
 from pivot.api.database import connect, database_url, migrate
 from pivot.api.fleet.fleet import HostFleet
 from pivot.api.http.admin import admin_app, require_guarded
+from pivot.api.http.api_keys import serve_api_keys
 from pivot.api.http.callbacks import callbacks_app
 from pivot.api.http.figures import serve_figures
 from pivot.api.http.front import Front
@@ -141,6 +142,7 @@ class ApiNode:
         ):
             metrics.add(source)
         admin_application = admin_app(settings, identity, chain, fleet)
+        serve_api_keys(admin_application, inference.api_keys)
         serve_figures(admin_application, metrics)
         await self._started(Listener(admin_application, admin))
         self._front.open(public_app, PATHS)

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, Field, ValidationE
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
@@ -65,8 +64,6 @@ class HttpSettings(BaseModel):
     """Where a container engine publishes the admin port, when the server inside must listen on all addresses."""
     poc_callback_url: HttpUrl = "http://127.0.0.1:9100"
     """Address under which ML nodes reach the call-back port."""
-    api_keys: Annotated[list[str], NoDecode] = []
-    """Keys of developers for whom the gateway account pays; comma-separated in the environment."""
     admin_token: str = ""
     """Bearer token of the admin port; demanded when it is bound to a public address."""
     callback_token: str = ""
@@ -78,11 +75,6 @@ class HttpSettings(BaseModel):
 
     drain_seconds: float = Field(default=DEFAULT_DRAIN_SECONDS, ge=0)
     """How long answers under way may take once the node is told to end; what comes new meanwhile is refused."""
-
-    @field_validator("api_keys", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
 
 
 class StorageSettings(BaseModel):

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,10 @@ class Network:
             async with asyncio.timeout(timeout_s), aiohttp.ClientSession(timeout=HTTP_TIMEOUT) as session:
                 while not await _makes_blocks(session, host):
                     await asyncio.sleep(POLL_SECONDS)
+                missing = "an API node that issues keys"
+                for each in self.plan.hosts:
+                    while not await _knows_key(session, each, self.plan.api_key):
+                        await asyncio.sleep(POLL_SECONDS)
                 if host.ml_nodes:
                     missing = "weight from proof of compute"
                     while not await earned_weight(session, host, host.address):
@@ -130,6 +135,16 @@ async def earned_weight(session: aiohttp.ClientSession, host: HostPlan, address:
         return 0
     members = document["active_participants"]["participants"]
     return sum(int(member["weight"]) for member in members if member["index"] == address)
+
+
+async def _knows_key(session: aiohttp.ClientSession, host: HostPlan, api_key: str) -> bool:
+    """Issue the developer's key at a host; one that has done so before says that it is known."""
+    try:
+        url = f"{host.admin_url}/admin/v1/keys/api"
+        async with session.post(url, json={"name": "devnet", "key": api_key}) as answer:
+            return answer.status in {HTTPStatus.CREATED, HTTPStatus.CONFLICT}
+    except (aiohttp.ClientError, TimeoutError):
+        return False
 
 
 async def _answers(session: aiohttp.ClientSession, host: HostPlan, api_key: str) -> bool:

@@ -129,7 +129,6 @@ def _api(plan: Plan, home: Path, index: int, host: HostPlan) -> ProcessSpec:
         "DAPI_API__ML_SERVER_PORT": str(host.callback_port),
         "DAPI_API__ADMIN_SERVER_PORT": str(host.admin_port),
         "DAPI_API__POC_CALLBACK_URL": host.callback_url,
-        "DAPI_API__API_KEYS": plan.api_key,
         "DAPI_API__ALLOW_PRIVATE_URLS": "true",
         "DAPI_CHAIN_NODE__URL": host.rpc_url,
         "DAPI_CHAIN_NODE__GRPC_URL": host.grpc_url,

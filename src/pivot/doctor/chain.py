@@ -63,7 +63,7 @@ def gateway_can_pay(address: str, balance: int, *, has_api_keys: bool) -> Findin
             "gateway account", found, "send it coins: requests with an API key are answered with 402 until then"
         )
     if balance == 0:
-        return ok("gateway account", f"{found}; no API keys are set, so it has nothing to pay")
+        return ok("gateway account", f"{found}; no API keys are issued, so it has nothing to pay")
     return ok("gateway account", found)
 
 

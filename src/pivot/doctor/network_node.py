@@ -75,6 +75,11 @@ class Facts:
         return f"{self.ports[2].url}/admin/v1/nodes"
 
     @property
+    def api_keys_url(self) -> str:
+        """The Admin API's list of API keys."""
+        return f"{self.ports[2].url}/admin/v1/keys/api"
+
+    @property
     def admin_headers(self) -> dict[str, str]:
         token = self.settings.api.admin_token
         return {"Authorization": f"Bearer {token}"} if token else {}
@@ -210,7 +215,7 @@ async def _accounts(facts: Facts, status: Status, address: str, own: Identity | 
         if not payer:
             return [*findings, skipped("gateway account", "it is told to the chain with the registration")]
         balance = await gateway.balance(payer)
-        return [*findings, chain.gateway_can_pay(payer, balance, has_api_keys=bool(api.api_keys))]
+        return [*findings, chain.gateway_can_pay(payer, balance, has_api_keys=await _has_api_keys(facts))]
     except LedgerError as error:
         remedy = "check that the chain node's gateway runs, and DAPI_CHAIN_NODE__GRPC_URL"
         return [wrong("registration", f"the chain cannot be asked: {error}", remedy)]
@@ -246,6 +251,15 @@ async def _listed_nodes(facts: Facts) -> list[dict[str, Any]] | str:
             return f"the Admin API answered {answer.status}"
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         return f"the Admin API at {url} does not answer: {error or type(error).__name__}"
+
+
+async def _has_api_keys(facts: Facts) -> bool:
+    """Whether the host has issued keys that are still good; no when the Admin API cannot be asked."""
+    try:
+        async with facts.http.get(facts.api_keys_url, headers=facts.admin_headers) as answer:
+            return answer.status == HTTPStatus.OK and any(key["revoked_at"] is None for key in await answer.json())
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return False
 
 
 async def _tried_callback(facts: Facts, node_id: str) -> CallbackTried | str:

@@ -20,6 +20,7 @@ from pivot.api.http.openai import QuestionEndpoint
 from pivot.api.identity import Identity
 from pivot.api.inference.request import CHAT_PATH
 from pivot.api.inference.service import InferenceService
+from pivot.api.keys.issued import Terms
 from pivot.api.ledger.interface import GRPC_CODESPACE, ChainRefused, Head, Outcome
 from pivot.api.phases import Listener, Moment
 from pivot.api.settings import ApiSettings, HttpSettings
@@ -331,7 +332,7 @@ async def running_network(folder: Path, engines: Sequence[int] = (1, 1)) -> Asyn
 async def running_host(
     home: Path, chain: FakeChain, engines: list[FakeEngine], *, max_request_bytes: int = 65_536
 ) -> AsyncIterator[Host]:
-    http_settings = HttpSettings(api_keys=[API_KEY], allow_private_urls=True, max_request_bytes=max_request_bytes)
+    http_settings = HttpSettings(allow_private_urls=True, max_request_bytes=max_request_bytes)
     settings = ApiSettings(home=home, api=http_settings)
     identity = Identity.load(home)
     database = connect(f"sqlite+aiosqlite:///{home / 'api.sqlite'}")
@@ -341,6 +342,7 @@ async def running_host(
     async with aiohttp.ClientSession() as http:
         service = InferenceService(settings, identity, database, chain, outbox, fleet, phases, http)  # type: ignore[arg-type]  # only what is asked
         await service.start()
+        await service.api_keys.issue(Terms("tests"), API_KEY)
         endpoint = QuestionEndpoint(service)
         async with serving(endpoint) as (url, server):
             chain.participants[identity.address] = Participant(

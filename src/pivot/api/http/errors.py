@@ -7,6 +7,7 @@ ApiError
 │   └── SignatureReused          the signature has been used here before
 ├── Unauthorized 401
 ├── InsufficientBalance 402
+│   └── BudgetSpent              of an API key
 ├── Forbidden 403                an executor request that is not for this host
 │   └── NotPermitted             who asks may not, whoever else may
 ├── NotFound 404
@@ -30,12 +31,14 @@ class ApiError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str | None] = None
-    retry_after_s: ClassVar[int | None] = None
+    retry_after_s: int | None = None
 
-    def __init__(self, message: str, *, param: str | None = None) -> None:
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
 
     def body(self) -> bytes:
         """The error object as JSON."""
@@ -81,6 +84,12 @@ class InsufficientBalance(ApiError):
     status = 402
     type = "insufficient_quota"
     code = "insufficient_balance"
+
+
+class BudgetSpent(InsufficientBalance):
+    """The API key's budget has less left than the request may cost."""
+
+    code = "budget_spent"
 
 
 class Forbidden(ApiError):

@@ -6,7 +6,7 @@ for whom this host is the transfer agent.
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 
 import structlog
 
@@ -20,6 +20,7 @@ from pivot.api.inference.access import Headers
 from pivot.api.inference.parts import JSON, Accepted, Head, Part, Parts
 from pivot.api.inference.request import parse
 from pivot.api.inference.service import InferenceService
+from pivot.api.keys.issued import IssuedKey
 from pivot.api.ledger.interface import LedgerError
 
 MAX_TRANSFERS = 512
@@ -67,14 +68,15 @@ class QuestionEndpoint:
 
     async def _transfer(self, path: str, headers: Headers, receive: Receive, answer: Answer) -> None:
         service = self._service
-        claim = service.access.admit(headers, service.market.moment)  # nobody gets a body read without credentials
-        with self._shelf.place() as take:
+        admitted = service.access.admit(headers, service.market.moment)  # nobody gets a body read without credentials
+        limits = admitted.place() if isinstance(admitted, IssuedKey) else nullcontext()
+        with limits, self._shelf.place() as take:
             request = parse(await read_body(headers, receive, service.max_request_bytes, take), path)
             if self._transfers_left <= 0:
                 raise TooManyRequests("this node is busy; try again, or another one of /v1/epochs/current/participants")
             self._transfers_left -= 1
             try:
-                order = service.access.identify(claim, request, service.market.moment)
+                order = service.access.identify(admitted, request, service.market.moment)
                 async with Presence(receive):
                     async with aclosing(service.transfer.answer(request, order)) as parts:
                         async for part in parts:

@@ -30,11 +30,13 @@ from pivot.api.http.openai import CHAIN_AWAY, QuestionEndpoint
 from pivot.api.http.participants import QUERY, Participants
 from pivot.api.http.plain import plain
 from pivot.api.http.training import Training
+from pivot.api.http.usage import UsageReport
 from pivot.api.identity import Identity
 from pivot.api.inference.request import CHAT_PATH, PATHS
 from pivot.api.inference.service import InferenceService
 from pivot.api.ledger.answers import BriefAnswers
 from pivot.api.ledger.interface import Chain, LedgerError, Outbox
+from pivot.api.ledger.records import PAID
 from pivot.api.phases import Phases
 from pivot.api.poc.leaves_api import LEAVES_PATH
 from pivot.api.settings import ApiSettings
@@ -42,10 +44,6 @@ from pivot.api.training.hosts import Locking
 from pivot.api.training.signed import Signatures
 from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
-from pivot.protocol.generated.inference.inference.types_pb2 import InferenceStatus
-
-PAID = frozenset({InferenceStatus.FINISHED, InferenceStatus.VALIDATED, InferenceStatus.VOTING})
-"""In these states an inference's cost has gone to its executor."""
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +77,7 @@ class PublicApp:
             self._participants.router,
             self._epochs.router,
             ChainProxy(http, settings.chain_node.rest_url).router,
+            UsageReport(inference, chain).router,
             Training(identity.address, chain, outbox, Signatures(identity.address, chain), locking).router,
         ):
             self._others.include_router(router)

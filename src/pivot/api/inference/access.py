@@ -5,14 +5,14 @@ published form of gonka-openai 0.2.6 (docs/protocol/requests.md). The signature 
 """
 
 import base64
-import hmac
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pivot.api.http.errors import BadRequest, OutsideTimeWindow, Unauthorized
 from pivot.api.identity import Identity
 from pivot.api.inference.request import Request
+from pivot.api.keys.issued import IssuedKey, IssuedKeys
 from pivot.api.phases import Moment
 from pivot.primitives import addresses, keys
 from pivot.primitives.addresses import InvalidAddress
@@ -48,6 +48,8 @@ class Order:
     public_key: bytes
     signature: bytes
     timestamp_ns: int
+    api_key: IssuedKey | None = None
+    """For which the gateway account signs."""
 
     @property
     def inference_id(self) -> str:
@@ -58,17 +60,15 @@ class Order:
 class Access:
     """Turns a request into an order, or refuses it."""
 
-    def __init__(
-        self, identity: Identity, api_keys: Sequence[str], wall_clock_ns: Callable[[], int] = time.time_ns
-    ) -> None:
+    def __init__(self, identity: Identity, issued: IssuedKeys, wall_clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._identity = identity
-        self._api_keys = [key.encode() for key in api_keys]
+        self._issued = issued
         self._wall_clock_ns = wall_clock_ns
         self._last_stamp = 0
         self._known_keys: dict[str, bytes] = {}
 
-    def admit(self, headers: Headers, moment: Moment) -> Claim | None:
-        """What a developer claims who signs; None for who has an API key of this node. Everything else is refused.
+    def admit(self, headers: Headers, moment: Moment) -> Claim | IssuedKey:
+        """What a developer claims who signs, or the API key of this node that the request brings. All else is refused.
 
         All that can be known before the body is read. Raises Unauthorized, BadRequest, OutsideTimeWindow.
         """
@@ -76,8 +76,7 @@ class Access:
         if not authorization:
             raise Unauthorized("Authorization is required")
         if authorization[: len(BEARER)].lower() == BEARER:
-            self._require_api_key(authorization[len(BEARER) :].strip())
-            return None
+            return self._issued.find(authorization[len(BEARER) :].strip())
         address = _text(headers, b"x-requester-address")
         if not address:
             raise Unauthorized("X-Requester-Address is required with a signature")
@@ -89,23 +88,22 @@ class Access:
         require_in_window(timestamp_ns, moment)
         return claim
 
-    def identify(self, claim: Claim | None, request: Request, moment: Moment) -> Order:
+    def identify(self, admitted: Claim | IssuedKey, request: Request, moment: Moment) -> Order:
         """The order of an admitted request to this node as transfer agent. Raises Unauthorized."""
-        if claim is None:
-            return self._gateway_order(request, moment)
-        signed = developer_sign_bytes(request.body_hash, claim.timestamp_ns, self._identity.address)
+        if isinstance(admitted, IssuedKey):
+            return self._gateway_order(admitted, request, moment)
+        public_key = self.signer(admitted, request.body, request.body_hash)
+        return Order(admitted.address, public_key, admitted.signature, admitted.timestamp_ns)
+
+    def signer(self, claim: Claim, body: bytes, body_hash: str) -> bytes:
+        """The public key of who signed this body for this node. Raises Unauthorized."""
+        signed = developer_sign_bytes(body_hash, claim.timestamp_ns, self._identity.address)
         public_key = self._signer(claim.address, signed, claim.signature)
         if public_key is None:
-            raise Unauthorized(self._why_not(claim, request))
-        return Order(claim.address, public_key, claim.signature, claim.timestamp_ns)
+            raise Unauthorized(self._why_not(claim, body))
+        return public_key
 
-    def _require_api_key(self, key: str) -> None:
-        given = key.encode()
-        matches = [hmac.compare_digest(given, known) for known in self._api_keys]  # all of them, whatever matches
-        if not any(matches):
-            raise Unauthorized("this is not an API key of this node")
-
-    def _gateway_order(self, request: Request, moment: Moment) -> Order:
+    def _gateway_order(self, key: IssuedKey, request: Request, moment: Moment) -> Order:
         """Signed by the gateway account. Its stamps rise strictly, so no two signatures are the same.
 
         They stay inside the window even if blocks lag behind this machine's clock, or the clock behind the blocks.
@@ -116,7 +114,7 @@ class Access:
         self._last_stamp = max(self._last_stamp + 1, now_ns)
         gateway = self._identity.gateway
         signed = developer_sign_bytes(request.body_hash, self._last_stamp, self._identity.address)
-        return Order(gateway.address, gateway.public_key, gateway.sign(signed), self._last_stamp)
+        return Order(gateway.address, gateway.public_key, gateway.sign(signed), self._last_stamp, key)
 
     def _signer(self, address: str, signed: bytes, signature: bytes) -> bytes | None:
         """The address's key if it made the signature. Recovering a key costs thrice a check with a known one."""
@@ -130,9 +128,9 @@ class Access:
                 del self._known_keys[next(iter(self._known_keys))]
         return public_key
 
-    def _why_not(self, claim: Claim, request: Request) -> str:
+    def _why_not(self, claim: Claim, body: bytes) -> str:
         tail = f"{claim.timestamp_ns}{self._identity.address}".encode()
-        if any(_recover(claim.address, form, claim.signature) for form in (request.body, request.body + tail)):
+        if any(_recover(claim.address, form, claim.signature) for form in (body, body + tail)):
             return (
                 "this signature covers the raw body, an older form that is no longer taken: "
                 "sign hex(SHA-256(body)) + timestamp + transfer address, as gonka-openai 0.2.6 does"

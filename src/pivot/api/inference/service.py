@@ -16,6 +16,8 @@ from pivot.api.inference.peers import Peers
 from pivot.api.inference.request import LONGEST_BODY_BYTES
 from pivot.api.inference.transfer import Transfer
 from pivot.api.inference.used_signatures import UsedSignatures
+from pivot.api.keys.charges import Charges
+from pivot.api.keys.issued import IssuedKeys
 from pivot.api.ledger.interface import Chain, Outbox
 from pivot.api.phases import Moment, Phases
 from pivot.api.settings import ApiSettings
@@ -45,7 +47,9 @@ class InferenceService:
         self._settings = settings
         self.market = Market(chain, phases)
         self._funds = Funds(self.market)
-        self.access = Access(identity, settings.api.api_keys)
+        self.api_keys = IssuedKeys(database)
+        self._charges = Charges(self.api_keys, chain, database, self._writer)
+        self.access = Access(identity, self.api_keys)
         self.execution = Execution(
             identity=identity,
             market=self.market,
@@ -61,12 +65,14 @@ class InferenceService:
             identity=identity,
             market=self.market,
             funds=self._funds,
+            charges=self._charges,
             used=self._used,
             outbox=outbox,
             execution=self.execution,
             peers=self._peers,
         )
         self._tidying = EachMoment("request path's tidying", phases, self._tidy)
+        self._charging = EachMoment("charges of API keys", phases, self._charges.settle)
         self._tidied_height = 0
 
     @property
@@ -77,11 +83,15 @@ class InferenceService:
     async def start(self) -> None:
         """Load what must outlive a restart, and follow the blocks."""
         await self._used.load()
+        await self.api_keys.load()
+        await self._charges.load()
         self._phases.listen(self._note)
         self._tidying.start()
+        self._charging.start()
 
     async def close(self) -> None:
         """Record everything that was answered, then let go."""
+        await self._charging.close()
         await self._tidying.close()
         await self.transfer.close()
         await self.execution.close()

@@ -21,6 +21,7 @@ from pivot.api.inference.peers import BUSY, Peers
 from pivot.api.inference.request import Request, max_tokens, prompt_bound
 from pivot.api.inference.settlements import Settlements
 from pivot.api.inference.used_signatures import Role, UsedSignatures
+from pivot.api.keys.charges import Charges
 from pivot.api.ledger.interface import LedgerError, Outbox
 from pivot.primitives.keys import InvalidSignature, decode_signature, verify
 from pivot.protocol import pricing, signing
@@ -45,6 +46,7 @@ class Transfer:
         identity: Identity,
         market: Market,
         funds: Funds,
+        charges: Charges,
         used: UsedSignatures,
         outbox: Outbox,
         execution: Execution,
@@ -53,6 +55,7 @@ class Transfer:
         self._identity = identity
         self._market = market
         self._funds = funds
+        self._charges = charges
         self._used = used
         self._outbox = outbox
         self._execution = execution
@@ -63,21 +66,24 @@ class Transfer:
     async def answer(self, request: Request, order: Order) -> Parts:
         """Head and bytes of the answer.
 
-        Raises UnknownModel, InsufficientBalance, SignatureReused, Unavailable; after the head ConnectionError.
+        Raises UnknownModel, InsufficientBalance, BudgetSpent, SignatureReused, Unavailable; after the head ConnectionError.
         """
         terms = await self._market.terms(request.model)
         start = self._start(request, order, terms)
         escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, terms.price)
         payer = order.requested_by
         named = f"this node's gateway account {payer}" if payer == self._identity.gateway.address else payer
-        async with self._funds.held([payer], escrow, named=named) as hold:
-            marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
-            async with aclosing(self._first_answer(request, start, terms)) as parts:
-                async for part in parts:
-                    if isinstance(part, Head):
-                        hold.spent = part.status == HTTPStatus.OK
-                        await marked
-                    yield part
+        with self._charges.held(order.api_key, start.inference_id, escrow, self._market.height) as begin_charge:
+            async with self._funds.held([payer], escrow, named=named) as hold:
+                marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
+                async with aclosing(self._first_answer(request, start, terms)) as parts:
+                    async for part in parts:
+                        if isinstance(part, Head):
+                            if part.status == HTTPStatus.OK:
+                                hold.spent = True
+                                begin_charge()
+                            await marked
+                        yield part
 
     async def close(self) -> None:
         """Wait until every start is in the outbox."""
