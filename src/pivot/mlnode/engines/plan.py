@@ -42,11 +42,18 @@ class ParkingFailed(Exception):
     """Processes could not give up their devices' memory, or not take it again; the sentence says why. They are to be ended."""
 
 
+class NoRoomToPark(ParkingFailed):
+    """The machine's memory cannot hold the weights now. Nothing was begun."""
+
+
 class Parking(Protocol):
     """How processes give up their devices' memory without ending, and take it again. Ports are those of all of a plan."""
 
     async def park(self, session: aiohttp.ClientSession, ports: Sequence[int]) -> None:
-        """Keep the weights in the machine's memory. Raises ParkingFailed, also when the devices' memory is not free afterwards."""
+        """Keep the weights in the machine's memory.
+
+        Raises NoRoomToPark, and ParkingFailed, also when the devices' memory is not free afterwards.
+        """
         ...
 
     async def wake(self, session: aiohttp.ClientSession, ports: Sequence[int]) -> None:

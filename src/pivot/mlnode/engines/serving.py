@@ -10,7 +10,7 @@ import aiohttp
 
 from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.engines.instance import GIVEN_UP, Instance
-from pivot.mlnode.engines.plan import Parking, ParkingFailed, Plan, Planner
+from pivot.mlnode.engines.plan import NoRoomToPark, Parking, ParkingFailed, Plan, Planner
 from pivot.mlnode.engines.proxy import Proxy
 from pivot.mlnode.listening import CannotListen
 from pivot.protocol.mlnode_api import InferenceState, InferenceStatus, InferenceUp
@@ -41,6 +41,8 @@ class ServingEngine:
         self._up = False
         self._parked: Parking | None = None
         """While it is parked: what wakes it."""
+        self._futile: InferenceUp | None = None
+        """What could not be parked: to try it at the beginning of each sprint would cost its host weight."""
         self._note: str | None = None
         self._error: str | None = None
 
@@ -105,6 +107,10 @@ class ServingEngine:
         if parking is None or self._state() != InferenceState.READY:
             await self.stop()
             return
+        if self._request == self._futile:
+            self._note = "weights were not kept: this failed before, and is not tried again while the node runs"
+            await self.stop()
+            return
         self._up, self._parked = False, parking
         for each in self._instances:
             each.park()
@@ -113,6 +119,7 @@ class ServingEngine:
             async with asyncio.timeout(PARKING_S):
                 await parking.park(self._session, self._ports())
         except (ParkingFailed, TimeoutError) as failure:
+            self._futile = None if isinstance(failure, NoRoomToPark) else self._request
             self._note = f"weights were not kept: {str(failure) or f'this took more than {PARKING_S:g} s'}"
             log.warning(self._note)
             await self.stop()

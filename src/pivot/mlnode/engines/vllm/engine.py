@@ -179,7 +179,7 @@ def _sleep_mode(groups: Groups, weights: int, devices: DeviceQuery) -> SleepMode
     members = [member for group in groups.groups for member in group]
     told = [member.device for member in members if member.device]
     used = {device.uuid: device.memory_used_mib for device in told if device.memory_used_mib is not None}
-    return SleepMode(weights * len(groups.groups), used, devices) if members else None
+    return SleepMode(weights, used, devices) if members else None
 
 
 def _environment(model: CachedModel, group: Sequence[Visible], *, sleeps: bool) -> dict[str, str]:

@@ -13,7 +13,7 @@ from http import HTTPMethod, HTTPStatus
 import aiohttp
 
 from pivot.mlnode.devices import DriverBroken
-from pivot.mlnode.engines.plan import ParkingFailed
+from pivot.mlnode.engines.plan import NoRoomToPark, ParkingFailed
 from pivot.mlnode.engines.vllm.room import GIB, free_memory
 from pivot.mlnode.watches import DeviceQuery
 
@@ -33,17 +33,20 @@ LOOPBACK = "127.0.0.1"
 class SleepMode:
     """Puts all instances of a plan to sleep and wakes them. Implements `plan.py: Parking`.
 
-    weights: bytes of all instances' weights; used_mib: memory in use, by the device's uuid, before anything was started.
+    weights: bytes of one instance's weights; used_mib: memory in use, by the device's uuid, before anything was started.
     """
 
     def __init__(self, weights: int, used_mib: Mapping[str, int], devices: DeviceQuery) -> None:
         self._weights = weights
         self._used_mib = used_mib
         self._devices = devices
+        self._slept: set[int] = set()
+        """Ports of processes that have slept before: torch keeps their pinned memory for the next time."""
 
     async def park(self, session: aiohttp.ClientSession, ports: Sequence[int]) -> None:
         """Send all to sleep; see `Parking.park`. What the driver does not tell of a device is taken to be well."""
-        self._require_room()
+        self._require_room(len(set(ports) - self._slept))
+        self._slept = set(ports)
         await _at_all(session, ports, SLEEP, sleeping=True)
         await self._require_freed()
 
@@ -51,10 +54,10 @@ class SleepMode:
         """Wake all; see `Parking.wake`."""
         await _at_all(session, ports, WAKE_UP, sleeping=False)
 
-    def _require_room(self) -> None:
-        free, needed = free_memory(), PINNED_SHARE * self._weights + SPARE_BYTES
+    def _require_room(self, instances: int) -> None:
+        free, needed = free_memory(), PINNED_SHARE * self._weights * instances + SPARE_BYTES
         if free is not None and free < needed:
-            raise ParkingFailed(
+            raise NoRoomToPark(
                 f"this machine has {free / GIB:.1f} GiB of memory free, and {needed / GIB:.1f} GiB are needed to keep the weights"
             )
 
