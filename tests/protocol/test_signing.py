@@ -124,6 +124,7 @@ def test_no_signature_can_be_taken_for_one_of_another_purpose() -> None:
         signing.registration_sign_bytes("chain", "a", "url", "key"),
         signing.gateway_sign_bytes("chain", "a"),
         signing.leaves_sign_bytes("chain", 1, "a", 1, [1, 2], 1),
+        signing.artifact_sign_bytes("chain", "a", "id", 1),
     ]
     tags = [text[4 : 4 + int.from_bytes(text[:4])] for text in signed[1:]]
     assert len(set(tags)) == len(tags)

@@ -13,6 +13,7 @@ from pivot.api.fleet.fleet import HostFleet
 from pivot.api.http.admin import admin_app, require_guarded
 from pivot.api.http.api_keys import serve_api_keys
 from pivot.api.http.callbacks import callbacks_app
+from pivot.api.http.claims import serve_claims
 from pivot.api.http.figures import serve_figures
 from pivot.api.http.front import Front
 from pivot.api.http.public import PublicApp
@@ -38,6 +39,7 @@ from pivot.api.rewards.claimer import Claimer
 from pivot.api.rewards.revealer import Revealer
 from pivot.api.settings import ApiSettings
 from pivot.api.training.service import TrainingService
+from pivot.api.validation.service import AnswerChecking
 
 FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 5.0
@@ -119,13 +121,24 @@ class ApiNode:
         leaves = LeavesService(database, identity, chain, prover.leaves)
         await self._started(Checker(database, settings, identity, chain, outbox, fleet, phases, leaves))
         await self._started(Revealer(database, identity, chain, outbox, phases))
-        await self._started(Claimer(identity, chain, outbox, phases))
+        answers = await self._started(AnswerChecking(database, settings, identity, chain, outbox, fleet, phases, http))
+        claimer = await self._started(Claimer(identity, chain, outbox, phases, answers))
         inference = await self._started(
             InferenceService(settings, identity, database, chain, outbox, fleet, phases, http)
         )
 
         public_app = PublicApp(
-            settings, identity, chain, rpc, outbox, phases, inference, leaves.endpoint, http, training.locking
+            settings,
+            identity,
+            chain,
+            rpc,
+            outbox,
+            phases,
+            inference,
+            leaves.endpoint,
+            answers.artifacts.endpoint,
+            http,
+            training.locking,
         )
         parts.push_async_callback(public_app.close)
         await self._started(Listener(callbacks_app(settings, fleet, prover), callbacks))
@@ -144,6 +157,7 @@ class ApiNode:
         admin_application = admin_app(settings, identity, chain, fleet)
         serve_api_keys(admin_application, inference.api_keys)
         serve_figures(admin_application, metrics)
+        serve_claims(admin_application, claimer)
         await self._started(Listener(admin_application, admin))
         self._front.open(public_app, PATHS)
         self._readiness.begun = True

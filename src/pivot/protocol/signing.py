@@ -79,6 +79,11 @@ def leaves_sign_bytes(
     )
 
 
+def artifact_sign_bytes(chain_id: str, host: str, inference_id: str, timestamp_ns: int) -> bytes:
+    """What a checker signs when it asks a host for the artifact of an answer."""
+    return _tagged("pivot/artifact/1", chain_id, host, inference_id, timestamp_ns)
+
+
 def training_sign_bytes(chain_id: str, host: str, path: str, body: bytes, timestamp_ns: int) -> bytes:
     """What an account signs when it asks a host for something to do with training: the path and the whole body."""
     return _tagged("pivot/training/1", chain_id, host, path, body_hash(body), timestamp_ns)

@@ -92,6 +92,10 @@ class Port:
             return answer.status, orjson.loads(await answer.read())
 
 
+async def _artifacts(request: Request) -> Response:
+    return JSONResponse(dict(request.path_params))
+
+
 async def _leaves(request: Request) -> Response:
     return JSONResponse({"epoch": request.path_params["epoch"], "query": str(request.query_params)})
 
@@ -109,6 +113,7 @@ async def running_port(network: Network, rest_url: str = "http://127.0.0.1:1") -
         host.phases,
         host.service,
         _leaves,
+        _artifacts,
         network.http,
         None,
     )
@@ -311,6 +316,10 @@ async def test_a_chain_that_is_away_is_said(port: Port) -> None:
     status, answer = await port.get("/v1/pricing")
     assert status == 503
     assert answer["error"]["message"] == "this node's chain does not answer"
+
+
+async def test_artifacts_are_served_by_the_checks_of_answers(port: Port) -> None:
+    assert await port.get("/v1/artifacts/a%2Fb%2B%3D") == (200, {"inference_id": "a/b+="})
 
 
 async def test_leaves_are_served_by_the_proof_of_compute(port: Port) -> None:

@@ -107,8 +107,8 @@ class HostFleet:
         for node in self._nodes.values():
             node.wake()
 
-    def lend(self, model: str, *, wait_s: float) -> AbstractAsyncContextManager[Lease]:
-        return self._lending.lend(model, wait_s=wait_s)
+    def lend(self, model: str, *, wait_s: float, spare: bool = False) -> AbstractAsyncContextManager[Lease]:
+        return self._lending.lend(model, wait_s=wait_s, spare=spare)
 
     async def distances(self, request: ValidateRequest, *, timeout_s: float) -> list[int]:
         return await self._checking.distances(request, timeout_s=timeout_s)

@@ -33,9 +33,12 @@ class Lending:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def lend(self, model: str, *, wait_s: float) -> AsyncIterator[Lease]:
-        """As `Fleet.lend`."""
-        node = self._take(model) or await self._wait(model, wait_s)
+    async def lend(self, model: str, *, wait_s: float, spare: bool = False) -> AsyncIterator[Lease]:
+        """As `Fleet.lend`. spare: only a node that is at most half busy, and at once, so that customers wait for nobody."""
+        node = self._take(model, spare=spare)
+        if node is None and spare:
+            raise NoNodeAvailable(f"no ML node of this host that serves the model {model!r} is idle enough")
+        node = node or await self._wait(model, wait_s)
         try:
             yield Lease(node.node.declaration.id, node.client.inference_url)
         except (ConnectionError, aiohttp.ClientConnectionError) as error:
@@ -50,11 +53,9 @@ class Lending:
             if not waiter.done() and (node := self._take(model)):
                 waiter.set_result(node)
 
-    def _take(self, model: str) -> NodeReconciler | None:
+    def _take(self, model: str, *, spare: bool = False) -> NodeReconciler | None:
         """The least busy node that serves the model and has room, with one more lease on it."""
-        free = [
-            node for node in self._nodes() if node.serves(model) and node.leases < node.node.declaration.max_concurrent
-        ]
+        free = [node for node in self._nodes() if node.serves(model) and node.leases < _room(node, spare=spare)]
         if not free:
             return None
         chosen = min(free, key=lambda node: (node.leases, node.node.node_number))
@@ -94,3 +95,9 @@ class Lending:
     def _hopeful(self, model: str) -> bool:
         """Whether a node that is declared for the model answers, so that it may serve in a while."""
         return any(each.reachable and model in each.node.declaration.models for each in self._nodes())
+
+
+def _room(node: NodeReconciler, *, spare: bool) -> int:
+    """Leases that a node may have, or up to which it counts as idle enough for what can wait."""
+    most = node.node.declaration.max_concurrent
+    return -(-most // 2) if spare else most

@@ -42,6 +42,7 @@ from pivot.api.poc.leaves_api import LEAVES_PATH
 from pivot.api.settings import ApiSettings
 from pivot.api.training.hosts import Locking
 from pivot.api.training.signed import Signatures
+from pivot.api.validation.artifacts_api import ARTIFACT_PATH
 from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
 
@@ -61,6 +62,7 @@ class PublicApp:
         phases: Phases,
         inference: InferenceService,
         leaves: Callable[[Request], Awaitable[Response]],
+        artifacts: Callable[[Request], Awaitable[Response]],
         http: aiohttp.ClientSession,
         locking: Locking | None,
     ) -> None:
@@ -81,7 +83,7 @@ class PublicApp:
             Training(identity.address, chain, outbox, Signatures(identity.address, chain), locking).router,
         ):
             self._others.include_router(router)
-        self._add_routes(leaves)
+        self._add_routes(leaves, artifacts)
         _answer_errors(self._others)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -162,7 +164,11 @@ class PublicApp:
         )
         return {price.model_id: price.price for price in answer.model_prices}
 
-    def _add_routes(self, leaves: Callable[[Request], Awaitable[Response]]) -> None:
+    def _add_routes(
+        self,
+        leaves: Callable[[Request], Awaitable[Response]],
+        artifacts: Callable[[Request], Awaitable[Response]],
+    ) -> None:
         app = self._others
         app.add_api_route("/health", self.status)
         app.add_api_route("/v1/status", self.status)
@@ -173,6 +179,7 @@ class PublicApp:
         app.add_api_route("/v1/pricing", self.pricing)
         app.add_api_route(CHAT_PATH + "/{inference_id:path}", self.inference)
         app.add_route(LEAVES_PATH, leaves)
+        app.add_route(ARTIFACT_PATH, artifacts)
 
 
 def _answer_errors(app: FastAPI) -> None:

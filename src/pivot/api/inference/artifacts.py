@@ -63,10 +63,24 @@ async def keep(writer: GroupWriter, inference_id: str, epoch: int, contents: byt
     return artifact_hash
 
 
+async def keep_anothers(
+    database: Database, inference_id: str, epoch: int, artifact_hash: str, compressed: bytes
+) -> None:
+    """Keep the artifact of an answer that another host gave, as it sent it: voters in a dispute ask its accuser, too."""
+    async with database.session() as session:
+        if await session.get(Artifact, inference_id) is None:
+            session.add(Artifact(inference_id=inference_id, epoch=epoch, hash=artifact_hash, compressed=compressed))
+
+
+async def compressed_of(database: Database, inference_id: str) -> bytes | None:
+    """An artifact that is still kept, as it is kept: zstd."""
+    async with database.session() as session:
+        return await session.scalar(select(Artifact.compressed).where(Artifact.inference_id == inference_id))
+
+
 async def find(database: Database, inference_id: str) -> bytes | None:
     """The document of an artifact that is still kept."""
-    async with database.session() as session:
-        compressed = await session.scalar(select(Artifact.compressed).where(Artifact.inference_id == inference_id))
+    compressed = await compressed_of(database, inference_id)
     if compressed is None:
         return None
     return zstandard.ZstdDecompressor().decompress(compressed, max_output_size=MAX_DOCUMENT_BYTES)

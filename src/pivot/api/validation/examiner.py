@@ -1,0 +1,150 @@
+"""One check of an answer, from the chain's record to a verdict."""
+
+import asyncio
+import logging
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import aiohttp
+
+from pivot.api.database import Database
+from pivot.api.fleet.arguments import registered_arguments
+from pivot.api.fleet.interface import Lease, NoNodeAvailable
+from pivot.api.inference.artifacts import keep_anothers
+from pivot.api.inference.engine import EngineFailed, NodeLost
+from pivot.api.ledger.interface import Chain
+from pivot.api.validation.artifacts_client import ArtifactsClient, ArtifactUnavailable
+from pivot.api.validation.checks import Verdict
+from pivot.api.validation.choice import choosing_of
+from pivot.api.validation.evidence import Evidence, WrongArtifact, evidence_of
+from pivot.api.validation.judge import MILLION, judge
+from pivot.api.validation.replay import USUAL_MAX_LOGPROBS, NotTheTexts, TokensRefused, replay
+from pivot.api.validation.tables import Check
+from pivot.api.validation.thresholds import thresholds_of
+from pivot.primitives.fixed_point import ONE
+from pivot.protocol.decimals import fixed_point
+from pivot.protocol.engine_arguments import MAX_LOGPROBS, InvalidArgument, split
+from pivot.protocol.generated.inference.inference.types_pb2 import AnswerVerdict, Inference, Model
+
+REASONING_PARSER = "--reasoning-parser"
+URGENT_WAIT_S = 30.0
+"""How long a check whose end is near waits for a node, among customers' requests."""
+
+log = logging.getLogger(__name__)
+
+
+class Lender(Protocol):
+    """Who lends own ML nodes (`fleet/fleet.py`)."""
+
+    def lend(self, model: str, *, wait_s: float, spare: bool = False) -> AbstractAsyncContextManager[Lease]:
+        """As `Fleet.lend`. spare: only a node that is at most half busy."""
+        ...
+
+
+class NotYet(Exception):
+    """The check could not be done now; it may be tried again."""
+
+
+class Examiner:
+    """Does checks, one call each; all may run at the same time."""
+
+    def __init__(
+        self, database: Database, chain: Chain, client: ArtifactsClient, lender: Lender, http: aiohttp.ClientSession
+    ) -> None:
+        self._database = database
+        self._chain = chain
+        self._client = client
+        self._lender = lender
+        self._http = http
+
+    async def examine(self, check: Check, *, urgent: bool, patience_over: bool) -> Verdict | None:
+        """What is to be said of an answer; None when the chain knows it no more.
+
+        urgent: whether the end of the check is near, so that it may take a node from customers. patience_over: whether an
+        artifact that is not handed out now is withheld. Raises NotYet, LedgerError.
+        """
+        record = await self._chain.inference(check.inference_id)
+        if record is None:
+            return None
+        try:
+            compressed, raw = await self._artifact(check, record)
+        except ArtifactUnavailable as error:
+            if patience_over:
+                return Verdict(AnswerVerdict.ANSWER_WITHHELD, reason=str(error))
+            raise NotYet(str(error)) from error
+        found = await self._judged(record, raw, urgent=urgent)
+        if found.verdict == AnswerVerdict.ANSWER_FAILED:
+            log.warning("%s answered %s wrongly: %s", record.executed_by, record.inference_id, found.reason)
+            epoch = record.finished_epoch_id
+            await keep_anothers(self._database, record.inference_id, epoch, record.artifact_hash, compressed)
+        return found
+
+    async def _artifact(self, check: Check, record: Inference) -> tuple[bytes, bytes]:
+        """From the executor; in a dispute also from who has called the answer wrong."""
+        try:
+            return await self._client.artifact(record.executed_by, record)
+        except ArtifactUnavailable:
+            if not check.accuser:
+                raise
+            return await self._client.artifact(check.accuser, record)
+
+    async def _judged(self, record: Inference, raw: bytes, *, urgent: bool) -> Verdict:
+        try:
+            evidence = await asyncio.to_thread(evidence_of, raw, record)
+            if _has_media(evidence.request.get("messages")):
+                return Verdict(AnswerVerdict.ANSWER_PASSED, MILLION)  # no engine reads a picture from token ids
+            return await self._replayed(record, evidence, urgent=urgent)
+        except (WrongArtifact, NotTheTexts, TokensRefused) as error:
+            return Verdict(AnswerVerdict.ANSWER_FAILED, reason=str(error))
+
+    async def _replayed(self, record: Inference, evidence: Evidence, *, urgent: bool) -> Verdict:
+        registered = await self._registered(record)
+        try:
+            arguments = split(registered_arguments(registered))
+        except InvalidArgument:
+            arguments = {}
+        offered = arguments.get(MAX_LOGPROBS, "")
+        try:
+            async with self._lender.lend(
+                record.model, wait_s=URGENT_WAIT_S if urgent else 0.0, spare=not urgent
+            ) as lease:
+                replayed = await replay(
+                    self._http,
+                    lease.inference_url,
+                    record.model,
+                    evidence,
+                    max_logprobs=int(offered) if offered.isdecimal() else USUAL_MAX_LOGPROBS,
+                    plain_text=REASONING_PARSER not in arguments and not evidence.request.get("tools"),
+                )
+        except (NoNodeAvailable, EngineFailed, NodeLost) as error:
+            raise NotYet(f"no own node has computed it: {error}") from error
+        thresholds, defaults = thresholds_of(record.model, arguments)
+        found = judge(
+            evidence.positions[: len(replayed)],
+            replayed,
+            choosing_of(evidence.request, defaults),
+            thresholds,
+            least_similarity=_least_similarity(registered),
+        )
+        verdict = AnswerVerdict.ANSWER_PASSED if found.passed else AnswerVerdict.ANSWER_FAILED
+        return Verdict(verdict, found.value_e6, found.reason)
+
+    async def _registered(self, record: Inference) -> Model:
+        """The model as it was registered when the answer's epoch was formed."""
+        group = await self._chain.epoch_group(record.finished_epoch_id, record.model)
+        return Model(id=record.model) if group is None else group.model_snapshot
+
+
+def _least_similarity(model: Model) -> float:
+    if not model.HasField("validation_threshold"):
+        return 0.0
+    return fixed_point(model.validation_threshold) / ONE
+
+
+def _has_media(messages: Any) -> bool:
+    """Whether something besides text is asked about."""
+    contents = (
+        [each.get("content") for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
+    )
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(isinstance(part, dict) and part.get("type") != "text" for part in parts)

@@ -1,0 +1,137 @@
+"""The judgement of an answer: its log-probabilities and the choice of its tokens against a replay (docs/protocol/checking.md, 7).
+
+Pure: what was told and what was found go in, a verdict comes out.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import starmap
+
+from pivot.api.validation.choice import Choosing, greedy_gap, surprise
+from pivot.api.validation.positions import Replayed, Told
+from pivot.api.validation.thresholds import Thresholds
+from pivot.protocol.engine_arguments import LEAST_LOGPROBS
+
+SHORTEST_DIVISOR = 100
+"""The published distance divides by at least so many positions (spec api.md, 6.3)."""
+NEAR_ZERO = 1e-6
+CONFIDENCE = math.log(1e4)
+"""An honest answer's mean distance lies above its limit once in so many answers: e to this power."""
+MILLION = 10**6
+UNREADABLE = "\ufffd"
+"""Stands for bytes that are no whole character: such texts tell tokens apart only by their rank."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a checker found."""
+
+    passed: bool
+    value_e6: int
+    """The published similarity, in millionths."""
+    reason: str = ""
+    """Why it did not pass."""
+
+
+def judge(
+    told: Sequence[Told],
+    replayed: Sequence[Replayed],
+    choosing: Choosing | None,
+    thresholds: Thresholds,
+    *,
+    least_similarity: float = 0.0,
+) -> Judgement:
+    """The judgement of one answer. An answer of one token is judged as strictly as its length allows, not let through (M-34).
+
+    choosing: None when the request's way to choose cannot be judged. least_similarity: of the model's registration; 0 for none.
+    """
+    if len(told) != len(replayed):
+        return Judgement(passed=False, value_e6=0, reason=f"{len(told)} positions, the replay has {len(replayed)}")
+    count = len(replayed)
+    if not count:
+        return Judgement(passed=True, value_e6=MILLION)
+    for index, (position, found) in enumerate(zip(told, replayed, strict=True)):
+        if not same_text(position[0], found.text):
+            return Judgement(passed=False, value_e6=0, reason=f"token {index} is {found.text!r}, not {position[0]!r}")
+    distances = list(starmap(position_distance, ((each[2], found) for each, found in zip(told, replayed, strict=True))))
+    total = math.fsum(distances)
+    similarity = max(0.0, 1 - total / (max(SHORTEST_DIVISOR, count) * LEAST_LOGPROBS))
+    value_e6 = int(similarity * MILLION)
+    mean, limit = total / (count * LEAST_LOGPROBS), distance_limit(thresholds, count)
+    reason = ""
+    if mean > limit:
+        reason = f"log-probabilities lie {mean:.4f} apart, at most {limit:.4f} for {count} tokens"
+    elif similarity < least_similarity:
+        reason = f"the similarity is {similarity:.4f}, the model's registration wants {least_similarity:.4f}"
+    elif choosing is not None:
+        reason = choice_fault(replayed, choosing, thresholds)
+    return Judgement(passed=not reason, value_e6=value_e6, reason=reason)
+
+
+def position_distance(told: Sequence[tuple[str, float]], found: Replayed) -> float:
+    """The published distance of one position, summed over the replay's top tokens (spec api.md, 6.3).
+
+    Some engines put the chosen token in the place of the last top one when it is not among them; the replay is read likewise.
+    """
+    known = dict(told)
+    ordered = sorted(known.values())
+    smallest = ordered[0]
+    second = ordered[1] if len(ordered) > 1 else smallest - 100
+    absent = 2 * smallest - second
+    total = 0.0
+    for text, value in _comparable(known, found):
+        other = known.get(text, absent)
+        total += abs(value - other) / (NEAR_ZERO + abs(value) + abs(other)) / 2
+    return total
+
+
+def distance_limit(thresholds: Thresholds, count: int) -> float:
+    """Bernstein's bound on the mean of `count` honest positions, which an honest answer keeps with CONFIDENCE.
+
+    It is never above what a single honest position may differ by, so not even one token passes whatever is told of it. What a
+    single answer cannot show adds up in the chain's sequential test over all answers of a host.
+    """
+    spread = math.sqrt(2 * thresholds.distance_variance * CONFIDENCE / count)
+    bound = thresholds.distance_mean + spread + thresholds.distance_most * CONFIDENCE / (3 * count)
+    return min(bound, thresholds.distance_most)
+
+
+def choice_fault(replayed: Sequence[Replayed], choosing: Choosing, thresholds: Thresholds) -> str:
+    """What is wrong with the choice of tokens; empty when nothing is."""
+    if choosing.greedy:
+        gap = greedy_gap(replayed, choosing)
+        if gap > thresholds.greedy_gap:
+            return f"at temperature 0 a token stood {gap:.3f} nats below the most likely one"
+        return ""
+    leeway = thresholds.surprisal_drift * len(replayed) + thresholds.surprisal_slack
+    found = surprise(replayed, choosing)
+    most = [leeway + thresholds.surprisal_z * math.sqrt(each.variance) for each in found]
+    above = min(each.excess - limit for each, limit in zip(found, most, strict=True))
+    if above > 0:
+        return f"the tokens are {above:.1f} nats more surprising than they may be"
+    below = min(-each.excess - limit for each, limit in zip(found, most, strict=True))
+    if choosing.exact and below > 0:
+        return f"the tokens are {below:.1f} nats tamer than they may be"
+    return ""
+
+
+def same_text(told: str, found: str) -> bool:
+    """Whether two texts can be the same token's."""
+    return told == found or UNREADABLE in told or UNREADABLE in found
+
+
+def _comparable(known: dict[str, float], found: Replayed) -> list[tuple[str, float]]:
+    """The replay's top tokens as the executor may have listed them; unreadable ones take the names of the same rank."""
+    top = [(text, logprob) for _, text, logprob in found.top[:LEAST_LOGPROBS]]
+    listed = {token for token, _, _ in found.top[:LEAST_LOGPROBS]}
+    if found.token not in listed and found.text in known:
+        top[-1] = (found.text, found.logprob)
+    texts = {text for text, _ in top}
+    nameless = sorted(
+        (text for text in known if text not in texts and UNREADABLE in text), key=lambda text: -known[text]
+    )
+    for index, (text, logprob) in enumerate(top):
+        if nameless and text not in known and UNREADABLE in text:
+            top[index] = (nameless.pop(0), logprob)
+    return top

@@ -1,0 +1,160 @@
+"""The judgement of an answer from what was told and what was found."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.calibration.engines import Answer, Machine, Question, answer, fp16, replay, retold, without_last_layer
+from pivot.api.validation.choice import Choosing
+from pivot.api.validation.judge import MILLION, distance_limit, judge, position_distance, same_text
+from pivot.api.validation.positions import Replayed, Told
+from pivot.api.validation.thresholds import MEASURED, UNMEASURED, thresholds_of
+from pivot.mlnode.engines.embedded.requests import ChatMessage
+from pivot.mlnode.engines.embedded.sampling import Sampling
+from pivot.mlnode.engines.embedded.served import ServedModel
+
+TOP = [("a", -0.2), ("b", -2.0), ("c", -3.0), ("d", -4.0), ("e", -5.0)]
+KNOWN = tuple((number, text, logprob) for number, (text, logprob) in enumerate(TOP))
+HONEST: Told = ("a", -0.2, TOP)
+FOUND = Replayed(0, "a", -0.2, KNOWN)
+GREEDY = Choosing(temperature=0.0)
+
+
+def told(*positions: Told) -> list[Told]:
+    return list(positions)
+
+
+def test_the_same_log_probabilities_pass_with_full_similarity() -> None:
+    found = judge([HONEST] * 7, [FOUND] * 7, GREEDY, UNMEASURED)
+    assert (found.passed, found.value_e6, found.reason) == (True, MILLION, "")
+
+
+def test_the_published_distance() -> None:
+    """Spec api.md, 6.3: a token that is missing is estimated from the two smallest."""
+    shifted = [(text, logprob - 0.1) for text, logprob in TOP]
+    each = sum(0.1 / (1e-6 + abs(x) + abs(x - 0.1)) / 2 for _, x in TOP)
+    assert position_distance(shifted, FOUND) == pytest.approx(each)
+    without_a = [("z", -0.3), *TOP[1:]]
+    estimate = 2 * -5.0 - -4.0
+    assert position_distance(without_a, FOUND) == pytest.approx(abs(-0.2 - estimate) / (1e-6 + 0.2 + 6.0) / 2)
+    alone = abs(-2.0 - (-0.2 + 100)) / (1e-6 + 2.0 + 99.8) / 2
+    assert position_distance([("a", -0.2)], FOUND) == pytest.approx(
+        alone + sum(abs(x - 99.8) / (1e-6 + abs(x) + 99.8) / 2 for x in (-3.0, -4.0, -5.0))
+    )
+
+
+def test_the_similarity_is_the_published_one() -> None:
+    told_other = [("a", -0.21, [("a", -0.21), *TOP[1:]])] * 3
+    found = judge(told_other, [FOUND] * 3, GREEDY, UNMEASURED)
+    distance = 3 * 0.01 / (1e-6 + 0.41) / 2
+    assert found.value_e6 == int((1 - distance / 500) * MILLION)
+
+
+def test_a_chosen_token_that_an_engine_lists_in_the_last_place_is_compared_there() -> None:
+    chosen = ("z", -9.0, [*TOP[:4], ("z", -9.0)])
+    found = Replayed(77, "z", -9.0, KNOWN)
+    assert position_distance(chosen[2], found) == 0.0
+    assert position_distance(TOP, found) == 0.0
+
+
+def test_tokens_that_are_no_whole_character_are_told_apart_by_their_rank() -> None:
+    broken = [("\ufffd", -0.2), ("b", -2.0), ("\ufffd\ufffd", -3.0), ("d", -4.0), ("e", -5.0)]
+    other = Replayed(0, "x", -0.2, tuple((n, "~\ufffd" if "\ufffd" in t else t, p) for n, (t, p) in enumerate(broken)))
+    assert position_distance(broken, other) == 0.0
+    assert same_text("\ufffd", "x")
+    assert not same_text("a", "b")
+
+
+def test_m_item34_another_length_or_another_token_fails() -> None:
+    assert not judge([HONEST] * 2, [FOUND] * 3, None, UNMEASURED).passed
+    assert "token 1" in judge([HONEST, ("b", -0.2, TOP)], [FOUND, FOUND], None, UNMEASURED).reason
+
+
+@pytest.mark.parametrize("count", [1, 4, 30])
+def test_m_item34_a_short_answer_is_held_to_what_honest_ones_of_its_length_do(count: int) -> None:
+    far = ("a", -1.0, [("a", -1.0), ("b", -1.2), ("c", -1.4), ("d", -1.6), ("e", -2.0)])
+    assert not judge([far] * count, [FOUND] * count, None, UNMEASURED).passed
+
+
+def test_limits_are_the_stricter_the_longer_the_answer_and_never_above_a_single_positions() -> None:
+    limits = [distance_limit(UNMEASURED, count) for count in (1, 4, 16, 64, 256, 4_096)]
+    assert limits == sorted(limits, reverse=True)
+    assert limits[0] == UNMEASURED.distance_most
+    assert UNMEASURED.distance_mean < limits[-1] < 2 * UNMEASURED.distance_mean
+
+
+def test_an_answer_without_tokens_has_nothing_wrong_with_it() -> None:
+    assert judge([], [], GREEDY, UNMEASURED).passed
+
+
+def test_a_registrations_own_threshold_counts_too() -> None:
+    near = [("a", -0.201, [("a", -0.201), *TOP[1:]])] * 200
+    assert judge(near, [FOUND] * 200, None, UNMEASURED).passed
+    refused = judge(near, [FOUND] * 200, None, UNMEASURED, least_similarity=0.9999)
+    assert "registration" in refused.reason
+
+
+def test_at_temperature_0_every_token_is_the_top_one() -> None:
+    second = Replayed(1, "b", -2.0, KNOWN)
+    found = judge([HONEST, ("b", -2.0, TOP)], [FOUND, second], GREEDY, UNMEASURED)
+    assert "1.800 nats below" in found.reason
+    assert judge([HONEST, ("b", -2.0, TOP)], [FOUND, second], Choosing(), UNMEASURED).passed
+    assert judge([HONEST, ("b", -2.0, TOP)], [FOUND, second], None, UNMEASURED).passed
+
+
+def test_text_that_is_too_tame_fails_where_nothing_else_decides() -> None:
+    even = [
+        ("a", math.log(0.3)),
+        ("b", math.log(0.3)),
+        ("c", math.log(0.2)),
+        ("d", math.log(0.1)),
+        ("e", math.log(0.1)),
+    ]
+    known = tuple((number, text, logprob) for number, (text, logprob) in enumerate(even))
+    sure = [("a", math.log(0.96)), *((text, math.log(0.01)) for text in "bcde")]
+    peaked = tuple((number, text, logprob) for number, (text, logprob) in enumerate(sure))
+    replayed = [Replayed(0, "a", even[0][1], known)] * 400
+    wanted = [("a", even[0][1], even)] * 400
+    assert "tamer" in judge(wanted, replayed, Choosing(), UNMEASURED).reason
+    assert judge(wanted, replayed, Choosing(exact=False), UNMEASURED).passed
+    assert judge(
+        [("a", sure[0][1], sure)] * 100, [Replayed(0, "a", sure[0][1], peaked)] * 100, Choosing(), UNMEASURED
+    ).passed
+
+
+def questions(model: ServedModel, sampling: Sampling) -> list[Question]:
+    texts = ("What is an epoch?", "Who pays for a request?", "How do I become a host?", "Tell me about weight.")
+    prompts = [tuple(model.chat_prompt([ChatMessage(role="user", content=text)])) for text in texts]
+    return [Question(prompt, sampling, 40) for prompt in prompts]
+
+
+def failed(answers: list[Answer], checker: Machine, choosing: Choosing, model: ServedModel) -> int:
+    thresholds, _ = thresholds_of(model.name, {})
+    found = zip(answers, replay(checker, answers), strict=True)
+    return sum(not judge(one.told, replayed, choosing, thresholds).passed for one, replayed in found)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_m_item34_text_of_a_cheap_model_with_the_true_ones_log_probabilities_fails(
+    tiny_model: ServedModel, temperature: float
+) -> None:
+    """The pre-fill attack: one prefill of the true model instead of its decoding."""
+    true, cheap = Machine(tiny_model), Machine(without_last_layer(without_last_layer(tiny_model)))
+    asked = questions(tiny_model, Sampling(temperature=temperature, seed=1))
+    told_truly = retold(true, answer(cheap, asked))
+    assert failed(told_truly, Machine(tiny_model, fp16), Choosing(temperature=temperature), tiny_model) >= 3
+    honest = answer(true, asked)
+    assert failed(honest, Machine(tiny_model, fp16), Choosing(temperature=temperature), tiny_model) == 0
+
+
+def test_a_model_that_was_not_measured_has_the_published_thresholds() -> None:
+    found, choosing = thresholds_of("org/other", {})
+    assert found is UNMEASURED
+    assert not choosing.exact  # its files may say more
+    assert thresholds_of("org/other", {"--generation-config": "vllm"})[1].exact
+    overridden = {"--generation-config": "vllm", "--override-generation-config": '{"top_k": 5}'}
+    assert not thresholds_of("org/other", overridden)[1].exact
+    for model, measured in MEASURED.items():
+        assert thresholds_of(model, {})[0] == measured
+        assert replace(measured, choosing=None).distance_most > measured.distance_mean
