@@ -159,3 +159,34 @@ async def test_a_request_that_is_cut_off_has_let_go_before_the_port_is_closed(mo
         await asyncio.sleep(0.1)
         await running.close()
         assert let_go.is_set()
+
+
+async def test_a4_idle_connections_beyond_the_limit_make_room_for_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MAX_CONNECTIONS", 20)
+    async with contextlib.AsyncExitStack() as stack:
+        _, port = await stack.enter_async_context(listener(echo))
+        asking = await stack.enter_async_context(connection(port))
+        idle = [await stack.enter_async_context(connection(port)) for _ in range(60)]
+        await require_closed(idle[0][0])
+        async with connection(port) as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok")
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        await require_closed(asking[0])
+
+
+async def test_a_connection_with_a_request_under_way_is_not_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MAX_CONNECTIONS", 4)
+    go_on = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    async with contextlib.AsyncExitStack() as stack:
+        _, port = await stack.enter_async_context(listener(slow))
+        reader, writer = await stack.enter_async_context(connection(port))
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok")
+        for _ in range(12):
+            await stack.enter_async_context(connection(port))
+        go_on.set()
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")

@@ -8,14 +8,16 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 BACKLOG = 2_048
 MAX_CONNECTIONS = 4_096
-"""Of one port; more are answered 503."""
+"""Of one port. When another one comes, whoever has waited longest without a request is let go; if nobody waits, it is answered 503."""
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5
 """How long answers under way may take once the node is told to end; whole seconds."""
@@ -71,8 +73,21 @@ class Listener:
                 await asyncio.wait(cut_off, timeout=GRACE_SECONDS)
 
 
+class _State(ServerState):
+    """What the connections of one port share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: dict[_Connection, None] = {}
+        """Those whose client has no request under way; who has waited longest comes first."""
+
+
 class _Server(uvicorn.Server):
     """Leaves the process's signals to the process."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.server_state = _State()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -91,9 +106,19 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it, too
         super().connection_made(transport)
+        self._waiting[self] = None
+        longest = next(iter(self._waiting))
+        if len(self.connections) >= MAX_CONNECTIONS and longest is not self:
+            longest.give_up()
         self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
 
+    def give_up(self) -> None:
+        """Close the connection at once."""
+        self._waiting.pop(self, None)
+        self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._waiting.pop(self, None)
         self._end_timers()
         super().connection_lost(exc)
 
@@ -112,6 +137,7 @@ class _Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._beside_bodies = 0
         self._head_begun = False
+        self._waiting.pop(self, None)
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -125,6 +151,12 @@ class _Connection(HttpToolsProtocol):
         self._beside_bodies = 0
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        more = bool(self.pipeline)
+        super().on_response_complete()
+        if not more and not self.transport.is_closing():
+            self._waiting[self] = None
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._watch_writing()
@@ -134,6 +166,10 @@ class _Connection(HttpToolsProtocol):
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
+
+    @property
+    def _waiting(self) -> dict["_Connection", None]:
+        return cast(_State, self.server_state).waiting
 
     def _watch_writing(self) -> None:
         self._unwritten = self.transport.get_write_buffer_size()

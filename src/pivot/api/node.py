@@ -17,6 +17,7 @@ from pivot.api.http.claims import serve_claims
 from pivot.api.http.figures import serve_figures
 from pivot.api.http.front import Front
 from pivot.api.http.public import PublicApp
+from pivot.api.http.quotas import PerAddress
 from pivot.api.identity import Identity
 from pivot.api.inference.request import PATHS
 from pivot.api.inference.service import InferenceService
@@ -91,7 +92,7 @@ class ApiNode:
         self.public_port, self.callback_port, self.admin_port = (
             bound.getsockname()[1] for bound in (public, callbacks, admin)
         )
-        self._public = await self._started(Listener(self._front, public))
+        self._public = await self._started(Listener(PerAddress(self._front), public))
         identity = Identity.load(settings.home, settings.key_name)
         database = connect(database_url(settings.database_url, settings.home))
         parts.push_async_callback(database.close)
@@ -155,8 +156,8 @@ class ApiNode:
         ):
             metrics.add(source)
         admin_application = admin_app(settings, identity, chain, fleet)
-        serve_api_keys(admin_application, inference.api_keys)
         serve_figures(admin_application, metrics)
+        serve_api_keys(admin_application, inference.api_keys)
         serve_claims(admin_application, claimer)
         await self._started(Listener(admin_application, admin))
         self._front.open(public_app, PATHS)

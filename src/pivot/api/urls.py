@@ -39,7 +39,7 @@ def url_of(host_url: str, path: str, *, allow_private: bool) -> URL:
         address = ipaddress.ip_address(host)
     except ValueError:
         return url  # a name: its addresses are checked when it is resolved
-    if not allow_private and not _is_public(str(address)):
+    if not allow_private and not is_public(str(address)):
         raise UnsafeUrl(f"{host_url!r} lies on a private network")
     return url
 
@@ -65,7 +65,7 @@ class PublicResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         found = await self._system.resolve(host, port, family)
         for each in found:
-            if not _is_public(each["host"]):
+            if not is_public(each["host"]):
                 raise OSError(f"{host} resolves to {each['host']}, which is not a public address")
         return found
 
@@ -73,15 +73,15 @@ class PublicResolver(AbstractResolver):
         await self._system.close()
 
 
-def _is_public(address: str) -> bool:
-    """Global unicast, also behind IPv6 forms that embed an IPv4 address."""
+def is_public(address: str) -> bool:
+    """Whether an IP address is global unicast, also behind IPv6 forms that embed an IPv4 address."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
         embedded = parsed.ipv4_mapped or parsed.sixtofour
         if parsed in _TRANSLATED:
             embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
         if embedded is not None:
-            return _is_public(str(embedded))
+            return is_public(str(embedded))
         if parsed.is_site_local:
             return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved

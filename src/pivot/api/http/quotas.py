@@ -1,0 +1,114 @@
+"""What one address may take of the public port: requests at a time, and a minute.
+
+Questions to models have no limit a minute here: they bring credentials, which have limits of their own. A peer that is not on
+the public internet is taken for this host's own proxy: its `X-Forwarded-For` says who asks, and without it nobody is counted.
+"""
+
+import ipaddress
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from starlette.types import ASGIApp
+
+from pivot.api.http.body import Receive, Scope, Send
+from pivot.api.http.errors import TooManyRequests, error_headers
+from pivot.api.inference.request import PATHS
+from pivot.api.keys.rate import Rate
+from pivot.api.urls import is_public
+
+REQUESTS_PER_MINUTE = 6_000
+"""Of one address, beside questions."""
+REQUESTS_UNDER_WAY = 512
+"""Of one address: an eighth of what the port holds, and as many as a host answers for a single transfer agent."""
+MAX_ADDRESSES = 65_536
+"""That are remembered; those that have nothing under way are forgotten first."""
+KNOWN_PEERS = 16_384
+IPV6_PREFIX = 64
+"""Whoever has an IPv6 address has so many bits of others."""
+FORWARDED_HEADER = b"x-forwarded-for"
+
+
+class Quota:
+    """What one address has taken."""
+
+    def __init__(self, now_s: float) -> None:
+        self.rate = Rate(REQUESTS_PER_MINUTE, now_s)
+        self.under_way = 0
+
+
+class PerAddress:
+    """ASGI application around the public port's: answers 429 to an address that takes more than its share."""
+
+    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic) -> None:
+        self._app = app
+        self._clock = clock
+        self._quotas: dict[str, Quota] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asker = asker_of(scope)
+        if asker is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            with self._place(asker, counted=scope["path"] not in PATHS):
+                await self._app(scope, receive, send)
+        except _BeyondQuota as refusal:
+            headers = [*error_headers(refusal), (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+            await send({"type": "http.response.body", "body": refusal.body()})
+
+    @contextmanager
+    def _place(self, asker: str, *, counted: bool) -> Iterator[None]:
+        quota = self._quota(asker)
+        if quota.under_way >= REQUESTS_UNDER_WAY:
+            raise _BeyondQuota(f"{asker} has {quota.under_way} requests under way, and may have no more")
+        wait_s = quota.rate.take(self._clock()) if counted else 0.0
+        if wait_s > 0:
+            sentence = f"{asker} may send {REQUESTS_PER_MINUTE} requests a minute beside questions to models"
+            raise _BeyondQuota(sentence, retry_after_s=math.ceil(wait_s))
+        quota.under_way += 1
+        try:
+            yield
+        finally:
+            quota.under_way -= 1
+
+    def _quota(self, asker: str) -> Quota:
+        quota = self._quotas.pop(asker, None) or Quota(self._clock())
+        self._quotas[asker] = quota  # at the end: who has been away longest comes first
+        if len(self._quotas) > MAX_ADDRESSES:
+            del self._quotas[next(each for each, quota in self._quotas.items() if not quota.under_way)]
+        return quota
+
+
+class _BeyondQuota(TooManyRequests):
+    """Raised here alone, so nobody else's 429 is answered twice."""
+
+
+def asker_of(scope: Scope) -> str | None:
+    """Whose quota a request counts for: a public IPv4 address, or the prefix of an IPv6 one; None when nobody's."""
+    peer = scope.get("client")
+    if not peer:
+        return None
+    asker = _counted_as(peer[0])
+    if asker is not None:
+        return asker
+    forwarded = dict(scope["headers"]).get(FORWARDED_HEADER, b"")
+    return _counted_as(forwarded.rpartition(b",")[2].decode("latin-1").strip()) if forwarded else None
+
+
+@lru_cache(maxsize=KNOWN_PEERS)
+def _counted_as(text: str) -> str | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if not is_public(text):
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.IPv6Network((address.packed, IPV6_PREFIX), strict=False))
+    return str(address)
