@@ -158,6 +158,8 @@ async def lives(site: Site) -> None:
 
         start_ml_node(site.gpu_a, GPU_A, MLNODE_TOKEN=ML_NODE_TOKEN)
         start_ml_node(site.gpu_b, "127.0.0.1")
+        await listens(site.gpu_a, GPU_A, MANAGEMENT)
+        await listens(site.gpu_b, "127.0.0.1", MANAGEMENT)
         upstreams = {
             "gpu-b/management": f"http://127.0.0.1:{MANAGEMENT}",
             "gpu-b/inference": f"http://127.0.0.1:{INFERENCE}",
