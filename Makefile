@@ -54,7 +54,7 @@ test-vllm: setup ## the engines' tests on real vLLM (MLNODE_VLLM_PYTHON=its inte
 	@$(BIN)/pytest tests/mlnode/engines/test_contract.py \
 		tests/mlnode/engines/vllm/test_sleep.py::test_m_item11_vllms_own_routes_stop_and_wake_its_engine -k "vLLM and not fake" -v
 
-# glibc of the image's base decides which wheels fit; what is pinned stays, unless UV_UPGRADE=1.
+# The platform is the glibc of the image's base. What the lock pins stays; without it, the newest is taken.
 lock-vllm: setup ## pin what the CUDA image's vLLM needs (deploy/docker/vllm.lock)
 	@uv pip compile --quiet deploy/docker/vllm.in --output-file deploy/docker/vllm.lock --custom-compile-command "make $@" \
 		--generate-hashes --only-binary :all: --no-annotate --no-emit-index-url \

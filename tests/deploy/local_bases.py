@@ -26,7 +26,11 @@ BASES = {
 DEBIAN = "localhost/pivot-test/debian:bookworm"
 PACKAGES = "ca-certificates,python3,python3-venv"
 
-PYTHON_RECIPE = f"FROM {DEBIAN}\nRUN ln -s python3 /usr/bin/python\n"
+PYTHON_RECIPE = f"""FROM {DEBIAN}
+RUN ln -s python3 /usr/bin/python
+RUN cd /tmp && apt-get update -qq && apt-get download -qq libpython3.11-dev && \\
+    dpkg-deb --fsys-tarfile libpython3.11-dev_*.deb | tar -x -C / ./usr/include && rm libpython3.11-dev_*.deb
+"""
 GO_RECIPE = f"FROM {DEBIAN}\nCOPY . /usr/local/go\nENV PATH=/usr/local/go/bin:$PATH\n"
 RUST_RECIPE = f"""FROM {DEBIAN}
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev

@@ -38,7 +38,19 @@ WITHOUT_RIGHTS = (
 """As the compose files run every service."""
 LARGEST_IMAGE_MB = 700
 """With a base that is larger than the real one. The CUDA image is outside of this: torch's libraries alone are gigabytes."""
-BUILD_TOOLS = ("uv", "go", "cargo", "gcc")
+BUILD_TOOLS = {"uv", "go", "cargo", "gcc"}
+COMPILERS = {"gcc"}
+"""Stay in the CUDA image alone: Triton builds what launches a kernel when it first meets a card."""
+LAUNCHER = """
+#include <Python.h>
+static struct PyModuleDef launcher = {PyModuleDef_HEAD_INIT, "launcher", "built here"};
+PyMODINIT_FUNC PyInit_launcher(void) { return PyModule_Create(&launcher); }
+"""
+BUILD_LAUNCHER = f"""
+from triton.runtime.build import compile_module_from_src
+module = compile_module_from_src({LAUNCHER!r}, "launcher")
+print(module.__doc__, module.__file__)
+"""
 LIST_PACKAGES = """
 import importlib.metadata as m, json
 print(json.dumps({each.name: each.version for each in m.distributions(path=["/opt/pivot/lib/python3.11/site-packages"])}))
@@ -69,8 +81,9 @@ def test_it_runs_an_account_without_rights_is_checked_and_holds_no_more_than_it_
     assert image in CUDA_IMAGE.values() or found["Size"] < LARGEST_IMAGE_MB * 10**6
     assert not [name for name in config["Env"] if re.search("TOKEN|KEY|PASSWORD|SECRET", name)]
     assert run(image, "id", "-u").stdout.strip() == "10001"
-    tools = run(image, "sh", "-c", f"command -v {' '.join(BUILD_TOOLS)}", check=False)
-    assert tools.stdout == "", "tools of the build stay behind"
+    tools = run(image, "sh", "-c", f"command -v {' '.join(sorted(BUILD_TOOLS))}", check=False)
+    present = {Path(line).name for line in tools.stdout.split()}
+    assert present == (COMPILERS if image in CUDA_IMAGE.values() else set()), "tools of the build stay behind"
 
 
 def test_it_works_on_a_root_that_it_cannot_write(image: str) -> None:
@@ -87,6 +100,15 @@ def test_its_packages_are_those_of_the_lock(image: str) -> None:
     for name, version in found.items():
         assert (re.sub(r"[-_.]+", "-", name).lower(), version) in locked
     assert not {"pytest", "mypy", "ruff"} & found.keys(), "what only developers need stays behind"
+
+
+@pytest.mark.skipif(not os.environ.get(CUDA_VARIABLE), reason=f"{CUDA_VARIABLE} is not set")
+def test_the_cuda_image_has_vllm_and_builds_what_it_needs_where_it_may_write() -> None:
+    build_image("mlnode-cuda")
+    [image], vllm = CUDA_IMAGE.values(), "/opt/vllm/bin/python"
+    assert run(image, vllm, "-c", "import vllm; print(vllm.__version__)").stdout.strip()
+    assert run(image, vllm, "-c", BUILD_LAUNCHER).stdout.startswith("built here /var/lib/pivot/cache/triton/")
+    assert run(image, "python", "-c", "import torch", check=False).returncode, "torch is there once"
 
 
 async def test_model_weights_are_fetched_with_the_command_of_the_quickstart(hub: Hub, tmp_path: Path) -> None:  # noqa: F811

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +24,20 @@ STAGES = {
         r"^FROM \S+ AS (?P<name>\S+)\n(?P<body>.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL
     )
 }
+PARENTS = {name: parent for parent, name in re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)}
 IMAGES = ("node", "tmkms", "api", "mlnode-cpu", "mlnode-cuda")
+
+
+def recipe(name: str) -> str:
+    """All that makes an image, from its base on."""
+    below = recipe(PARENTS[name]) if PARENTS[name] in STAGES else ""
+    return below + STAGES[name]
+
+
+def variables(name: str) -> dict[str, str]:
+    """The environment of an image."""
+    lines = re.findall(r"^ENV ((?:.*\\\n)*.*)", recipe(name), re.MULTILINE)
+    return dict(word.split("=", 1) for line in lines for word in line.replace("\\\n", " ").split())
 
 
 def test_every_image_of_the_compose_files_has_its_stage() -> None:
@@ -44,8 +58,9 @@ def test_every_base_is_pinned_by_its_version(name: str) -> None:
 
 def test_everything_of_python_comes_from_the_lock() -> None:
     syncs = re.findall(r"uv sync (.*)", DOCKERFILE)
-    assert len(syncs) == 5
+    assert len(syncs) == 3
     assert all(options.startswith("--frozen") for options in syncs)
+    assert re.findall(r"uv pip sync (.*)", DOCKERFILE) == ["--python /opt/vllm --require-hashes --no-build vllm.lock"]
     assert DOCKERFILE.count("pip install") == 1, "uv itself, by its version"
 
 
@@ -58,16 +73,37 @@ def test_what_builds_the_package_is_pinned() -> None:
 
 def test_every_image_runs_an_account_without_rights() -> None:
     for name in IMAGES:
-        assert "USER" not in STAGES[name]
-    assert "\nUSER pivot\n" in STAGES["base"]
+        assert re.findall(r"^USER (.*)$", recipe(name), re.MULTILINE)[-1] == "pivot"
     assert 'ENTRYPOINT ["pivot"]' in STAGES["base"]
 
 
 def test_every_image_has_a_health_check() -> None:
-    for name in ("node", "tmkms", "api", "mlnode"):
-        assert "HEALTHCHECK" in STAGES[name]
-    assert "FROM mlnode AS mlnode-cpu" in DOCKERFILE
-    assert "FROM mlnode AS mlnode-cuda" in DOCKERFILE
+    for name in IMAGES:
+        assert recipe(name).count("HEALTHCHECK") == 1
+
+
+def test_vllm_and_the_sprint_share_one_torch_of_the_cuda_image() -> None:
+    cuda, cpu = variables("mlnode-cuda"), variables("mlnode-cpu")
+    assert cuda["MLNODE_VLLM_PYTHON"] == cuda["MLNODE_POC_PYTHON"] == "/opt/vllm/bin/python"
+    assert cuda["PATH"] == "$PATH:/opt/vllm/bin", "Pivot's own interpreter comes first"
+    assert "--extra" not in DOCKERFILE
+    assert {name for name in IMAGES if "/opt/vllm" in recipe(name)} == {"mlnode-cuda"}
+    assert not {name for name in cpu if name.startswith(("MLNODE_VLLM", "MLNODE_POC"))}
+
+
+def test_the_cuda_image_has_a_compiler_and_keeps_what_it_builds_in_its_volume() -> None:
+    assert {name for name in IMAGES if "gcc" in recipe(name)} == {"mlnode-cuda"}
+    assert "VOLUME /var/lib/pivot" in recipe("mlnode-cuda")
+    places = variables("mlnode-cuda")
+    for name in (
+        "HOME",
+        "XDG_CACHE_HOME",
+        "TRITON_CACHE_DIR",
+        "TORCHINDUCTOR_CACHE_DIR",
+        "VLLM_CACHE_ROOT",
+        "MLNODE_STATE_DIR",
+    ):
+        assert Path(places[name]).is_relative_to("/var/lib/pivot")
 
 
 def test_the_signer_is_healthy_while_it_is_connected_to_its_node(monkeypatch: pytest.MonkeyPatch) -> None:

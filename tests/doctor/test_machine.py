@@ -12,7 +12,7 @@ def gpu(name: str, memory_mib: int | None, driver: str) -> Device:
     return Device(index=0, uuid="GPU-aaaa", name=name, memory_total_mib=memory_mib, driver=driver)
 
 
-H100 = gpu("NVIDIA H100 80GB HBM3", 81_559, "565.57.01")
+H100 = gpu("NVIDIA H100 80GB HBM3", 81_559, "580.105.08")
 SECOND = 10**9
 
 
@@ -46,8 +46,8 @@ def test_a_clock_that_is_off_is_wrong(ahead_s: int, state: State, told: str) -> 
         (None, True, State.WARNING, "no NVIDIA GPU"),
         ([], True, State.WARNING, "no NVIDIA GPU"),
         ([H100, H100], True, State.OK, "H100"),
-        ([gpu("Tesla T4", 15_360, "565.1")], True, State.WARNING, "Tesla T4"),
-        ([gpu("H100", 81_559, "535.183.01")], True, State.WRONG, "driver 535.183.01"),
+        ([gpu("Tesla T4", 15_360, "580.65.06")], True, State.WARNING, "Tesla T4"),
+        ([gpu("H100", 81_559, "575.57.08")], True, State.WRONG, "driver 575.57.08"),
         ([gpu("GB10", None, "580.95.05")], True, State.OK, "GB10 (? MiB"),
         ([gpu("H100", 81_559, "N/A")], True, State.WRONG, "driver N/A"),
     ],

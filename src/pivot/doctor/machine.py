@@ -12,8 +12,8 @@ MIN_FREE_DISK_BYTES = 5 * GIB
 GOOD_FREE_DISK_BYTES = 100 * GIB
 MIN_MEMORY_BYTES = 4 * GIB
 MIN_GPU_MEMORY_MIB = 16_000
-MIN_DRIVER = 560
-"""The first driver of CUDA 12.6."""
+MIN_DRIVER = 580
+"""The first driver of CUDA 13, for which vLLM is built."""
 MEMORY_PER_GPU_MEMORY = 1.5
 MAX_CLOCK_BEHIND_S = 2.0
 """How far a block's time may lie in this clock's future."""
@@ -68,7 +68,7 @@ def gpus_work(gpus: Sequence[Device] | None, *, needed: bool) -> Finding:
         return ok("gpu", "none on this machine: its ML nodes run on others")
     found = ", ".join(f"{gpu.name} ({gpu.memory_total_mib or '?'} MiB, driver {gpu.driver})" for gpu in gpus)
     if any(_major(gpu.driver) < MIN_DRIVER for gpu in gpus):
-        return wrong("gpu", found, f"install driver {MIN_DRIVER} or newer (CUDA 12.6)")
+        return wrong("gpu", found, f"install driver {MIN_DRIVER} or newer (CUDA 13)")
     if any((gpu.memory_total_mib or MIN_GPU_MEMORY_MIB) < MIN_GPU_MEMORY_MIB for gpu in gpus):
         return warning("gpu", found, "proof of compute and the network's models want 16 GB or more on each")
     return ok("gpu", found)

@@ -107,6 +107,7 @@ async def test_m11_instances_fill_the_devices_in_groups(
     assert [instance.devices for instance in found.instances] == [("6", "4"), ("2", "1")]
     assert [instance.environment["CUDA_VISIBLE_DEVICES"] for instance in found.instances] == ["6,4", "2,1"]
     assert {instance.environment["CUDA_DEVICE_ORDER"] for instance in found.instances} == {"PCI_BUS_ID"}
+    assert {instance.environment["VLLM_USE_FLASHINFER_SAMPLER"] for instance in found.instances} == {"0"}
     assert found.unused_devices == ("0",)
 
 

@@ -53,8 +53,8 @@ ALWAYS = {
     "PYTHONUNBUFFERED": "1",
 }
 """Nothing is fetched, told to anybody, or changed by who may ask for answers; the log comes line by line, as it is read here."""
-PCI_ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-"""Indices mean the same to CUDA as to the driver's tool."""
+UNLESS_SET = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "VLLM_USE_FLASHINFER_SAMPLER": "0"}
+"""Indices mean the same to CUDA as to the driver's tool; torch samples, as FlashInfer ends a start where CUDA's compiler is missing."""
 
 _VERSION = re.compile(r"^(?:__version__ = )?version = ['\"](?P<major>\d+)\.(?P<minor>\d+)", re.MULTILINE)
 
@@ -186,7 +186,7 @@ def _environment(model: CachedModel, group: Sequence[Visible], *, sleeps: bool) 
     cache = {"HF_HUB_CACHE": str(model.cache)} if model.revision else {}
     devices = {VARIABLE: ",".join(_names(group))} if group else {}
     commands = {DEVELOPMENT_MODE: "1"} if sleeps else {}
-    return environment(unless_set=PCI_ORDER, always={**ALWAYS, **cache, **devices, **commands})
+    return environment(unless_set=UNLESS_SET, always={**ALWAYS, **cache, **devices, **commands})
 
 
 def _names(group: Sequence[Visible]) -> tuple[str, ...]:
