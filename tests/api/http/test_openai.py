@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from pivot.api.http import body as bodies
+from pivot.api.http import openai
 from pivot.api.http.openai import QuestionEndpoint
 from pivot.api.inference import hop, peers
 from pivot.api.inference.used_signatures import Role
@@ -297,7 +298,7 @@ async def test_the_gateways_stamps_are_good_whatever_this_machines_clock_says(ne
     replies = [await network.post(network.hosts[0], network.body()) for _ in range(3)]
     assert [reply.status for reply in replies] == [200] * 3
     starts = await network.hosts[0].started()
-    assert all(start.attempt == 0 for start in starts)
+    assert all(host.failures == 0 for host in network.hosts[0].service.transfer._standings._hosts.values())
     assert len({start.request_timestamp for start in starts}) == 3
 
 
@@ -319,18 +320,46 @@ async def test_a_request_that_was_refused_does_not_burn_its_signature(network: N
     assert (await network.post(host, body, headers)).status == 200
 
 
-async def test_too_many_requests_at_once_are_sent_away_and_may_come_back(network: Network) -> None:
+async def test_requests_wait_for_their_turn(network: Network) -> None:
     host = network.hosts[0]
     for each in network.hosts:
         each.engine.pause_s = 0.1
-    async with serving(QuestionEndpoint(host.service, max_transfers=1, max_executions=1)) as (url, _):
+    async with serving(QuestionEndpoint(host.service, max_transfers=1)) as (url, _):
         narrow = replace(host, url=url)
         replies = await asyncio.gather(*(network.post(narrow, network.body()) for _ in range(3)))
-        assert sorted(reply.status for reply in replies) == [200, 429, 429]
+    assert [reply.status for reply in replies] == [200] * 3
+
+
+async def test_a_request_that_waits_too_long_may_come_back(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "LONGEST_WAIT_SECONDS", 0.05)
+    host = network.hosts[0]
+    for each in network.hosts:
+        each.engine.pause_s = 0.5
+    async with serving(QuestionEndpoint(host.service, max_transfers=1)) as (url, _):
+        narrow = replace(host, url=url)
+        replies = await asyncio.gather(*(network.post(narrow, network.body()) for _ in range(2)))
+    assert sorted(reply.status for reply in replies) == [200, 503]
+    assert all(reply.headers["Retry-After"] for reply in replies if reply.status == 503)
+
+
+async def test_too_many_requests_at_once_are_sent_away_and_may_come_back(network: Network) -> None:
+    host = network.hosts[0]
+    for each in network.hosts:
+        each.engine.pause_s = 0.2
+    async with serving(QuestionEndpoint(host.service, max_transfers=1, max_waiting=1)) as (url, _):
+        narrow = replace(host, url=url)
+        replies = await asyncio.gather(*(network.post(narrow, network.body()) for _ in range(3)))
+        assert sorted(reply.status for reply in replies) == [200, 200, 429]
         refused = next(reply for reply in replies if reply.status == 429)
         require_openai_error(refused, 429)
         assert refused.headers["Retry-After"]
         assert (await network.post(narrow, network.body())).status == 200
+
+
+async def test_an_executor_with_all_places_taken_says_so_at_once(network: Network) -> None:
+    host, body = network.hosts[1], network.body()
+    async with serving(QuestionEndpoint(host.service, max_executions=0)) as (url, _):
+        assert (await _refusal(network, network.start_for(host, body), body, url=url))[0] == 429
 
 
 async def test_a_chain_that_is_away_is_said(network: Network) -> None:
@@ -388,8 +417,9 @@ async def test_an_executor_that_falls_silent_after_its_acceptance_is_passed_over
     assert [start.attempt for start in await network.hosts[0].started()] == [1]
 
 
-async def _refusal(network: Network, start: Any, body: bytes, host: int = 1) -> tuple[int, str]:
-    async with to_executor(network, network.hosts[host], start, body) as answer:
+async def _refusal(network: Network, start: Any, body: bytes, url: str = "") -> tuple[int, str]:
+    host = network.hosts[1]
+    async with to_executor(network, replace(host, url=url or host.url), start, body) as answer:
         assert hop.ACCEPTANCE_HEADER not in answer.headers
         return answer.status, (await answer.json())["error"]["message"]
 

@@ -38,6 +38,7 @@ class FakeEngine:
     fails_with: int | None = None
     refuses_with: Any = None
     breaks_after: int | None = None
+    stalls_after: int | None = None
     pause_s: float = 0.0
     content: bool = True
     cancelled: int = 0
@@ -118,7 +119,7 @@ class FakeEngine:
                 await asyncio.sleep(0.05)  # what was written is on its way
                 request.transport.abort()  # type: ignore[union-attr]
                 return response
-            await asyncio.sleep(self.pause_s)
+            await asyncio.sleep(60 if self.stalls_after == number else self.pause_s)
             choice: dict[str, Any] = {
                 "index": 0,
                 "finish_reason": "stop" if number == len(words) - 1 else None,

@@ -10,8 +10,9 @@ import orjson
 import pytest
 from google.protobuf.message import Message
 
-from pivot.api.inference import artifacts, funds, hop, settlements, transfer
+from pivot.api.inference import artifacts, funds, hop, peers, settlements, transfer
 from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Part
+from pivot.api.inference.standing import Standings
 from pivot.api.ledger.interface import ChainUnavailable
 from pivot.primitives import keys
 from pivot.primitives.hashes import sha256
@@ -139,7 +140,7 @@ async def test_a17_a_host_that_failed_a_moment_ago_is_asked_last(network: Networ
     body, headers = network.first_drawn(gone)
     assert (await network.post(network.hosts[0], body, headers)).status == 200
     assert gone.engine.bodies == []
-    network.hosts[0].service.transfer._failed_at.clear()
+    network.hosts[0].service.transfer._standings = Standings()
     body, headers = network.first_drawn(gone)
     assert (await network.post(network.hosts[0], body, headers)).status == 200
     assert len(gone.engine.bodies) == 1
@@ -207,6 +208,54 @@ async def test_a_node_that_breaks_off_ends_the_stream_with_an_error_event(networ
     assert orjson.loads(last.removeprefix(b"data: "))["error"]["code"] == "node_failed"
     finishes = [finish for host in network.hosts for finish in await host.settled()]
     assert [(each.prompt_token_count, each.completion_token_count) for each in finishes] == [(4, 3)]
+
+
+@pytest.mark.parametrize("executor", [0, 1])
+async def test_a_stream_that_stalls_ends_with_an_error_event_and_what_came_is_settled(
+    network: Network, executor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pivot.api.inference.engine._STREAM_TIMEOUT", aiohttp.ClientTimeout(sock_read=0.2))
+    host = network.hosts[executor]
+    host.engine.stalls_after = 3
+    body, headers = network.first_drawn(host, stream=True)
+    reply = await network.post(network.hosts[0], body, headers)
+    last = [line for line in reply.raw.split(b"\n\n") if line][-1]
+    assert orjson.loads(last.removeprefix(b"data: "))["error"]["code"] == "node_failed"
+    [finish] = await host.settled()
+    assert (finish.prompt_token_count, finish.completion_token_count) == (4, 3)
+    assert len(await network.hosts[0].started()) == 1
+    assert (host.engine.cancelled, host.fleet.leased) == (1, 0)
+
+
+async def test_a_host_that_stalls_ends_the_stream_with_an_error_event_and_is_asked_last_from_then_on(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "_TIMEOUT", aiohttp.ClientTimeout(sock_read=0.2))
+    host = network.hosts[1]
+    host.engine.stalls_after = 3
+    body, headers = network.first_drawn(host, stream=True)
+    reply = await network.post(network.hosts[0], body, headers)
+    last = [line for line in reply.raw.split(b"\n\n") if line][-1]
+    assert orjson.loads(last.removeprefix(b"data: "))["error"]["code"] == "answer_broke_off"
+    for _ in range(100):
+        if await host.settled():
+            break
+        await asyncio.sleep(0.02)
+    [finish] = await host.settled()
+    assert finish.completion_token_count == 3
+    body, headers = network.first_drawn(host)
+    reply = await network.post(network.hosts[0], body, headers)
+    assert reply.headers["x-pivot-executor"] == network.hosts[0].address
+
+
+async def test_the_quicker_of_the_drawn_hosts_is_asked_first(network: Network) -> None:
+    network.hosts[0].engine.pause_s, network.hosts[1].engine.pause_s = 0.4, 0.0
+    for host in network.hosts:
+        body, headers = network.first_drawn(host)
+        assert (await network.post(network.hosts[0], body, headers)).headers["x-pivot-executor"] == host.address
+    body, headers = network.first_drawn(network.hosts[0])
+    reply = await network.post(network.hosts[0], body, headers)
+    assert reply.headers["x-pivot-executor"] == network.hosts[1].address
 
 
 @pytest.mark.parametrize("executor", [0, 1])

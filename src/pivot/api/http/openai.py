@@ -13,8 +13,9 @@ import structlog
 from pivot.api.http import request_ids
 from pivot.api.http.answer import Answer
 from pivot.api.http.body import Receive, Scope, Send, Shelf, read_body
-from pivot.api.http.errors import ApiError, TooManyRequests, Unavailable
+from pivot.api.http.errors import ApiError, Unavailable
 from pivot.api.http.presence import Presence
+from pivot.api.http.turns import Turns
 from pivot.api.inference import hop
 from pivot.api.inference.access import Headers
 from pivot.api.inference.parts import JSON, Accepted, Head, Part, Parts
@@ -26,6 +27,9 @@ from pivot.api.ledger.interface import LedgerError
 MAX_TRANSFERS = 512
 MAX_EXECUTIONS = 512
 """Requests under way in each role. Two limits, because hosts that wait for each other must not share one."""
+MAX_WAITING = 1_024
+"""Developers' requests that wait for their turn. Nobody waits as an executor: the transfer agent asks another host at once."""
+LONGEST_WAIT_SECONDS = 10.0
 MAX_BODY_BYTES_UNDER_WAY = 256 * 2**20
 """Of all requests' bodies together, also while they are being read: anybody can claim a signature until then."""
 CHAIN_AWAY = "this node's chain does not answer"
@@ -37,11 +41,16 @@ class QuestionEndpoint:
     """ASGI application of the routes in `request.PATHS`."""
 
     def __init__(
-        self, service: InferenceService, *, max_transfers: int = MAX_TRANSFERS, max_executions: int = MAX_EXECUTIONS
+        self,
+        service: InferenceService,
+        *,
+        max_transfers: int = MAX_TRANSFERS,
+        max_executions: int = MAX_EXECUTIONS,
+        max_waiting: int = MAX_WAITING,
     ) -> None:
         self._service = service
-        self._transfers_left = max_transfers
-        self._executions_left = max_executions
+        self._transfers = Turns(max_transfers, waiting=max_waiting, patience_s=LONGEST_WAIT_SECONDS)
+        self._executions = Turns(max_executions, waiting=0, patience_s=0)
         self._shelf = Shelf(MAX_BODY_BYTES_UNDER_WAY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,18 +81,12 @@ class QuestionEndpoint:
         limits = admitted.place() if isinstance(admitted, IssuedKey) else nullcontext()
         with limits, self._shelf.place() as take:
             request = parse(await read_body(headers, receive, service.max_request_bytes, take), path)
-            if self._transfers_left <= 0:
-                raise TooManyRequests("this node is busy; try again, or another one of /v1/epochs/current/participants")
-            self._transfers_left -= 1
-            try:
+            async with Presence(receive), self._transfers.turn():
                 order = service.access.identify(admitted, request, service.market.moment)
-                async with Presence(receive):
-                    async with aclosing(service.transfer.answer(request, order)) as parts:
-                        async for part in parts:
-                            await answer.give(part)
-                    await answer.end()
-            finally:
-                self._transfers_left += 1
+                async with aclosing(service.transfer.answer(request, order)) as parts:
+                    async for part in parts:
+                        await answer.give(part)
+                await answer.end()
 
     async def _execute(self, path: str, headers: Headers, receive: Receive, answer: Answer) -> None:
         service = self._service
@@ -91,16 +94,11 @@ class QuestionEndpoint:
         await service.execution.admit(start)
         with self._shelf.place() as take:
             request = parse(await read_body(headers, receive, service.max_request_bytes, take), path)
-            if self._executions_left <= 0:
-                raise TooManyRequests("this host executes as many requests as it may")
-            self._executions_left -= 1
-            try:
-                async with Presence(receive):
-                    async with aclosing(service.execution.serve(request, start, hop.read_patience(headers))) as parts:
-                        await _give_to_transfer_agent(parts, answer)
-                    await answer.end()
-            finally:
-                self._executions_left += 1
+            async with Presence(receive), self._executions.turn():
+                patience_s = hop.read_patience(headers)
+                async with aclosing(service.execution.serve(request, start, patience_s)) as parts:
+                    await _give_to_transfer_agent(parts, answer)
+                await answer.end()
 
 
 async def _give_to_transfer_agent(parts: Parts, answer: Answer) -> None:

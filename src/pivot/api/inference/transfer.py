@@ -20,6 +20,7 @@ from pivot.api.inference.parts import Accepted, CandidateFailed, Chosen, Head, P
 from pivot.api.inference.peers import BUSY, Peers
 from pivot.api.inference.request import Request, max_tokens, prompt_bound
 from pivot.api.inference.settlements import Settlements
+from pivot.api.inference.standing import Standings
 from pivot.api.inference.used_signatures import Role, UsedSignatures
 from pivot.api.keys.charges import Charges
 from pivot.api.ledger.interface import LedgerError, Outbox
@@ -30,8 +31,6 @@ from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantSt
 
 SHORT_PATIENCE_SECONDS = 2.0
 """First every drawn host is given this long to find a free node; then those that were only busy are asked once more."""
-DISTRUST_SECONDS = 10.0
-"""A host that failed is asked after the others for this long."""
 SHOWN_REFUSAL_BYTES = 300
 
 log = structlog.get_logger(__name__)
@@ -61,7 +60,7 @@ class Transfer:
         self._execution = execution
         self._peers = peers
         self._settlements = Settlements()
-        self._failed_at: dict[str, float] = {}
+        self._standings = Standings()
 
     async def answer(self, request: Request, order: Order) -> Parts:
         """Head and bytes of the answer.
@@ -91,30 +90,33 @@ class Transfer:
 
     async def _first_answer(self, request: Request, start: MsgStartInference, terms: Terms) -> Parts:
         """Head and bytes of the first candidate that answers. Raises Unavailable."""
-        candidates = self._in_order_of_trust(terms.candidates(start.inference_id))
+        candidates = self._standings.in_order(terms.candidates(start.inference_id), stream=request.stream)
         failures: dict[str, str] = {}
         for patience_s in (SHORT_PATIENCE_SECONDS, hop.LONGEST_PATIENCE_SECONDS):
             busy = []
             for attempt, address in candidates:
                 try:
-                    async with aclosing(self._asked(request, start, attempt, address, patience_s)) as parts:
-                        async for part in parts:
-                            yield part
-                        return
+                    with self._standings.asked(address):
+                        async with aclosing(self._asked(request, start, attempt, address, patience_s)) as parts:
+                            async for part in parts:
+                                if isinstance(part, Chosen):
+                                    self._standings.answered(address, part.waited_s, stream=request.stream)
+                                yield part
+                            return
                 except CandidateFailed as failure:
                     log.info("candidate_failed", host=address, attempt=attempt, reason=str(failure))
                     failures[address] = str(failure)
-                    self._failed_at[address] = time.monotonic()
                     if failure.busy:
+                        self._standings.was_busy(address)
                         busy.append((attempt, address))
+                    else:
+                        self._standings.failed(address)
+                except ConnectionError:
+                    self._standings.failed(address)
+                    raise
             candidates = busy
         tried = "; ".join(f"{address}: {reason}" for address, reason in failures.items())
         raise Unavailable(f"none of the hosts drawn for {request.model!r} could answer ({tried})")
-
-    def _in_order_of_trust(self, drawn: list[str]) -> list[tuple[int, str]]:
-        """Attempt and address of the drawn hosts, as drawn, but those that failed a moment ago last."""
-        distrusted_since = time.monotonic() - DISTRUST_SECONDS
-        return sorted(enumerate(drawn), key=lambda pair: self._failed_at.get(pair[1], float("-inf")) > distrusted_since)
 
     def _start(self, request: Request, order: Order, terms: Terms) -> MsgStartInference:
         return MsgStartInference(

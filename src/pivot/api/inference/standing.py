@@ -1,0 +1,116 @@
+"""How hosts have done lately, as this transfer agent saw it: who is quick, who has room, who fails.
+
+Of the hosts that the draw allows, the one from which an answer is expected first is asked first. A host that fails is asked only
+after all others, for ever longer while it goes on failing; then one request tries it (a circuit breaker).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+FIRST_OPEN_SECONDS = 10.0
+"""So long a host that has failed is asked after the others; twice as long after each further failure in a row."""
+LONGEST_OPEN_SECONDS = 300.0
+BUSY_SECONDS = 2.0
+"""A host that had no free node is asked after those that may have one for this long."""
+NEWEST_SHARE = 0.3
+"""Weight of the newest measurement in a host's latency."""
+HALF_LIFE_SECONDS = 30.0
+"""A latency that nobody measures again counts half after this long, so that a host that was slow once is tried again."""
+MAX_KNOWN_HOSTS = 4_096
+
+
+@dataclass
+class Latency:
+    """Seconds to the head of an answer."""
+
+    seconds: float
+    measured_s: float
+
+    def at(self, now_s: float) -> float:
+        """What it still says at a time."""
+        return float(self.seconds * 0.5 ** ((now_s - self.measured_s) / HALF_LIFE_SECONDS))
+
+
+@dataclass
+class Standing:
+    """One host."""
+
+    under_way: int = 0
+    """Requests of this transfer agent."""
+    latencies: dict[bool, Latency] = field(default_factory=dict)
+    """Of streams (True), whose heads come with the first token, and of whole answers."""
+    failures: int = 0
+    """In a row."""
+    open_until_s: float = 0.0
+    trial: bool = False
+    """Whether a request is under way that finds out if the host works again."""
+    busy_until_s: float = 0.0
+
+    def is_open(self, now_s: float) -> bool:
+        """Whether the breaker is: the host is not asked while others can be."""
+        return self.failures > 0 and (self.trial or now_s < self.open_until_s)
+
+    def expected_s(self, now_s: float, *, stream: bool) -> float:
+        """Seconds until the head of one more answer; 0 for a host that was never measured."""
+        latency = self.latencies.get(stream)
+        return latency.at(now_s) * (1 + self.under_way) if latency else 0.0
+
+
+class Standings:
+    """All hosts that were asked lately."""
+
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._hosts: dict[str, Standing] = {}
+
+    def in_order(self, drawn: list[str], *, stream: bool) -> list[tuple[int, str]]:
+        """Attempt and address of the drawn hosts, the best first; in the order of the draw where nothing speaks against it."""
+        now_s = self._monotonic_s()
+
+        def rank(pair: tuple[int, str]) -> tuple[bool, bool, float]:
+            host = self._hosts.get(pair[1], Standing())
+            return host.is_open(now_s), now_s < host.busy_until_s, host.expected_s(now_s, stream=stream)
+
+        return sorted(enumerate(drawn), key=rank)
+
+    @contextmanager
+    def asked(self, address: str) -> Iterator[None]:
+        """A request to a host is under way."""
+        host = self._known(address)
+        is_trial = host.failures > 0 and not host.trial
+        host.trial = host.trial or is_trial
+        host.under_way += 1
+        try:
+            yield
+        finally:
+            host.under_way -= 1
+            if is_trial:
+                host.trial = False
+
+    def answered(self, address: str, seconds: float, *, stream: bool) -> None:
+        """The head of an answer came after so many seconds."""
+        host, now_s = self._known(address), self._monotonic_s()
+        known = host.latencies.get(stream)
+        mixed = seconds if known is None else NEWEST_SHARE * seconds + (1 - NEWEST_SHARE) * known.at(now_s)
+        host.latencies[stream] = Latency(mixed, now_s)
+        host.failures, host.busy_until_s = 0, 0.0
+
+    def was_busy(self, address: str) -> None:
+        """A host had no free node in the time that it was given."""
+        self._known(address).busy_until_s = self._monotonic_s() + BUSY_SECONDS
+
+    def failed(self, address: str) -> None:
+        """A host refused, could not be reached, fell silent, or broke its answer off."""
+        host = self._known(address)
+        open_s = min(FIRST_OPEN_SECONDS * 2**host.failures, LONGEST_OPEN_SECONDS)
+        if open_s < LONGEST_OPEN_SECONDS:
+            host.failures += 1
+        host.open_until_s = self._monotonic_s() + open_s
+
+    def _known(self, address: str) -> Standing:
+        host = self._hosts.setdefault(address, Standing())
+        if len(self._hosts) > MAX_KNOWN_HOSTS:
+            self._hosts = {known: each for known, each in self._hosts.items() if each.under_way or each is host}
+        return host
