@@ -34,6 +34,7 @@ from pivot.api.phases import PhaseKeeper
 from pivot.api.poc.checker import Checker
 from pivot.api.poc.leaves_service import LeavesService
 from pivot.api.poc.prover import Prover
+from pivot.api.proofs.archive import ProofArchive, ProofKeeper
 from pivot.api.readiness.checks import ChainFollowed, DatabaseWritten, Readiness, Registered
 from pivot.api.registration import Registration
 from pivot.api.rewards.claimer import Claimer
@@ -140,8 +141,10 @@ class ApiNode:
             answers.artifacts.endpoint,
             http,
             training.locking,
+            archive=ProofArchive(database),
         )
         parts.push_async_callback(public_app.close)
+        await self._started(ProofKeeper(public_app.members_of, phases))
         await self._started(Listener(callbacks_app(settings, fleet, prover), callbacks))
         registration = await self._started(Registration(settings, identity, chain, rpc, outbox, phases, http))
         for check in (ChainFollowed(phases), DatabaseWritten(database), Registered(registration)):

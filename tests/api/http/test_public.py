@@ -1,5 +1,6 @@
 """The public read endpoints, over real HTTP, with the chain's proof of its members."""
 
+import asyncio
 import base64
 import io
 from collections.abc import AsyncIterator
@@ -16,9 +17,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from yarl import URL
 
+from pivot.api.database import Database
 from pivot.api.http import epochs, participants
 from pivot.api.http.public import PublicApp
 from pivot.api.ledger.interface import ChainUnavailable, Outcome
+from pivot.api.proofs.archive import ProofArchive, ProofKeeper
 from pivot.api.settings import ApiSettings, ChainNodeSettings
 from pivot.chain.store.memory import MemoryDatabase
 from pivot.primitives.keys import PrivateKey
@@ -78,6 +81,7 @@ class Port:
     url: str
     network: Network
     rpc: FakeEngineRpc
+    app: PublicApp
 
     @property
     def host(self) -> Host:
@@ -101,7 +105,9 @@ async def _leaves(request: Request) -> Response:
 
 
 @asynccontextmanager
-async def running_port(network: Network, rest_url: str = "http://127.0.0.1:1") -> AsyncIterator[Port]:
+async def running_port(
+    network: Network, rest_url: str = "http://127.0.0.1:1", archive: ProofArchive | None = None
+) -> AsyncIterator[Port]:
     host, rpc = network.hosts[0], FakeEngineRpc()
     settings = ApiSettings(chain_node=ChainNodeSettings(rest_url=rest_url))
     app = PublicApp(
@@ -116,9 +122,10 @@ async def running_port(network: Network, rest_url: str = "http://127.0.0.1:1") -
         _artifacts,
         network.http,
         None,
+        archive=archive,
     )
     async with serving(app) as (url, _):
-        yield Port(url, network, rpc)
+        yield Port(url, network, rpc, app)
     await app.close()
 
 
@@ -164,6 +171,29 @@ async def test_the_members_come_with_a_proof_that_holds_against_the_block(port: 
     assert answer["addresses"] == ["630DCD2966C4336691125448BBB25B4FF412A49C"]
     assert answer["block"]["header"]["height"] == "2"
     assert answer["validators"]
+
+
+async def test_an_epoch_stays_provable_when_the_chain_has_forgotten_it(
+    network: Network, each_database: Database
+) -> None:
+    archive = ProofArchive(each_database)
+    async with running_port(network, archive=archive) as port:
+        members = members_of(port.host)
+        port.rpc.put(key_of(EPOCH), members.SerializeToString())
+        keeper = ProofKeeper(port.app.members_of, port.host.phases)
+        await keeper.start()
+        while await archive.find(EPOCH) is None:
+            await asyncio.sleep(0.01)
+        await keeper.close()
+    network.hosts[0].phases.moment = moment_at(epoch=EPOCH + 90, height=9_000)
+    async with running_port(network, archive=archive) as port:
+        port.rpc.put(b"k", b"v")
+        status, answer = await port.get(f"/v1/epochs/{EPOCH}/participants")
+        assert status == 200
+        check_members_proof(answer)
+        assert bytes.fromhex(answer["active_participants_bytes"]) == members.SerializeToString()
+        assert (await port.get(f"/v1/epochs/{EPOCH + 1}/participants"))[0] == 404
+        assert port.rpc.queries == 1
 
 
 async def test_the_proof_is_asked_for_once_not_for_every_caller(port: Port) -> None:

@@ -34,11 +34,21 @@ class Engine(Protocol):
     async def validators(self, height: int | None = None) -> list[dict[str, Any]]: ...
 
 
+class Archive(Protocol):
+    """Where proofs are kept for good (`proofs/archive.py`)."""
+
+    async def find(self, epoch: int) -> dict[str, Any] | None: ...
+
+    async def keep(self, epoch: int, document: dict[str, Any]) -> None: ...
+
+
 class Epochs:
     """The routes under `/v1/epochs`."""
 
-    def __init__(self, engine: Engine, phases: Phases) -> None:
+    def __init__(self, engine: Engine, phases: Phases, archive: Archive | None = None) -> None:
+        """archive: where proofs outlive the chain's memory; None: nowhere."""
         self._engine = engine
+        self._archive = archive
         self._phases = phases
         self._asking = BriefAnswers(KEPT_EPOCHS)
         self._members = LastingAnswers(KEPT_EPOCHS)
@@ -52,7 +62,7 @@ class Epochs:
         index = moment.effective.index if epoch == "current" else _number(epoch, moment)
         if index == 0:
             raise NotFound(NO_MEMBERS)
-        return await self._members_of(index)
+        return await self.members_of(index)
 
     async def stages(self, epoch: str) -> dict[str, Any]:
         """The heights at which an epoch (`latest` or its number) changes its phase."""
@@ -78,14 +88,26 @@ class Epochs:
             raise Unavailable("this node has not seen a block yet")
         return moment
 
-    async def _members_of(self, epoch: int) -> dict[str, Any]:
-        """An epoch's members do not change, and their proof stays good; callers at the same time wait for one answer."""
+    async def members_of(self, epoch: int) -> dict[str, Any]:
+        """An epoch's members, with their proof. Raises NotFound, Unavailable, LedgerError.
+
+        An epoch's members do not change, and their proof stays good; callers at the same time wait for one answer.
+        """
         answer = await self._members.get(epoch, lambda: self._asking.get(epoch, lambda: self._load_members(epoch)))
         if answer is None:
             raise NotFound(NO_MEMBERS)
         return answer
 
     async def _load_members(self, epoch: int) -> dict[str, Any] | None:
+        kept = await self._archive.find(epoch) if self._archive else None
+        if kept is not None:
+            return kept
+        proved = await self._prove_members(epoch)
+        if proved is not None and self._archive:
+            await self._archive.keep(epoch, proved)
+        return proved
+
+    async def _prove_members(self, epoch: int) -> dict[str, Any] | None:
         key = KEY_PREFIX + epoch.to_bytes(8, "big") + b"/"
         answer = await self._engine.abci_query(f"/store/{STORE}/key", key, prove=True)
         value = base64.b64decode(answer.get("value") or "")

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from pivot.api.http.body import Receive, Scope, Send
 from pivot.api.http.chain_proxy import ChainProxy
-from pivot.api.http.epochs import Engine, Epochs
+from pivot.api.http.epochs import Archive, Engine, Epochs
 from pivot.api.http.errors import (
     ApiError,
     MalformedBody,
@@ -26,9 +26,11 @@ from pivot.api.http.errors import (
     error_headers,
     error_object,
 )
+from pivot.api.http.network import NetworkState
 from pivot.api.http.openai import CHAIN_AWAY, QuestionEndpoint
 from pivot.api.http.participants import QUERY, Participants
 from pivot.api.http.plain import plain
+from pivot.api.http.tagged import Tagged
 from pivot.api.http.training import Training
 from pivot.api.http.usage import UsageReport
 from pivot.api.identity import Identity
@@ -65,9 +67,12 @@ class PublicApp:
         artifacts: Callable[[Request], Awaitable[Response]],
         http: aiohttp.ClientSession,
         locking: Locking | None,
+        *,
+        archive: Archive | None = None,
     ) -> None:
         self._questions = QuestionEndpoint(inference)
-        self._epochs = Epochs(engine, phases)
+        self._epochs = Epochs(engine, phases, archive)
+        self.members_of = self._epochs.members_of
         self._answers = BriefAnswers()
         self._participants = Participants(identity.address, chain, outbox, phases, self._answers)
         self._chain = chain
@@ -78,6 +83,7 @@ class PublicApp:
         for router in (
             self._participants.router,
             self._epochs.router,
+            NetworkState(chain, self._answers).router,
             ChainProxy(http, settings.chain_node.rest_url).router,
             UsageReport(inference, chain).router,
             Training(identity.address, chain, outbox, Signatures(identity.address, chain), locking).router,
@@ -85,6 +91,7 @@ class PublicApp:
             self._others.include_router(router)
         self._add_routes(leaves, artifacts)
         _answer_errors(self._others)
+        self._tagged = Tagged(self._others)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] == "POST":
@@ -92,7 +99,7 @@ class PublicApp:
         else:
             if self._phases.moment is not None:
                 self._answers.advance(self._phases.moment.head.height)
-            await self._others(scope, receive, send)
+            await self._tagged(scope, receive, send)
 
     async def close(self) -> None:
         await self._epochs.close()
