@@ -1,7 +1,9 @@
 """How hosts have done lately, as this transfer agent saw it: who is quick, who has room, who fails.
 
-Of the hosts that the draw allows, the one from which an answer is expected first is asked first. A host that fails is asked only
-after all others, for ever longer while it goes on failing; then one request tries it (a circuit breaker).
+Of the hosts that the draw allows, those from which an answer is expected soonest are asked first. Hosts that are about as quick as
+each other keep the order of the draw, so that the work of a network of like hosts stays as evenly spread as the draw spreads it.
+A host that fails is asked only after all others, for ever longer while it goes on failing; then one request tries it (a circuit
+breaker).
 """
 
 import time
@@ -18,6 +20,9 @@ NEWEST_SHARE = 0.3
 """Weight of the newest measurement in a host's latency."""
 HALF_LIFE_SECONDS = 30.0
 """A latency that nobody measures again counts half after this long, so that a host that was slow once is tried again."""
+ALIKE_FACTOR = 2.0
+ALIKE_SECONDS = 0.05
+"""Hosts are as quick as the quickest up to so many times its seconds, and so many more."""
 MAX_KNOWN_HOSTS = 4_096
 
 
@@ -66,14 +71,18 @@ class Standings:
         self._hosts: dict[str, Standing] = {}
 
     def in_order(self, drawn: list[str], *, stream: bool) -> list[tuple[int, str]]:
-        """Attempt and address of the drawn hosts, the best first; in the order of the draw where nothing speaks against it."""
+        """Attempt and address of the drawn hosts, the best first."""
         now_s = self._monotonic_s()
+        hosts = [self._hosts.get(address, Standing()) for address in drawn]
+        expected = [host.expected_s(now_s, stream=stream) for host in hosts]
+        held_back = [(host.is_open(now_s), now_s < host.busy_until_s) for host in hosts]
+        best = min((seconds for seconds, held in zip(expected, held_back, strict=True) if not any(held)), default=0.0)
+        alike = ALIKE_FACTOR * best + ALIKE_SECONDS
 
-        def rank(pair: tuple[int, str]) -> tuple[bool, bool, float]:
-            host = self._hosts.get(pair[1], Standing())
-            return host.is_open(now_s), now_s < host.busy_until_s, host.expected_s(now_s, stream=stream)
+        def rank(attempt: int) -> tuple[tuple[bool, bool], float]:
+            return held_back[attempt], expected[attempt] if expected[attempt] > alike else 0.0
 
-        return sorted(enumerate(drawn), key=rank)
+        return [(attempt, drawn[attempt]) for attempt in sorted(range(len(drawn)), key=rank)]
 
     @contextmanager
     def asked(self, address: str) -> Iterator[None]:
