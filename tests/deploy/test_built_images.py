@@ -38,9 +38,9 @@ WITHOUT_RIGHTS = (
 """As the compose files run every service."""
 LARGEST_IMAGE_MB = 700
 """With a base that is larger than the real one. The CUDA image is outside of this: torch's libraries alone are gigabytes."""
-BUILD_TOOLS = {"uv", "go", "cargo", "gcc"}
-COMPILERS = {"gcc"}
-"""Stay in the CUDA image alone: Triton builds what launches a kernel when it first meets a card."""
+BUILD_TOOLS = {"uv", "go", "cargo", "gcc", "g++"}
+COMPILERS = {"gcc", "g++"}
+"""Stay in the CUDA image alone: Triton and FlashInfer build kernels for the cards that they find."""
 LAUNCHER = """
 #include <Python.h>
 static struct PyModuleDef launcher = {PyModuleDef_HEAD_INIT, "launcher", "built here"};

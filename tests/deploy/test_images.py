@@ -106,6 +106,12 @@ def test_the_cuda_image_has_a_compiler_and_keeps_what_it_builds_in_its_volume() 
         assert Path(places[name]).is_relative_to("/var/lib/pivot")
 
 
+def test_flashinfer_finds_cudas_compiler_in_the_cuda_image() -> None:
+    version, _, _ = ARGUMENTS["PYTHON_IMAGE"].partition(":")[2].split("-")
+    packages = f"/opt/vllm/lib/python{version.rpartition('.')[0]}/site-packages"
+    assert variables("vllm")["CUDA_HOME"] == variables("mlnode-cuda")["CUDA_HOME"] == f"{packages}/nvidia/cu13"
+
+
 def test_the_signer_is_healthy_while_it_is_connected_to_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
     health = SimpleNamespace(**runpy.run_path(str(DEPLOY / "docker" / "signer_health.py")))
     assert f"node:{health.NODE_PORT}" in STAGES["tmkms"]
