@@ -23,6 +23,8 @@ STANDARD_INPUT = Path("-")
 app = typer.Typer(help="The host's own hand on its API node.", no_args_is_help=True)
 nodes = typer.Typer(help="The ML nodes of the host.", no_args_is_help=True)
 app.add_typer(nodes, name="nodes")
+claims = typer.Typer(help="The host's claims on its rewards.", no_args_is_help=True)
+app.add_typer(claims, name="claim-reward")
 
 Url = Annotated[str, typer.Option("--url", envvar="ADMIN_URL", help="Admin port of the API node.")]
 Token = Annotated[
@@ -117,6 +119,25 @@ def disable_nodes(ids: Ids, url: Url = DEFAULT_URL, token: Token = "", as_json: 
     """Let ML nodes rest from the next proof of compute on; they keep their duties until the epoch ends."""
     _switch(AdminPort(url, token), ids, "disable", as_json=as_json)
     say(f"Disabled: {', '.join(ids)}. They keep their duties until the epoch ends.")
+
+
+@claims.command("recover")
+def recover_claim(
+    epoch: Annotated[int | None, typer.Option(help="The epoch that ended last, if you want to be sure.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also when checks of answers are missing.")] = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Claim the rewards of the epoch that ended last now. The API node does it by itself, when its checks are done."""
+    document = {"force_claim": force} | ({} if epoch is None else {"epoch_index": epoch})
+    done = AdminPort(url, token).call("POST", "claim-reward/recover", document)
+    if as_json:
+        print_json(done)
+    if not done["success"]:
+        raise CommandFailed(f"Epoch {done['epoch_index']}: {done['message']}.")
+    if not as_json:
+        say(f"Epoch {done['epoch_index']}: {done['message']}.")
 
 
 def _add_one(port: AdminPort, document: dict[str, Any], *, as_json: bool) -> None:
