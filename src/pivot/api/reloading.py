@@ -18,6 +18,7 @@ CHANGEABLE = frozenset(
         "log_format",
         "api.max_request_bytes",
         "api.drain_seconds",
+        "api.chain_requests_per_minute",
         "storage.artifact_epochs",
         "storage.artifact_bytes",
     }

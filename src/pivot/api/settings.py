@@ -27,6 +27,7 @@ DEFAULT_REQUEST_LIMIT = 2**20
 EPOCHS_ASKED_FOR = 2
 """Checkers and voters may ask for an artifact until the epoch after the next one."""
 DEFAULT_ARTIFACT_BYTES = 20 * 2**30
+DEFAULT_CHAIN_REQUESTS_PER_MINUTE = 6_000
 DEFAULT_DRAIN_SECONDS = 20.0
 """Container engines kill after 30 s in our compose files."""
 LARGEST_PORT = 65_535
@@ -73,6 +74,8 @@ class HttpSettings(BaseModel):
     max_request_bytes: int = Field(default=DEFAULT_REQUEST_LIMIT, gt=0)
     """Of a request to a model. At most what the chain records as a prompt counts (`request.LONGEST_BODY_BYTES`)."""
 
+    chain_requests_per_minute: int = Field(default=DEFAULT_CHAIN_REQUESTS_PER_MINUTE, ge=0)
+    """What the public port passes on to the chain node under `/chain-api/` and `/chain-rpc/`, for all together; 0: nothing."""
     drain_seconds: float = Field(default=DEFAULT_DRAIN_SECONDS, ge=0)
     """How long answers under way may take once the node is told to end; what comes new meanwhile is refused."""
 

@@ -109,7 +109,7 @@ async def running_port(
     network: Network, rest_url: str = "http://127.0.0.1:1", archive: ProofArchive | None = None
 ) -> AsyncIterator[Port]:
     host, rpc = network.hosts[0], FakeEngineRpc()
-    settings = ApiSettings(chain_node=ChainNodeSettings(rest_url=rest_url))
+    settings = ApiSettings(chain_node=ChainNodeSettings(rest_url=rest_url, url=rest_url))
     app = PublicApp(
         settings,
         host.identity,

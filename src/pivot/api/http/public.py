@@ -84,7 +84,7 @@ class PublicApp:
             self._participants.router,
             self._epochs.router,
             NetworkState(chain, self._answers).router,
-            ChainProxy(http, settings.chain_node.rest_url).router,
+            ChainProxy(http, settings).router,
             UsageReport(inference, chain).router,
             Training(identity.address, chain, outbox, Signatures(identity.address, chain), locking).router,
         ):
@@ -185,8 +185,8 @@ class PublicApp:
         app.add_api_route("/v1/embeddings", self.embeddings, methods=["POST"])
         app.add_api_route("/v1/pricing", self.pricing)
         app.add_api_route(CHAT_PATH + "/{inference_id:path}", self.inference)
-        app.add_route(LEAVES_PATH, leaves)
-        app.add_route(ARTIFACT_PATH, artifacts)
+        app.add_api_route(LEAVES_PATH, leaves, include_in_schema=False)
+        app.add_api_route(ARTIFACT_PATH, artifacts, include_in_schema=False)
 
 
 def _answer_errors(app: FastAPI) -> None:
