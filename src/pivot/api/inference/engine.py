@@ -22,6 +22,11 @@ CONNECT_SECONDS = 2.0
 PROBE_AFTER_SECONDS = 2.0
 """A node that has not begun to answer after this long is asked whether it lives, again and again."""
 PROBE_SECONDS = 2.0
+BYTES_PER_TOKEN = 8_192
+"""Of an answer, at most: the token, MAX_TOP_LOGPROBS others, the bytes of each, and the event around them."""
+BYTES_PER_PROMPT_TOKEN = 16
+"""Of an answer, which names the prompt's tokens."""
+BYTES_BESIDE_TOKENS = 2**20
 STALL_SECONDS = 120.0
 """A stream without a byte for this long is over."""
 CLIENT_ERRORS = frozenset({400, 413, 422})
@@ -48,6 +53,8 @@ class EngineAnswer:
 
     response: aiohttp.ClientResponse
     first: bytes
+    left: int
+    """Bytes that may still come."""
 
     @property
     def status(self) -> int:
@@ -58,11 +65,14 @@ class EngineAnswer:
         return self.response.content_type == EVENT_STREAM
 
     async def more(self) -> bytes:
-        """The next bytes of a stream, empty at its end. Raises NodeLost."""
+        """The next bytes of a stream, empty at its end. Raises NodeLost, and EngineFailed for a stream without an end."""
         try:
-            return await self.response.content.readany()
+            piece = await self.response.content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NodeLost(f"the node broke off: {error or type(error).__name__}") from error
+        self.left -= len(piece)
+        _require_within(self.left)
+        return piece
 
 
 def seed_of(inference_id: str) -> int:
@@ -88,6 +98,11 @@ def engine_body(request: Request, max_tokens: int, seed: int) -> bytes:
     return orjson.dumps(document)
 
 
+def longest_answer(prompt_tokens: int, max_tokens: int) -> int:
+    """What an answer of so many tokens at most can be long; an engine that writes more has failed."""
+    return BYTES_BESIDE_TOKENS + prompt_tokens * BYTES_PER_PROMPT_TOKEN + max_tokens * BYTES_PER_TOKEN
+
+
 def client_error(raw: bytes) -> bytes:
     """An engine's complaint about the request as an OpenAI error object; engines have written it in several ways."""
     try:
@@ -103,13 +118,14 @@ def client_error(raw: bytes) -> bytes:
 
 @asynccontextmanager
 async def ask(
-    http: aiohttp.ClientSession, inference_url: str, path: str, body: bytes, *, stream: bool
+    http: aiohttp.ClientSession, inference_url: str, path: str, body: bytes, *, most_bytes: int, stream: bool
 ) -> AsyncGenerator[EngineAnswer, None]:
-    """The engine's answer at one of `request.PATHS`, as soon as its first bytes are here. Raises NodeLost, or EngineFailed for a 5xx and the like.
+    """The engine's answer at one of `request.PATHS`, as soon as its first bytes are here.
 
+    Raises NodeLost, or EngineFailed for a 5xx and the like, and for more than `most_bytes`.
     Leaving the context early closes the connection, which stops the engine's work.
     """
-    answer = await _answer(http, inference_url, path, body, stream=stream)
+    answer = await _answer(http, inference_url, path, body, most_bytes=most_bytes, stream=stream)
     try:
         if answer.status != 200 and answer.status not in CLIENT_ERRORS:
             raise EngineFailed(
@@ -122,9 +138,9 @@ async def ask(
 
 
 async def _answer(
-    http: aiohttp.ClientSession, inference_url: str, path: str, body: bytes, *, stream: bool
+    http: aiohttp.ClientSession, inference_url: str, path: str, body: bytes, *, most_bytes: int, stream: bool
 ) -> EngineAnswer:
-    asked = asyncio.ensure_future(_post(http, inference_url + path, body, stream=stream))
+    asked = asyncio.ensure_future(_post(http, inference_url + path, body, most_bytes=most_bytes, stream=stream))
     try:
         while not (await asyncio.wait({asked}, timeout=PROBE_AFTER_SECONDS))[0]:
             await _require_alive(http, inference_url)
@@ -145,15 +161,31 @@ def _abandon(asked: asyncio.Future[EngineAnswer]) -> None:
     )
 
 
-async def _post(http: aiohttp.ClientSession, url: str, body: bytes, *, stream: bool) -> EngineAnswer:
+async def _post(http: aiohttp.ClientSession, url: str, body: bytes, *, most_bytes: int, stream: bool) -> EngineAnswer:
     timeout = _STREAM_TIMEOUT if stream else _WHOLE_TIMEOUT
     response = await http.post(url, data=payload(body), headers=_HEADERS, timeout=timeout, allow_redirects=False)
     try:
         is_stream = response.status == 200 and response.content_type == EVENT_STREAM
-        return EngineAnswer(response, await (response.content.readany() if is_stream else response.read()))
+        first = await (response.content.readany() if is_stream else _whole(response, most_bytes))
+        return EngineAnswer(response, first, most_bytes - len(first))
     except BaseException:
         response.close()
         raise
+
+
+async def _whole(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    pieces: list[bytes] = []
+    left = most_bytes
+    async for piece in response.content.iter_any():
+        left -= len(piece)
+        _require_within(left)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _require_within(left: int) -> None:
+    if left < 0:
+        raise EngineFailed("the engine writes more than its tokens can be long")
 
 
 async def _require_alive(http: aiohttp.ClientSession, inference_url: str) -> None:

@@ -130,10 +130,11 @@ class Execution:
         Raises SignatureReused and Unavailable before the acceptance, Unavailable also between it and the head. After the
         head, a node that breaks off ends a stream with an error event, and any other answer with a ConnectionError.
         """
-        transcript = Transcript(request, start.inference_id)
+        transcript = Transcript(request, start.inference_id, start.max_tokens)
         asked_seed = request.document.get("seed")
         seed = engine.seed_of(start.inference_id) if asked_seed is None else asked_seed
         body = engine.engine_body(request, start.max_tokens, seed)
+        most_bytes = engine.longest_answer(start.prompt_token_count, start.max_tokens)
         acceptance = ""
         begun = False
         try:
@@ -146,7 +147,12 @@ class Execution:
                             yield Accepted(acceptance)
                         async with (
                             engine.ask(
-                                self._http, lease.inference_url, request.path, body, stream=request.stream
+                                self._http,
+                                lease.inference_url,
+                                request.path,
+                                body,
+                                most_bytes=most_bytes,
+                                stream=request.stream,
                             ) as reply,
                             aclosing(_relayed(reply, transcript)) as relayed,
                         ):

@@ -11,6 +11,7 @@ import orjson
 
 from pivot.api.inference.request import MAX_TOP_LOGPROBS, Request
 from pivot.primitives.hashes import sha256
+from pivot.protocol.pricing import MAX_TOKENS_PER_REQUEST
 
 Position = tuple[str, float, list[tuple[str, float]]]
 """A token of the answer, its log-probability, and what else stood high at its place. A plain tuple: there is one per token."""
@@ -22,6 +23,8 @@ class Transcript:
 
     request: Request
     inference_id: str
+    most_tokens: int = MAX_TOKENS_PER_REQUEST
+    """That were asked for. An engine that tells of more is not believed."""
     prompt_token_ids: list[int] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
@@ -78,6 +81,7 @@ class Transcript:
         document["id"] = self.inference_id
         usage = document.get("usage")
         if usage:
+            self._require_possible(usage)
             self.usage = usage
         self._note_prompt(document)
         for choice in document["choices"]:
@@ -92,6 +96,7 @@ class Transcript:
             part.pop("prompt_token_ids", None)
 
     def _note_choice(self, choice: dict[str, Any], content_field: str) -> None:
+        self._require_room(choice)
         content = choice[content_field].get("content") if self.request.is_chat else choice["text"]
         if content:
             self._content.append(content)
@@ -109,6 +114,20 @@ class Transcript:
                 self._note_completion_logprobs(logprobs)
             if not self.request.wants_logprobs:
                 choice["logprobs"] = None
+
+    def _require_room(self, choice: dict[str, Any]) -> None:
+        """Raises ValueError if these are more tokens than were asked for."""
+        told = (choice.get("logprobs") or {}).get("content" if self.request.is_chat else "tokens") or ()
+        ids = choice.get("token_ids") or ()
+        if max(len(self.token_ids) + len(ids), len(self.positions) + len(told)) > self.most_tokens:
+            raise ValueError(f"more than {self.most_tokens} tokens")
+
+    def _require_possible(self, usage: dict[str, Any]) -> None:
+        """Raises ValueError for counts that no answer to this request has."""
+        for name, most in (("prompt_tokens", MAX_TOKENS_PER_REQUEST), ("completion_tokens", self.most_tokens)):
+            count = usage.get(name)
+            if count is not None and (type(count) is not int or not 0 <= count <= most):
+                raise ValueError(f"usage.{name} is {count!r:.40}, it can be 0 to {most}")
 
     def _note_chat_logprobs(self, entries: list[dict[str, Any]]) -> None:
         """Keep all, and leave the developer as many as were asked for."""
