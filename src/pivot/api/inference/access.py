@@ -132,8 +132,9 @@ class Access:
         tail = f"{claim.timestamp_ns}{self._identity.address}".encode()
         if any(_recover(claim.address, form, claim.signature) for form in (body, body + tail)):
             return (
-                "this signature covers the raw body, an older form that is no longer taken: "
-                "sign hex(SHA-256(body)) + timestamp + transfer address, as gonka-openai 0.2.6 does"
+                "this signature covers the raw body, an older form that is no longer taken: upgrade gonka-openai to "
+                "0.2.6 or later (pip), or ask a host for an API key if there is no such version for your language; "
+                "what is signed now is hex(SHA-256(body)) + timestamp + transfer address"
             )
         return (
             f"Unable to validate request against PubKey: the signature was not made by {claim.address} over this body, "
