@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
+from pivot.api.admin_actions import AdminActionLog
 from pivot.api.fleet.client import MlNodeError
 from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.fleet import HostFleet
@@ -15,6 +16,7 @@ from pivot.api.http.bearer import BearerToken
 from pivot.api.http.bounded import BoundedBody
 from pivot.api.http.node_list import listed_nodes
 from pivot.api.http.plain_errors import answer_refusals
+from pivot.api.http.recorded import RecordedActions
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, LedgerError
 from pivot.api.settings import ApiSettings
@@ -32,6 +34,8 @@ def admin_app(settings: ApiSettings, identity: Identity, chain: Chain, fleet: Ho
     """The application on the admin port. Raises OpenAdminPort when it is bound to a public address without a token."""
     require_guarded(settings)
     app = FastAPI(title="Pivot API node: admin")
+    credential = "token" if settings.api.admin_token else "none"
+    app.add_middleware(RecordedActions, actions=AdminActionLog(settings.home), credential=credential)
     app.add_middleware(BoundedBody, limit=MAX_BODY_BYTES)
     if settings.api.admin_token:
         app.add_middleware(BearerToken, token=settings.api.admin_token)
