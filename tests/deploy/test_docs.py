@@ -122,7 +122,7 @@ def routes() -> dict[str | int, dict[str, set[str]]]:
     """Patterns of paths, with their methods, by port. The parts behind them are not asked."""
     nobody = cast(Any, SimpleNamespace(address="", rest_url="http://127.0.0.1:1"))
     settings = ApiSettings()
-    public = PublicApp(settings, *[nobody] * 9)._others
+    public = PublicApp(settings, *[nobody] * 10)._others
     admin = admin_app(settings, nobody, nobody, nobody)
     found = {port: described(each.openapi()) for port, each in ((PUBLIC, public), (ADMIN_PORT, admin))}
     found[PUBLIC] |= {CHAT_PATH: {"POST"}} | {f"/chain-api{path}": {"GET"} for path in chain_routes()}

@@ -154,6 +154,7 @@ class ApiNode:
             sources.of_host(identity, self._readiness),
             sources.of_fleet(fleet),
             sources.of_outbox(outbox),
+            sources.of_checks(database),
             sources.of_chain(follower, phases),
             sources.of_accounts(identity, chain, phases),
         ):

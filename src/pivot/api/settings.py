@@ -28,8 +28,8 @@ EPOCHS_ASKED_FOR = 2
 """Checkers and voters may ask for an artifact until the epoch after the next one."""
 DEFAULT_ARTIFACT_BYTES = 20 * 2**30
 DEFAULT_CHAIN_REQUESTS_PER_MINUTE = 6_000
-DEFAULT_DRAIN_SECONDS = 20.0
-"""Container engines kill after 30 s in our compose files."""
+DEFAULT_DRAIN_SECONDS = 15.0
+"""Our compose files kill a container after 30 s; connections and outbox may take as long again."""
 LARGEST_PORT = 65_535
 
 

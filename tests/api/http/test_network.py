@@ -57,8 +57,6 @@ PUBLISHED = {
     "GET /health",
 }
 """The routes of the published network's public port."""
-RAW = {"POST /v1/chat/completions"}
-"""Served beside the described ones (`http/openai.py`)."""
 
 
 @pytest.fixture
@@ -84,7 +82,7 @@ async def test_every_published_route_is_served_or_said_not_to_be(port: Port) -> 
         f"{method.upper()} {nameless(path)}" for path, methods in described["paths"].items() for method in methods
     }
     missing = named_in("published route")
-    assert PUBLISHED - served - RAW == missing
+    assert PUBLISHED - served == missing
     assert not missing & served
 
 
@@ -94,6 +92,16 @@ async def test_the_page_names_every_read_route_that_is_served(port: Port) -> Non
     asked_by_others = {route for route in served if route.startswith(("GET /v1/poc/", "GET /v1/inference/"))}
     of_developers = {"GET /v1/models/{}", "GET /v1/usage"}
     assert served - asked_by_others - of_developers <= named_in("route") | {"GET /health"}
+
+
+async def test_questions_are_on_the_ports_page(port: Port) -> None:
+    _, described = await port.get("/openapi.json")
+    for path, asked in (("/v1/chat/completions", "messages"), ("/v1/completions", "prompt")):
+        body = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert body["required"] == ["model", asked]
+    async with port.network.http.get(port.url + "/docs") as page:
+        assert page.status == 200
+        assert "swagger" in await page.text()
 
 
 async def test_versions_of_the_chain_node(port: Port) -> None:

@@ -30,6 +30,7 @@ from pivot.api.http.network import NetworkState
 from pivot.api.http.openai import CHAIN_AWAY, QuestionEndpoint
 from pivot.api.http.participants import QUERY, Participants
 from pivot.api.http.plain import plain
+from pivot.api.http.questions_page import describe_questions
 from pivot.api.http.tagged import Tagged
 from pivot.api.http.training import Training
 from pivot.api.http.usage import UsageReport
@@ -91,6 +92,7 @@ class PublicApp:
             self._others.include_router(router)
         self._add_routes(leaves, artifacts)
         _answer_errors(self._others)
+        describe_questions(self._others)
         self._tagged = Tagged(self._others)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Protocol
 
+from sqlalchemy import case, func, select
+
+from pivot.api.database import Database
 from pivot.api.fleet.fleet import NodeReport
 from pivot.api.fleet.interface import Duty, FleetNode, Generate, Serve, Stop, Train, Validate
 from pivot.api.identity import Identity
@@ -15,6 +18,7 @@ from pivot.api.metrics import figures
 from pivot.api.metrics.page import Sample, Source
 from pivot.api.phases import Phases
 from pivot.api.readiness.checks import Readiness
+from pivot.api.validation.tables import Check, Kind, State
 from pivot.protocol.epochs import Phase
 
 NANOSECONDS = 10**9
@@ -34,6 +38,9 @@ DUTIES = {
     "claim": "claim:",
 }
 """Kinds of duty, and how the keys of their entries in the outbox begin."""
+
+CHECKS = {Kind.DUTY: "check", Kind.VOTE: "dispute-vote"}
+"""Kinds of duty by the kind of a check."""
 
 
 class Fleet(Protocol):
@@ -91,6 +98,23 @@ def of_outbox(outbox: DurableOutbox) -> Source:
         for kind, prefix in DUTIES.items():
             due, done = await outbox.tally(prefix)
             samples += [(figures.DUTIES_DUE, (kind,), due), (figures.DUTIES_DONE, (kind,), done)]
+        return samples
+
+    return source
+
+
+def of_checks(database: Database) -> Source:
+    """Answers that this host must check, or vote on, as far as its queue remembers them."""
+
+    async def source() -> Iterable[Sample]:
+        done = case((Check.state == State.DONE, 1), else_=0)
+        statement = select(Check.kind, func.count(), func.sum(done)).group_by(Check.kind)
+        async with database.session() as session:
+            tallies = {kind: (due, int(told)) for kind, due, told in (await session.execute(statement)).all()}
+        samples: list[Sample] = []
+        for kind, name in CHECKS.items():
+            due, told = tallies.get(kind, (0, 0))
+            samples += [(figures.DUTIES_DUE, (name,), due), (figures.DUTIES_DONE, (name,), told)]
         return samples
 
     return source
