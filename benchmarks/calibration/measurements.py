@@ -26,6 +26,9 @@ RUNS = 4_000
 MARGIN = 1.5
 """By so much the thresholds lie above what honest pairs were measured to do."""
 
+LEAST_GAP = 0.25
+"""Ties are rare, so few answers show how far 16-bit machines may stand apart at one."""
+
 Fraud = Callable[[Machine, Sequence[Question]], list[Answer]]
 
 
@@ -102,7 +105,7 @@ def thresholds_from(measured: Sequence[Apart], choosing: Choosing) -> Thresholds
         distance_mean=_rounded_up(MARGIN * max(each.mean for each in measured)),
         distance_variance=_rounded_up(MARGIN * max(each.variance for each in measured)),
         distance_most=_rounded_up(MARGIN * max(each.most for each in measured)),
-        greedy_gap=max(0.1, _rounded_up(2 * MARGIN * max(each.greedy_gap for each in measured))),
+        greedy_gap=max(LEAST_GAP, _rounded_up(2 * MARGIN * max(each.greedy_gap for each in measured))),
         choosing=choosing,
     )
 

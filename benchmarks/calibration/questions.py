@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,10 +16,11 @@ WORDINGS = (
     ROOT / "models" / "training" / "development_questions.yaml",
     ROOT / "tests" / "mlnode" / "engines" / "questions.yaml",
 )
-WAYS: dict[str, dict[str, float]] = {
+WAYS: dict[str, dict[str, Any]] = {
     "temperature 0": {"temperature": 0.0},
     "temperature 0.7, top_p 0.8": {"temperature": 0.7, "top_p": 0.8},
     "temperature 1": {"temperature": 1.0},
+    "temperature 1, top_k 20": {"temperature": 1.0, "top_k": 20},
     "temperature 1.5": {"temperature": 1.5},
 }
 LENGTHS = (1, 4, 16, 64, 256)

@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.network import Network, family, get, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+SETTLED = {"FINISHED", "VALIDATED"}
 HEADERS_AT_ONCE = 20
 CALM_BLOCKS = 25
 SPRINT_BLOCKS = 60
@@ -34,7 +35,7 @@ async def test_an_answer_is_settled_on_the_chain(two_hosts: Network, session: ai
     answer = await two_hosts.ask(session, 0)
     assert answer.status == 200, answer.raw
     record = await two_hosts.record(session, 0, answer.json["id"])
-    assert record["status"] == "FINISHED"
+    assert record["status"] in SETTLED
     usage = answer.json["usage"]
     assert int(record["prompt_token_count"]) == usage["prompt_tokens"]
     assert int(record["completion_token_count"]) == usage["completion_tokens"]
@@ -53,7 +54,20 @@ async def test_a_signed_request_is_answered_as_a_stream(two_hosts: Network, sess
     assert text
     record = await two_hosts.record(session, 0, answer.events[0]["id"])
     assert record["requested_by"] == two_hosts.contract["developer"]["address"]
-    assert record["status"] == "FINISHED"
+    assert record["status"] in SETTLED
+
+
+async def test_d13_an_answer_is_checked_by_the_other_host(two_hosts: Network, session: aiohttp.ClientSession) -> None:
+    answer = await two_hosts.ask(session, 0, "Who checks an answer?", temperature=1)
+    assert answer.status == 200, answer.raw
+    addresses = {host["address"] for host in two_hosts.hosts}
+
+    async def checked() -> bool:
+        record = await two_hosts.record(session, 0, answer.json["id"])
+        assert set(record["validated_by"]) <= addresses - {record["executed_by"]}
+        return bool(record["status"] == "VALIDATED")
+
+    await until(checked)
 
 
 async def test_requests_to_one_host_are_executed_by_both(two_hosts: Network, session: aiohttp.ClientSession) -> None:

@@ -15,12 +15,13 @@ from pivot.api.validation.positions import Replayed
 
 GREEDY_BELOW = 1e-5
 """Temperatures below this mean: always the most likely token."""
-RAREST = 1e-4
+RAREST = 1e-6
 """Chances below this count as this, so that one token's surprisal is bounded."""
 NUCLEUS_MARGIN = 0.02
-"""The nucleus is taken so much larger: where it ends depends on the last digits."""
+"""The nucleus is taken so much larger, more when it is cold: where it ends depends on the last digits."""
 LARGEST_VOCABULARY = 2**18
 PLACES = 5
+LEAST_KNOWN = 1e-12
 ROUNDING = 1e-5
 """So far may be off what is missing to 1."""
 JUDGED_WITHOUT = frozenset(
@@ -165,7 +166,7 @@ def _others(position: Replayed, temperature: float, places: int) -> list[float]:
         return [missing]
     power = 1 / temperature
     last = min(math.exp(min(logprob for _, _, logprob in position.top)), missing)
-    few = missing * max(last, RAREST**2) ** (power - 1)
+    few = missing * max(last, LEAST_KNOWN) ** (power - 1)
     many = LARGEST_VOCABULARY ** (1 - power) * missing**power
     return [few ** (1 - place / (places - 1)) * many ** (place / (places - 1)) for place in range(places)]
 
@@ -201,7 +202,8 @@ def _cut(weights: Sequence[float], others: float, choosing: Choosing) -> tuple[i
     if 0 < choosing.top_k <= kept:
         kept, others = choosing.top_k, 0.0
     if choosing.top_p < 1:
-        nucleus = min(1.0, choosing.top_p + NUCLEUS_MARGIN) * (math.fsum(weights[:kept]) + others)
+        margin = NUCLEUS_MARGIN * max(1.0, 1 / choosing.temperature)
+        nucleus = min(1.0, choosing.top_p + margin) * (math.fsum(weights[:kept]) + others)
         before = 0.0
         for index in range(kept):
             if before >= nucleus:

@@ -121,10 +121,9 @@ async def _require_prompt(http: aiohttp.ClientSession, url: str, model: str, evi
 
 async def _tokens(http: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> list[int]:
     try:
-        tokens = orjson.loads(await _post(http, url + "/tokenize", body))["tokens"]
+        return list(orjson.loads(await _post(http, url + "/tokenize", body))["tokens"])
     except (ValueError, KeyError, TypeError) as error:
         raise EngineFailed(f"the engine's tokens cannot be read: {error!r}") from error
-    return list(tokens)
 
 
 async def _text(http: aiohttp.ClientSession, url: str, model: str, tokens: Sequence[int]) -> str:
@@ -139,12 +138,18 @@ async def _require_content(
     http: aiohttp.ClientSession, url: str, model: str, evidence: Evidence, *, plain_text: bool
 ) -> None:
     """What the developer was given is the text of the tokens; what ends an answer is not in it."""
-    text = await _text(http, url, model, evidence.token_ids) if evidence.token_ids else ""
-    given, whole = _without_spaces(evidence.content), _without_spaces(text)
-    if not plain_text and given in whole:
+    if not evidence.token_ids:
         return
-    longest = LONGEST_SPECIAL_TEXT + max((len(stop) for stop in _stops(evidence.request)), default=0)
-    if not whole.startswith(given) or len(whole) - len(given) > longest:
+    given = _without_spaces(evidence.content)
+    whole = _without_spaces(await _text(http, url, model, evidence.token_ids))
+    if given == whole or (not plain_text and given in whole):
+        return
+    shorter = _without_spaces(await _text(http, url, model, evidence.token_ids[:-1])) if evidence.token_ids[1:] else ""
+    last = len(whole) - len(shorter)
+    longest = last + max((len(stop) for stop in _stops(evidence.request)), default=0)
+    ended_by_its_own = given == shorter and last <= LONGEST_SPECIAL_TEXT
+    ended_by_a_stop = longest > last and whole.startswith(given) and len(whole) - len(given) <= longest
+    if not ended_by_its_own and not ended_by_a_stop:
         raise NotTheTexts("the answer's text is not that of its tokens")
 
 

@@ -39,7 +39,19 @@ UNMEASURED = Thresholds(
 )
 """For models without a measurement: the published distances of honest 16-bit pairs (spec mlnode.md, 4.4), with room."""
 
-MEASURED: Mapping[str, Thresholds] = {}
+MEASURED: Mapping[str, Thresholds] = {
+    "pivot/tiny-chat": Thresholds(
+        distance_mean=0.0065,
+        distance_variance=2e-4,
+        distance_most=0.1,
+        greedy_gap=0.25,
+        surprisal_z=3.5,
+        surprisal_slack=8.0,
+        surprisal_drift=0.005,
+        choosing=Choosing(),
+    )
+}
+"""From fp32 and fp16 machines."""
 
 
 def thresholds_of(model: str, arguments: Mapping[str, str]) -> tuple[Thresholds, Choosing]:
