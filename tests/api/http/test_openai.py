@@ -83,7 +83,8 @@ async def require_still_answers(network: Network) -> None:
         ({"model": MODEL, "messages": [], "max_tokens": True}, "max_tokens"),
         ({"model": MODEL, "messages": [], "max_completion_tokens": 10**18}, "max_completion_tokens"),
         ({"model": MODEL, "messages": [], "top_logprobs": 20}, "top_logprobs"),
-        ({"model": MODEL, "messages": [], "n": 2}, "n"),
+        ({"model": MODEL, "messages": [], "n": 9}, "n"),
+        ({"model": MODEL, "messages": [], "n": 0}, "n"),
         ({"model": MODEL, "messages": [], "n": [1]}, "n"),
         ({"model": MODEL, "messages": [], "n": True}, "n"),
         ({"model": MODEL, "messages": [], "seed": "seven"}, "seed"),
@@ -342,7 +343,7 @@ async def test_a_request_that_waits_too_long_may_come_back(network: Network, mon
     assert all(reply.headers["Retry-After"] for reply in replies if reply.status == 503)
 
 
-async def test_too_many_requests_at_once_are_sent_away_and_may_come_back(network: Network) -> None:
+async def test_a32_too_many_requests_at_once_are_sent_away_and_may_come_back(network: Network) -> None:
     host = network.hosts[0]
     for each in network.hosts:
         each.engine.pause_s = 0.2

@@ -16,10 +16,10 @@ from pivot.api.http.body import Receive, Scope, Send, Shelf, read_body
 from pivot.api.http.errors import ApiError, Unavailable
 from pivot.api.http.presence import Presence
 from pivot.api.http.turns import Turns
-from pivot.api.inference import hop
-from pivot.api.inference.access import Headers
+from pivot.api.inference import choices, hop
+from pivot.api.inference.access import Claim, Headers
 from pivot.api.inference.parts import JSON, Accepted, Head, Part, Parts
-from pivot.api.inference.request import parse
+from pivot.api.inference.request import Request, parse
 from pivot.api.inference.service import InferenceService
 from pivot.api.keys.issued import IssuedKey
 from pivot.api.ledger.interface import LedgerError
@@ -82,11 +82,22 @@ class QuestionEndpoint:
         with limits, self._shelf.place() as take:
             request = parse(await read_body(headers, receive, service.max_request_bytes, take), path)
             async with Presence(receive), self._transfers.turn():
-                order = service.access.identify(admitted, request, service.market.moment)
-                async with aclosing(service.transfer.answer(request, order)) as parts:
+                async with aclosing(self._answers(admitted, request)) as parts:
                     async for part in parts:
                         await answer.give(part)
                 await answer.end()
+
+    def _answers(self, admitted: Claim | IssuedKey, request: Request) -> Parts:
+        """The answer to an admitted request, of as many choices as it asks for."""
+        service = self._service
+        moment = service.market.moment
+        if request.choices == 1 or not isinstance(admitted, IssuedKey):
+            return service.transfer.answer(request, service.access.identify(admitted, request, moment))
+        each = [
+            service.transfer.answer(one, service.access.identify(admitted, one, moment))
+            for one in choices.split(request)
+        ]
+        return choices.merged(each, request)
 
     async def _execute(self, path: str, headers: Headers, receive: Receive, answer: Answer) -> None:
         service = self._service

@@ -89,10 +89,12 @@ class Access:
         return claim
 
     def identify(self, admitted: Claim | IssuedKey, request: Request, moment: Moment) -> Order:
-        """The order of an admitted request to this node as transfer agent. Raises Unauthorized."""
+        """The order of an admitted request to this node as transfer agent. Raises Unauthorized, BadRequest."""
         if isinstance(admitted, IssuedKey):
             return self._gateway_order(admitted, request, moment)
         public_key = self.signer(admitted, request.body, request.body_hash)
+        if request.choices != 1:
+            raise BadRequest("n must be 1: a signature pays for one answer; with an API key it may be more", param="n")
         return Order(admitted.address, public_key, admitted.signature, admitted.timestamp_ns)
 
     def signer(self, claim: Claim, body: bytes, body_hash: str) -> bytes:

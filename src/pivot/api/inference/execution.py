@@ -250,6 +250,8 @@ def _require_same(request: Request, start: MsgStartInference) -> None:
     """The start speaks of this body."""
     if start.prompt_hash != request.body_hash:
         raise BadRequest("the start's prompt_hash is not that of the body", param="prompt_hash")
+    if request.choices != 1:
+        raise BadRequest("n must be 1: a start is for one answer", param="n")
     if start.model != request.model:
         raise BadRequest("the start's model is not that of the body", param="model")
 

@@ -22,6 +22,8 @@ PATHS = frozenset({CHAT_PATH, COMPLETIONS_PATH})
 DEFAULT_COMPLETION_TOKENS = 16
 """What OpenAI and engines take for a completion that names no `max_tokens`."""
 MAX_MODEL_NAME_LENGTH = 256
+MAX_CHOICES = 8
+LARGEST_SEED = 2**63 - 1
 MAX_TOP_LOGPROBS = 5
 """As many alternatives as an executor keeps of each position; more cannot be asked for."""
 NOT_OFFERED = (
@@ -64,6 +66,11 @@ class Request:
     @property
     def stream(self) -> bool:
         return self.document.get("stream") is True
+
+    @property
+    def choices(self) -> int:
+        """How many answers are asked for (`n`)."""
+        return self.document.get("n") or 1
 
     @property
     def wants_usage(self) -> bool:
@@ -116,12 +123,10 @@ def parse(body: bytes, path: str = CHAT_PATH) -> Request:
     _check_whole(document, "max_completion_tokens", 1, MAX_TOKENS_PER_REQUEST)
     _check_whole(document, "max_tokens", 1, MAX_TOKENS_PER_REQUEST)
     _check_whole(document, "top_logprobs", 0, MAX_TOP_LOGPROBS)
-    _check_whole(document, "seed", -(2**63), 2**63 - 1)
+    _check_whole(document, "seed", -LARGEST_SEED - 1, LARGEST_SEED)
     _check_template_arguments(document.get("chat_template_kwargs"))
-    for name in ("n", "best_of"):
-        value = document.get(name)
-        if value is not None and (type(value) is not int or value != 1):
-            raise BadRequest(f"{name} must be 1: every answer is a request of its own", param=name)
+    _check_whole(document, "n", 1, MAX_CHOICES)
+    _check_whole(document, "best_of", 1, 1)
     for name in NOT_OFFERED:
         if not _is_absent(document.get(name)):
             raise BadRequest(f"{name} is not offered on this network", param=name)
