@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from pivot.api import listening
-from pivot.api.listening import Listener, bind
+from pivot.api.listening import Listener, allow_open_files, bind
 
 
 @asynccontextmanager
@@ -190,3 +191,29 @@ async def test_a_connection_with_a_request_under_way_is_not_let_go(monkeypatch: 
             await stack.enter_async_context(connection(port))
         go_on.set()
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
+def test_a_shells_limit_of_open_files_is_not_the_nodes() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        allow_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_slow_loris_a_byte_now_and_then_does_not_keep_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "HEAD_SECONDS", 0.3)
+    async with contextlib.AsyncExitStack() as stack:
+        _, port = await stack.enter_async_context(listener(echo))
+        slow = [await stack.enter_async_context(connection(port)) for _ in range(50)]
+        for byte in b"GET / HTTP/1.1\r\nX: ":
+            for _, writer in slow:
+                writer.write(bytes([byte]))
+            await asyncio.sleep(0.02)
+        async with connection(port) as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok")
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        for reader, _ in slow:
+            await require_closed(reader)

@@ -32,7 +32,7 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-def test_without_anything_the_ports_are_the_published_ones_and_only_the_public_one_is_open() -> None:
+def test_a_item6_without_anything_the_ports_are_the_published_ones_and_only_the_public_one_is_open() -> None:
     api = ApiSettings.load().api
     assert (api.public_server_port, api.ml_server_port, api.admin_server_port) == (9000, 9100, 9200)
     assert (api.public_server_host, api.ml_server_host, api.admin_server_host) == ("0.0.0.0", "127.0.0.1", "127.0.0.1")

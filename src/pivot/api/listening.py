@@ -6,6 +6,7 @@ take no bytes of its answer; each of these would let a stranger keep connections
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator
 from typing import cast
@@ -40,6 +41,12 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise CannotListen(f"{setting}: cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def allow_open_files() -> None:
+    """Let this process have as many files and connections open as the machine lets it; many a shell's limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Listener:

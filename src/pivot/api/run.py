@@ -5,6 +5,7 @@ import logging
 import signal
 from functools import partial
 
+from pivot.api.listening import allow_open_files
 from pivot.api.logs import configure_logs
 from pivot.api.node import ApiNode
 from pivot.api.reloading import reload
@@ -19,6 +20,7 @@ async def run_api(settings: ApiSettings) -> None:
     Raises what `ApiNode.start` raises.
     """
     configure_logs(settings.log_level, settings.log_format)
+    allow_open_files()
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

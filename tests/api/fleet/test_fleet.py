@@ -82,7 +82,7 @@ async def test_two_nodes_serve_two_models_at_once(fleet: HostFleet, chain: FakeC
         assert duties["node2"] == Serve(other, ("--revision", "0a1b", "--tensor-parallel-size", "2"))
 
 
-async def test_the_fleet_survives_a_restart(
+async def test_a1_the_fleet_survives_a_restart(
     fleet: HostFleet,
     database: Database,
     http: aiohttp.ClientSession,
@@ -102,7 +102,7 @@ async def test_the_fleet_survives_a_restart(
         await again.close()
 
 
-async def test_node_config_is_loaded_on_the_first_start(
+async def test_a1_node_config_is_loaded_on_the_first_start(
     database: Database,
     http: aiohttp.ClientSession,
     settings: ApiSettings,
@@ -240,7 +240,7 @@ async def test_answers_under_way_may_end_before_the_sprint_but_not_for_long(
         await until(lambda: node.mode == Mode.POW)
 
 
-async def test_two_changes_of_one_node_at_once_leave_one_node(fleet: HostFleet) -> None:
+async def test_a_item15_two_changes_of_one_node_at_once_leave_one_node(fleet: HostFleet) -> None:
     async with FakeMlNode.running() as node:
         await asyncio.gather(*(fleet.put(parsed(node, max_concurrent=n)) for n in range(1, 6)))
         assert len(fleet.nodes()) == 1

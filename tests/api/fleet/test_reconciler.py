@@ -147,7 +147,7 @@ async def test_a_replaced_node_is_told_its_new_arguments(http: aiohttp.ClientSes
         assert node.arguments == ["--new"]
 
 
-async def test_failures_are_repeated_after_growing_pauses(http: aiohttp.ClientSession) -> None:
+async def test_a_item16_failures_are_repeated_after_growing_pauses(http: aiohttp.ClientSession) -> None:
     async with FakeMlNode.running(up_fails="no memory") as node, care(http, node, Desk(Serve("m"))) as reconciler:
         await until(lambda: reconciler.failure_reason)
         assert "no memory" in reconciler.failure_reason
@@ -159,7 +159,7 @@ async def test_failures_are_repeated_after_growing_pauses(http: aiohttp.ClientSe
         assert reconciler.failure_reason == ""
 
 
-async def test_a_new_duty_ends_the_command_of_the_old_one(http: aiohttp.ClientSession) -> None:
+async def test_a6_a_new_duty_ends_the_command_of_the_old_one(http: aiohttp.ClientSession) -> None:
     async with FakeMlNode.running(hangs={"/api/v1/inference/up"}) as node:
         desk = Desk(Serve("m"))
         async with care(http, node, desk) as reconciler:

@@ -21,7 +21,7 @@ async def numbers(registry: Registry) -> dict[str, int]:
     return {each.declaration.id: each.node_number for each in await registry.nodes()}
 
 
-async def test_numbers_are_stable_and_never_given_to_another_node(registry: Registry) -> None:
+async def test_a7_numbers_are_stable_and_never_given_to_another_node(registry: Registry) -> None:
     assert await registry.is_new()
     await registry.put(node("a", 1000))
     await registry.put(node("b", 2000))

@@ -317,7 +317,7 @@ async def test_without_the_chain_nothing_is_added(admin: str, one: Host, node: F
     assert await call("GET", admin) == (200, [])
 
 
-async def test_39_the_token_is_demanded_when_there_is_one(one: Host) -> None:
+async def test_a39_the_token_is_demanded_when_there_is_one(one: Host) -> None:
     one.settings.api.admin_token = "secret"
     one.settings.api.admin_server_host = "0.0.0.0"
     async with serving(admin_app(one.settings, one.identity, one.chain, one.fleet)) as url:
@@ -326,7 +326,7 @@ async def test_39_the_token_is_demanded_when_there_is_one(one: Host) -> None:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.5", "::", "api"])
-async def test_39_a_port_that_others_reach_needs_a_token(one: Host, address: str) -> None:
+async def test_a39_a_port_that_others_reach_needs_a_token(one: Host, address: str) -> None:
     one.settings.api.admin_server_host = address
     with pytest.raises(OpenAdminPort, match="admin_token"):
         admin_app(one.settings, one.identity, one.chain, one.fleet)
@@ -334,7 +334,7 @@ async def test_39_a_port_that_others_reach_needs_a_token(one: Host, address: str
     admin_app(one.settings, one.identity, one.chain, one.fleet)
 
 
-async def test_39_a_port_in_a_container_is_judged_by_where_it_is_published(one: Host) -> None:
+async def test_a39_a_port_in_a_container_is_judged_by_where_it_is_published(one: Host) -> None:
     one.settings.api.admin_server_host = "0.0.0.0"
     one.settings.api.admin_published_host = "127.0.0.1"
     admin_app(one.settings, one.identity, one.chain, one.fleet)

@@ -68,7 +68,7 @@ async def test_a_batch_is_taken_once_under_either_path(one: Host, port: str) -> 
         assert "is over" in refusal["error"]
 
 
-async def test_21_nobody_without_the_token_adds_leaves_or_verdicts(one: Host, port: str) -> None:
+async def test_a_item21_nobody_without_the_token_adds_leaves_or_verdicts(one: Host, port: str) -> None:
     for path in ("generated", "validated"):
         status, refusal = await post(f"{port}/v1/poc/{path}", {}, "guessed")
         assert status == 401

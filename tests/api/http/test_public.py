@@ -196,7 +196,7 @@ async def test_an_epoch_stays_provable_when_the_chain_has_forgotten_it(
         assert port.rpc.queries == 1
 
 
-async def test_the_proof_is_asked_for_once_not_for_every_caller(port: Port) -> None:
+async def test_a40_the_proof_is_asked_for_once_not_for_every_caller(port: Port) -> None:
     port.rpc.put(key_of(EPOCH), members_of(port.host).SerializeToString())
     for _ in range(5):
         assert (await port.get("/v1/epochs/current/participants"))[0] == 200

@@ -43,7 +43,7 @@ def test_the_seed_of_a_request_follows_from_its_id() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
-def test_events_are_whole_wherever_the_pieces_were_cut(size: int) -> None:
+def test_a30_events_are_whole_wherever_the_pieces_were_cut(size: int) -> None:
     stream = b'data: {"a":1}\n\n: a comment\n\ndata:{"b":2}\n\ndata: [DONE]\n\n'
     events = sse.Events()
     found = [data for i in range(0, len(stream), size) for data in events.feed(stream[i : i + size])]

@@ -259,7 +259,7 @@ async def test_the_quicker_of_the_drawn_hosts_is_asked_first(network: Network) -
 
 
 @pytest.mark.parametrize("executor", [0, 1])
-async def test_when_the_developer_goes_away_the_engine_stops_and_what_was_produced_is_settled(
+async def test_a30_when_the_developer_goes_away_the_engine_stops_and_what_was_produced_is_settled(
     network: Network, executor: int
 ) -> None:
     host = network.hosts[executor]

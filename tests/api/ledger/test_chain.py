@@ -90,7 +90,7 @@ async def test_a_record_is_returned(gateway: FakeGateway, chain: GrpcChain) -> N
     assert (await chain.params()).fee_params.free_block_gas == 3
 
 
-async def test_a_warm_chat_request_costs_no_query(gateway: FakeGateway, chain: GrpcChain) -> None:
+async def test_a34_a_warm_chat_request_costs_no_query(gateway: FakeGateway, chain: GrpcChain) -> None:
     answers(gateway, "EpochInfo", queries.QueryEpochInfoRequest, queries.QueryEpochInfoResponse(block_height=7))
     answers(
         gateway,
