@@ -66,6 +66,21 @@ def test_the_environment_reaches_every_section(monkeypatch: pytest.MonkeyPatch, 
     assert settings.database_url == "sqlite+aiosqlite://"
 
 
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DAPI_DATABASE_URL"])
+def test_the_database_has_a_name_with_and_without_the_prefix(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "postgresql://host/name")
+    assert ApiSettings.load().database_url == "postgresql://host/name"
+
+
+def test_an_empty_database_url_is_none_even_if_the_file_has_one(
+    monkeypatch: pytest.MonkeyPatch, configured: Path
+) -> None:
+    configured.write_text("database_url: postgresql://host/name\n")
+    assert ApiSettings.load().database_url == "postgresql://host/name"
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert ApiSettings.load().database_url == ""
+
+
 def test_the_environment_wins_over_the_file_field_by_field(monkeypatch: pytest.MonkeyPatch, configured: Path) -> None:
     configured.write_text(
         "api:\n  public_url: http://file:1\n  admin_server_port: 1\nchain_node: {rest_url: 'http://file:2'}\n"

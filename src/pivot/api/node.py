@@ -152,7 +152,7 @@ class ApiNode:
         metrics = Metrics(self._traffic)
         for source in (
             sources.of_host(identity, self._readiness),
-            sources.of_fleet(fleet),
+            sources.of_fleet(fleet, public_app),
             sources.of_outbox(outbox),
             sources.of_checks(database),
             sources.of_chain(follower, phases),

@@ -132,7 +132,9 @@ class ApiSettings(BaseSettings):
         ACCOUNT_KEY_NAME
     )
     """Which key in `home` is the host's account key; it is made on the first start."""
-    database_url: Annotated[str, Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))] = ""
+    database_url: Annotated[
+        str, Field(validation_alias=AliasChoices("DATABASE_URL", "DAPI_DATABASE_URL", "database_url"))
+    ] = ""
     """SQLAlchemy URL; empty: SQLite in `home`."""
     node_config_path: Annotated[
         Path | None, Field(validation_alias=AliasChoices("NODE_CONFIG_PATH", "node_config_path"))

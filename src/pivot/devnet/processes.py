@@ -138,6 +138,7 @@ def _api(plan: Plan, home: Path, index: int, host: HostPlan) -> ProcessSpec:
         "DAPI_TRAINING__STORE_URL": f"{LOOPBACK}:{host.store_port}",
         "DAPI_TRAINING__PEER_PORT": str(plan.peer_port),
         "NODE_CONFIG_PATH": str(folder / "node-config.json"),
+        "DATABASE_URL": "",  # one that this shell has is not for every host of a devnet
     }
     return ProcessSpec("api", _python("pivot.api"), _log(home, index, "api"), index, environment)
 

@@ -43,8 +43,9 @@ def test_a_node_does_what_it_is_seen_doing(change: dict[str, object], state: str
 
 async def test_nodes_are_counted_by_state_and_what_they_answer_by_name() -> None:
     fleet = SimpleNamespace(waiting=4, reports=lambda: [SimpleNamespace(view=NODE, leases=3)])
-    told = list(await sources.of_fleet(fleet)())  # type: ignore[arg-type]
-    assert (figures.REQUESTS_WAITING, (), 4) in told
+    told = list(await sources.of_fleet(fleet, SimpleNamespace(waiting=2))())  # type: ignore[arg-type]
+    assert (figures.REQUESTS_WAITING, ("node",), 4) in told
+    assert (figures.REQUESTS_WAITING, ("turn",), 2) in told
     assert (figures.NODES, ("serving",), 1) in told
     assert (figures.NODES, ("unreachable",), 0) in told
     assert (figures.NODE_REQUESTS, ("node1",), 3) in told

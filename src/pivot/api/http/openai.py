@@ -53,6 +53,11 @@ class QuestionEndpoint:
         self._executions = Turns(max_executions, waiting=0, patience_s=0)
         self._shelf = Shelf(MAX_BODY_BYTES_UNDER_WAY)
 
+    @property
+    def waiting(self) -> int:
+        """Developers' requests that wait for their turn."""
+        return self._transfers.waiting
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = dict(scope["headers"])
         request_id = request_ids.of(headers)

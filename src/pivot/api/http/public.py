@@ -103,6 +103,11 @@ class PublicApp:
                 self._answers.advance(self._phases.moment.head.height)
             await self._tagged(scope, receive, send)
 
+    @property
+    def waiting(self) -> int:
+        """Developers' requests that wait for their turn."""
+        return self._questions.waiting
+
     async def close(self) -> None:
         await self._epochs.close()
         await self._answers.close()

@@ -19,6 +19,11 @@ class Turns:
         self._patience_s = patience_s
         self._line: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many stand in the line."""
+        return len(self._line)
+
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """A place among those under way. Raises TooManyRequests if the line is full, Unavailable after the patience."""

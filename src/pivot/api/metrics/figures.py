@@ -48,7 +48,9 @@ FIRST_TOKEN = Figure(
     (),
     "from a developer's request to the first bytes of its streamed answer",
 )
-REQUESTS_WAITING = Figure("requests_waiting", Kind.GAUGE, (), "requests that wait for a free ML node")
+REQUESTS_WAITING = Figure(
+    "requests_waiting", Kind.GAUGE, ("for",), "requests in a line: for their `turn` at this host, or for a free `node`"
+)
 NODES = Figure("ml_nodes", Kind.GAUGE, ("state",), "ML nodes by what they do")
 NODE_REQUESTS = Figure("ml_node_requests", Kind.GAUGE, ("node",), "requests that an ML node answers now")
 DUTIES_DUE = Figure("duties_due", Kind.GAUGE, ("kind",), "duties that fell due, as far as they are remembered")

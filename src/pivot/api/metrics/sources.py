@@ -52,6 +52,13 @@ class Fleet(Protocol):
     def reports(self) -> Sequence[NodeReport]: ...
 
 
+class Line(Protocol):
+    """What is asked of the public port (`http/public.py`)."""
+
+    @property
+    def waiting(self) -> int: ...
+
+
 class Heads(Protocol):
     """What is asked of the follower (`ledger/follower.py`)."""
 
@@ -74,14 +81,15 @@ def of_host(identity: Identity, readiness: Readiness) -> Source:
     return source
 
 
-def of_fleet(fleet: Fleet) -> Source:
-    """What the ML nodes do."""
+def of_fleet(fleet: Fleet, line: Line) -> Source:
+    """What the ML nodes do, and who waits for them."""
 
     async def source() -> Iterable[Sample]:
         reports = fleet.reports()
         states = Counter(state_of(report.view) for report in reports)
         return [
-            (figures.REQUESTS_WAITING, (), fleet.waiting),
+            (figures.REQUESTS_WAITING, ("turn",), line.waiting),
+            (figures.REQUESTS_WAITING, ("node",), fleet.waiting),
             *((figures.NODES, (state,), states[state]) for state in NODE_STATES),
             *((figures.NODE_REQUESTS, (report.view.id,), report.leases) for report in reports),
         ]
