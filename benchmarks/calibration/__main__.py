@@ -10,6 +10,7 @@ leaves nothing to choose.
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ def _calibrated(name: str, model: ServedModel, answers: int) -> dict[str, Any]:
     measured = {pair: apart(each, model, answers, ON_THRESHOLDS) for pair, each in honest_pairs(model).items()}
     thresholds = thresholds_from(list(measured.values()), Choosing())
     return {
-        "pairs": {pair: vars(found) for pair, found in measured.items()},
-        "thresholds": {key: value for key, value in vars(thresholds).items() if key != "choosing"},
+        "pairs": {pair: asdict(found) for pair, found in measured.items()},
+        "thresholds": {key: value for key, value in asdict(thresholds).items() if key != "choosing"},
         "false alarms": _false_alarms(model, answers, thresholds),
         "frauds": _frauds(model, max(1, answers // FRAUD_SHARE), thresholds),
     }
@@ -71,10 +72,15 @@ def tables(figures: dict[str, Any]) -> str:
     """The figures as markdown."""
     lines: list[str] = []
     for name, model in figures["models"].items():
-        lines += [f"### {name}", "", "| honest pair | positions | mean | variance | most | gap | z |"]
-        lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+        lines += [
+            f"### {name}",
+            "",
+            "| honest pair | positions | distance: mean | variance | most | shift: mean | variance | most | gap | z |",
+        ]
+        lines.append("| --- |" + " --- |" * 9)
         for pair, found in model["pairs"].items():
-            numbers = (found[key] for key in ("mean", "variance", "most", "greedy_gap", "excess_z"))
+            spreads = [found[kind][key] for kind in ("distance", "shift") for key in ("mean", "variance", "most")]
+            numbers = [*spreads, found["greedy_gap"], found["excess_z"]]
             lines.append(f"| {pair} | {found['positions']} | " + " | ".join(f"{each:.2g}" for each in numbers) + " |")
         alarms = model["false alarms"]
         lines += [

@@ -12,9 +12,9 @@ from benchmarks.calibration import engines
 from benchmarks.calibration.engines import Answer, Machine, Question, answer, replay, retold
 from benchmarks.calibration.questions import WAYS, questions
 from pivot.api.validation.choice import Choosing, greedy_gap, surprise
-from pivot.api.validation.judge import judge, position_distance
+from pivot.api.validation.judge import judge, position_distance, position_shift
 from pivot.api.validation.positions import Replayed
-from pivot.api.validation.thresholds import UNMEASURED, Thresholds
+from pivot.api.validation.thresholds import UNMEASURED, Spread, Thresholds
 from pivot.chain.modules.status.sequential import Steps, steps
 from pivot.mlnode.engines.embedded.served import ServedModel
 from pivot.protocol.engine_arguments import LEAST_LOGPROBS
@@ -44,9 +44,8 @@ class Apart:
     """How far one honest pair lies apart."""
 
     positions: int
-    mean: float
-    variance: float
-    most: float
+    distance: Spread
+    shift: Spread
     greedy_gap: float
     excess_z: float
     """Of the surprisal, in either direction, at most."""
@@ -83,30 +82,41 @@ def frauds(model: ServedModel) -> Mapping[str, Fraud]:
 
 def apart(pair: Pair, model: ServedModel, count: int, seed: int) -> Apart:
     """How far a pair lies apart over all ways to choose."""
-    distances, gap, excess = [0.0], 0.0, 0.0
+    distances: list[float] = []
+    shifts: list[float] = []
+    gap, excess = 0.0, 0.0
     for way, settings in WAYS.items():
         choosing = Choosing(**settings)
         answers = answer(pair.executor, questions(model, way, count, seed))
         for one, found in zip(answers, replay(pair.checker, answers), strict=True):
-            told = ((position[2], each) for position, each in zip(one.told, found, strict=True))
-            distances += [total / LEAST_LOGPROBS for total in starmap(position_distance, told)]
+            tops = [(position[2], each) for position, each in zip(one.told, found, strict=True)]
+            distances += [total / LEAST_LOGPROBS for total in starmap(position_distance, tops)]
+            shifts += starmap(position_shift, tops)
             if choosing.greedy:
                 gap = max(gap, greedy_gap(found, choosing))
             else:
                 excess = max(excess, _excess_z(found, choosing, UNMEASURED))
-    values = np.array(distances[1:])
-    return Apart(len(values), float(values.mean()), float(values.var()), float(values.max()), gap, excess)
+    return Apart(len(distances), _spread(distances), _spread(shifts), gap, excess)
 
 
 def thresholds_from(measured: Sequence[Apart], choosing: Choosing) -> Thresholds:
     """Thresholds that all honest pairs keep, with MARGIN."""
     return replace(
         UNMEASURED,
-        distance_mean=_rounded_up(MARGIN * max(each.mean for each in measured)),
-        distance_variance=_rounded_up(MARGIN * max(each.variance for each in measured)),
-        distance_most=_rounded_up(MARGIN * max(each.most for each in measured)),
+        distance=_widest([each.distance for each in measured]),
+        shift=_widest([each.shift for each in measured]),
         greedy_gap=max(LEAST_GAP, _rounded_up(2 * MARGIN * max(each.greedy_gap for each in measured))),
         choosing=choosing,
+    )
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(float(np.mean(values)), float(np.var(values)), float(np.max(values)))
+
+
+def _widest(spreads: Sequence[Spread]) -> Spread:
+    return Spread(
+        *(_rounded_up(MARGIN * max(getattr(each, name) for each in spreads)) for name in ("mean", "variance", "most"))
     )
 
 

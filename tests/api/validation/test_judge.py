@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.calibration.engines import Answer, Machine, Question, answer, fp16, replay, retold, without_last_layer
 from pivot.api.validation.choice import Choosing
-from pivot.api.validation.judge import MILLION, distance_limit, judge, position_distance, same_text
+from pivot.api.validation.judge import MILLION, judge, position_distance, position_shift, same_text
 from pivot.api.validation.positions import Replayed, Told
 from pivot.api.validation.thresholds import MEASURED, UNMEASURED, thresholds_of
 from pivot.mlnode.engines.embedded.requests import ChatMessage
@@ -78,10 +78,22 @@ def test_m_item34_a_short_answer_is_held_to_what_honest_ones_of_its_length_do(co
 
 
 def test_limits_are_the_stricter_the_longer_the_answer_and_never_above_a_single_positions() -> None:
-    limits = [distance_limit(UNMEASURED, count) for count in (1, 4, 16, 64, 256, 4_096)]
-    assert limits == sorted(limits, reverse=True)
-    assert limits[0] == UNMEASURED.distance_most
-    assert UNMEASURED.distance_mean < limits[-1] < 2 * UNMEASURED.distance_mean
+    for spread in (UNMEASURED.distance, UNMEASURED.shift):
+        limits = [spread.limit(count) for count in (1, 4, 16, 64, 256, 4_096)]
+        assert limits == sorted(limits, reverse=True)
+        assert limits[0] == spread.most
+        assert spread.mean < limits[-1] < 2 * spread.mean
+
+
+def test_log_probabilities_that_are_all_a_little_off_fail_though_the_published_distance_is_small() -> None:
+    """Weights in fewer bits move unlikely tokens, which the published distance, relative as it is, hardly sees."""
+    unlikely = [(text, -20.0 - number) for number, (text, _) in enumerate(TOP)]
+    known = tuple((number, text, logprob + 0.5) for number, (text, logprob) in enumerate(unlikely))
+    found = [Replayed(0, "a", -19.5, known)] * 50
+    wrong = judge([("a", -20.0, unlikely)] * 50, found, None, UNMEASURED)
+    assert wrong.value_e6 > 980_000
+    assert "0.5000 apart" in wrong.reason
+    assert position_shift([("z", -1.0)], FOUND) == 0.0
 
 
 def test_an_answer_without_tokens_has_nothing_wrong_with_it() -> None:
@@ -157,4 +169,4 @@ def test_a_model_that_was_not_measured_has_the_published_thresholds() -> None:
     assert not thresholds_of("org/other", overridden)[1].exact
     for model, measured in MEASURED.items():
         assert thresholds_of(model, {})[0] == measured
-        assert replace(measured, choosing=None).distance_most > measured.distance_mean
+        assert replace(measured, choosing=None).distance.most > measured.distance.mean

@@ -28,12 +28,15 @@ def test_honest_pairs_lie_within_the_thresholds_that_the_api_node_holds(model: S
     for pair in honest_pairs(model).values():
         found = apart(pair, model, FEW, seed=5)
         assert found.positions > FEW
-        assert found.mean <= thresholds.distance_mean
-        assert found.most <= thresholds.distance_most
+        for measured, held in ((found.distance, thresholds.distance), (found.shift, thresholds.shift)):
+            assert measured.mean <= held.mean
+            assert measured.most <= held.most
         assert found.greedy_gap <= thresholds.greedy_gap
 
 
-@pytest.mark.parametrize("name", ["a smaller model", "random weights", "half the prompt"])
+@pytest.mark.parametrize(
+    "name", ["a smaller model", "random weights", "4-bit weights", "8-bit weights", "half the prompt"]
+)
 def test_plain_frauds_fail_often_enough_to_be_caught(model: ServedModel, name: str) -> None:
     fraud, checker = frauds(model)[name], Machine(model, engines.fp16, 4)
     way = "temperature 0"
@@ -50,8 +53,8 @@ def test_an_honest_host_is_not_caught() -> None:
 def test_thresholds_lie_above_all_honest_pairs(model: ServedModel) -> None:
     measured = [apart(pair, model, 1, seed=1) for pair in honest_pairs(model).values()]
     thresholds = thresholds_from(measured, Choosing())
-    assert thresholds.distance_mean > max(each.mean for each in measured)
-    assert thresholds.distance_most > max(each.most for each in measured)
+    assert thresholds.distance.mean > max(each.distance.mean for each in measured)
+    assert thresholds.shift.most > max(each.shift.most for each in measured)
 
 
 def test_questions_have_every_length_and_are_the_same_every_time(model: ServedModel) -> None:
@@ -73,7 +76,8 @@ def test_weights_in_few_bits_have_few_values() -> None:
 
 
 def test_tables_name_every_pair_and_every_fraud() -> None:
-    numbers = {"positions": 1, "mean": 0.1, "variance": 0.1, "most": 0.1, "greedy_gap": 0.1, "excess_z": 0.1}
+    spread = {"mean": 0.1, "variance": 0.1, "most": 0.1}
+    numbers = {"positions": 1, "distance": spread, "shift": spread, "greedy_gap": 0.1, "excess_z": 0.1}
     fraud = {"failed": dict.fromkeys(WAYS, 0.5), "all": 0.5, "caught": 1.0}
     alarms = {"failed": 0, "answers": 10}
     one = {"pairs": {"a, b": numbers}, "thresholds": {}, "false alarms": alarms, "frauds": {"cheap": fraud}}

@@ -10,14 +10,12 @@ from itertools import starmap
 
 from pivot.api.validation.choice import Choosing, greedy_gap, surprise
 from pivot.api.validation.positions import Replayed, Told
-from pivot.api.validation.thresholds import Thresholds
+from pivot.api.validation.thresholds import Spread, Thresholds
 from pivot.protocol.engine_arguments import LEAST_LOGPROBS
 
 SHORTEST_DIVISOR = 100
 """The published distance divides by at least so many positions (spec api.md, 6.3)."""
 NEAR_ZERO = 1e-6
-CONFIDENCE = math.log(1e4)
-"""An honest answer's mean distance lies above its limit once in so many answers: e to this power."""
 MILLION = 10**6
 UNREADABLE = "\ufffd"
 """Stands for bytes that are no whole character: such texts tell tokens apart only by their rank."""
@@ -54,14 +52,15 @@ def judge(
     for index, (position, found) in enumerate(zip(told, replayed, strict=True)):
         if not same_text(position[0], found.text):
             return Judgement(passed=False, value_e6=0, reason=f"token {index} is {found.text!r}, not {position[0]!r}")
-    distances = list(starmap(position_distance, ((each[2], found) for each, found in zip(told, replayed, strict=True))))
-    total = math.fsum(distances)
+    tops = [(position[2], found) for position, found in zip(told, replayed, strict=True)]
+    total = math.fsum(starmap(position_distance, tops))
     similarity = max(0.0, 1 - total / (max(SHORTEST_DIVISOR, count) * LEAST_LOGPROBS))
     value_e6 = int(similarity * MILLION)
-    mean, limit = total / (count * LEAST_LOGPROBS), distance_limit(thresholds, count)
     reason = ""
-    if mean > limit:
-        reason = f"log-probabilities lie {mean:.4f} apart, at most {limit:.4f} for {count} tokens"
+    if (fault := _beyond(total / (count * LEAST_LOGPROBS), thresholds.distance, count)) or (
+        fault := _beyond(math.fsum(starmap(position_shift, tops)) / count, thresholds.shift, count)
+    ):
+        reason = f"log-probabilities lie {fault}"
     elif similarity < least_similarity:
         reason = f"the similarity is {similarity:.4f}, the model's registration wants {least_similarity:.4f}"
     elif choosing is not None:
@@ -86,15 +85,16 @@ def position_distance(told: Sequence[tuple[str, float]], found: Replayed) -> flo
     return total
 
 
-def distance_limit(thresholds: Thresholds, count: int) -> float:
-    """Bernstein's bound on the mean of `count` honest positions, which an honest answer keeps with CONFIDENCE.
+def position_shift(told: Sequence[tuple[str, float]], found: Replayed) -> float:
+    """How far the log-probabilities of one position lie apart, in nats, over the top tokens that both know."""
+    known = dict(told)
+    shifts = [abs(value - known[text]) for text, value in _comparable(known, found) if text in known]
+    return math.fsum(shifts) / len(shifts) if shifts else 0.0
 
-    It is never above what a single honest position may differ by, so not even one token passes whatever is told of it. What a
-    single answer cannot show adds up in the chain's sequential test over all answers of a host.
-    """
-    spread = math.sqrt(2 * thresholds.distance_variance * CONFIDENCE / count)
-    bound = thresholds.distance_mean + spread + thresholds.distance_most * CONFIDENCE / (3 * count)
-    return min(bound, thresholds.distance_most)
+
+def _beyond(mean: float, spread: Spread, count: int) -> str:
+    limit = spread.limit(count)
+    return f"{mean:.4f} apart, at most {limit:.4f} for {count} tokens" if mean > limit else ""
 
 
 def choice_fault(replayed: Sequence[Replayed], choosing: Choosing, thresholds: Thresholds) -> str:

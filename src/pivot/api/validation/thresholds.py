@@ -1,5 +1,6 @@
 """How far honest answers lie apart, by model: measured by benchmarks/calibration (docs/protocol/checking.md, 7)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -8,46 +9,59 @@ from pivot.api.validation.choice import Choosing
 SAMPLING_DEFAULTS = "--generation-config"
 OTHER_DEFAULTS = "--override-generation-config"
 ENGINES_OWN = "vllm"
+CONFIDENCE = math.log(1e4)
+"""An honest answer lies above a limit once in so many answers: e to this power."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What was measured of one position, and what follows for the mean over an answer."""
+
+    mean: float
+    variance: float
+    most: float
+
+    def limit(self, count: int) -> float:
+        """Bernstein's bound on the mean of `count` honest positions, which an honest answer keeps with CONFIDENCE.
+
+        It is never above what a single honest position may do, so not even one token passes whatever is told of it. What a
+        single answer cannot show adds up in the chain's sequential test over all answers of a host.
+        """
+        spread = math.sqrt(2 * self.variance * CONFIDENCE / count)
+        return min(self.mean + spread + self.most * CONFIDENCE / (3 * count), self.most)
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Of one model. Distances are per token of the top of a position, surprisal is in nats."""
+    """Of one model."""
 
-    distance_mean: float
-    distance_variance: float
-    distance_most: float
-    """Of a single position."""
+    distance: Spread
+    """The published distance, per token of the top of a position."""
+    shift: Spread
+    """How far log-probabilities of the top lie apart, in nats: what cheaper weights move and rounding hardly does."""
     greedy_gap: float
-    """At temperature 0, a chosen token may stand so far below the most likely one."""
-    surprisal_z: float
-    surprisal_slack: float
-    surprisal_drift: float
-    """Per position: what rounding may shift."""
+    """At temperature 0, a chosen token may stand so far below the most likely one, in nats."""
+    surprisal_z: float = 3.5
+    surprisal_slack: float = 8.0
+    """Nats: a single token that has no more than a ten-thousandth's chance may come up."""
+    surprisal_drift: float = 0.005
+    """Nats per position: what rounding may shift."""
     choosing: Choosing | None = None
     """How its tokens are chosen when a request does not say; None when that is not known."""
 
 
 UNMEASURED = Thresholds(
-    distance_mean=0.003,
-    distance_variance=1e-4,
-    distance_most=0.1,
+    distance=Spread(mean=0.003, variance=1e-4, most=0.1),
+    shift=Spread(mean=0.1, variance=0.02, most=1.0),
     greedy_gap=0.75,
-    surprisal_z=3.5,
-    surprisal_slack=8.0,
-    surprisal_drift=0.005,
 )
 """For models without a measurement: the published distances of honest 16-bit pairs (spec mlnode.md, 4.4), with room."""
 
 MEASURED: Mapping[str, Thresholds] = {
     "pivot/tiny-chat": Thresholds(
-        distance_mean=0.0065,
-        distance_variance=2e-4,
-        distance_most=0.1,
+        distance=Spread(mean=0.0065, variance=2e-4, most=0.1),
+        shift=Spread(mean=0.006, variance=1e-5, most=0.03),
         greedy_gap=0.25,
-        surprisal_z=3.5,
-        surprisal_slack=8.0,
-        surprisal_drift=0.005,
         choosing=Choosing(),
     )
 }
