@@ -40,3 +40,4 @@ async def has_torch(python: str) -> bool:
     finally:
         if looking.returncode is None:
             looking.kill()
+            await looking.wait()

@@ -137,6 +137,7 @@ async def require_vllm(python: str) -> None:
     finally:
         if looking.returncode is None:
             looking.kill()
+            await looking.wait()
     folder = told.decode(errors="replace").strip()
     if looking.returncode or not folder:
         raise EngineFailed(f"this model needs {wanted}, and {python} has none: {how}")
