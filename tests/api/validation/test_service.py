@@ -193,10 +193,12 @@ async def test_reports_of_many_answers_travel_together_and_the_chain_has_the_las
     chain.latest = chain.effective = epoch(EPOCH + 1, MARKS.next_poc_start)
     switched = chain.effective.boundaries.set_new_validators + 1
     await blocks_until(phases, lambda: chain.asked.count("InferenceValidationDetailsAll") > 24, begin=switched)
-    async with asyncio.timeout(10):
-        while await pair[1].checking.missing(EPOCH) != 2:  # two of the five are not on the chain
-            await asyncio.sleep(0.05)
-    await blocks_until(phases, lambda: len(pair[1].sent(MsgSubmitValidations)) == 2, begin=switched + 20)
+    height = switched + 1
+    while await pair[1].checking.missing(EPOCH) != 2:  # two of the five are not on the chain
+        await phases.at(height := height + 1)
+        await asyncio.sleep(0.05)
+        assert height < switched + 100
+    await blocks_until(phases, lambda: len(pair[1].sent(MsgSubmitValidations)) == 2, begin=height + 1)
     again = pair[1].sent(MsgSubmitValidations)[1]
     assert sorted(each.inference_id for each in again.reports) == sorted(each.inference_id for each in records[3:])
 
