@@ -69,6 +69,8 @@ async def test_a_key_is_issued_used_listed_and_revoked(ports: Ports) -> None:
         ({}, "name"),
         ({"name": ""}, "name"),
         ({"name": "n" * 101}, "name"),
+        ({"name": "a\0b"}, "name"),
+        ({"name": "a\nb"}, "name"),
         ({"name": "Ada", "budget": -1}, "budget"),
         ({"name": "Ada", "budget": 2**63}, "budget"),
         ({"name": "Ada", "rate": 0}, "rate"),

@@ -1,12 +1,9 @@
 """API keys: their terms, what outlives a restart, and what of them is on disk."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import select
 
-from pivot.api.database import Base, Database, connect
+from pivot.api.database import Database
 from pivot.api.http.errors import Conflict, NotFound, TooManyRequests, Unauthorized
 from pivot.api.keys import issued
 from pivot.api.keys.issued import IssuedKeys, Terms
@@ -27,12 +24,8 @@ class Clock:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = connect(f"sqlite+aiosqlite:///{tmp_path / 'api.sqlite'}")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    yield database
-    await database.close()
+def database(each_database: Database) -> Database:
+    return each_database
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ NEVER_S = 2**40
 class NewKey(BaseModel, extra="forbid"):
     """What a key is to allow; what is left out has no limit."""
 
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")]
     budget: Annotated[int, Field(ge=0, le=MAX_INT64)] | None = None
     """ngonka."""
     rate: Annotated[int, Field(ge=1, le=MAX_RATE)] | None = None
