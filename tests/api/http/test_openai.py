@@ -134,7 +134,12 @@ async def test_parts_are_passed_on_and_media_cost_at_most_the_context(network: N
 
 
 async def test_what_is_not_known_here_is_passed_on(network: Network) -> None:
-    fields = {"stop": ["."], "tools": [{"type": "function"}], "response_format": {"type": "json_object"}, "min_p": 0.1}
+    fields: dict[str, Any] = {
+        "stop": ["."],
+        "tools": [{"type": "function"}],
+        "response_format": {"type": "json_object"},
+        "min_p": 0.1,
+    }
     assert (await network.post(network.hosts[0], network.body(**fields, seed=7))).status == 200
     [told] = [body for host in network.hosts for body in host.engine.bodies]
     assert {name: told[name] for name in fields} == fields

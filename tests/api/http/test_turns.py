@@ -16,7 +16,8 @@ async def held(turns: Turns, begun: list[int], number: int, until: asyncio.Event
 
 
 async def test_places_go_to_those_who_waited_longest() -> None:
-    turns, begun = Turns(1, waiting=5, patience_s=5), []
+    turns = Turns(1, waiting=5, patience_s=5)
+    begun: list[int] = []
     ends = [asyncio.Event() for _ in range(4)]
     tasks = [asyncio.ensure_future(held(turns, begun, number, end)) for number, end in enumerate(ends)]
     for number, end in enumerate(ends):
@@ -31,7 +32,8 @@ async def test_places_go_to_those_who_waited_longest() -> None:
 
 
 async def test_whoever_goes_away_leaves_the_line_and_takes_no_place() -> None:
-    turns, begun, end = Turns(1, waiting=2, patience_s=5), [], asyncio.Event()
+    turns, end = Turns(1, waiting=2, patience_s=5), asyncio.Event()
+    begun: list[int] = []
     tasks = [asyncio.ensure_future(held(turns, begun, number, end)) for number in range(3)]
     await asyncio.sleep(0)
     tasks[1].cancel()

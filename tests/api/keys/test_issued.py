@@ -9,6 +9,7 @@ from pivot.api.keys import issued
 from pivot.api.keys.issued import IssuedKeys, Terms
 from pivot.api.keys.rate import Rate
 from pivot.api.keys.tables import ApiKey
+from pivot.primitives.hashes import sha256
 
 NOW_S = 1_800_000_000.0
 
@@ -55,7 +56,7 @@ async def test_a_key_is_good_after_a_restart_with_its_terms(keys: IssuedKeys, da
     await again.load()
     [key] = again.all()
     assert key.terms == terms
-    assert again._by_digest[issued.sha256(secret.encode())] is key
+    assert again._by_digest[sha256(secret.encode())] is key
 
 
 async def test_a_revoked_key_is_refused_at_once_and_after_a_restart(keys: IssuedKeys, database: Database) -> None:
