@@ -159,3 +159,21 @@ async def test_another_failure_of_a_request_is_not_the_nodes_fault(lending: Lend
             raise KeyError
     assert node.reachable
     assert node.leases == 0
+
+
+async def test_what_can_wait_gets_a_node_that_is_at_most_half_busy_and_keeps_nobody_waiting(
+    lending: Lending, make: Make
+) -> None:
+    make(1, max_concurrent=3)
+    async with lending.lend("m", wait_s=0, spare=True), lending.lend("m", wait_s=0, spare=True):
+        with pytest.raises(NoNodeAvailable, match="idle enough"):
+            async with lending.lend("m", wait_s=60, spare=True):
+                pass
+        async with lending.lend("m", wait_s=0) as customers:
+            assert customers.node_id == "node1"
+
+
+async def test_a_node_that_answers_one_at_a_time_checks_when_it_is_idle(lending: Lending, make: Make) -> None:
+    make(1)
+    async with lending.lend("m", wait_s=0, spare=True) as lease:
+        assert lease.node_id == "node1"
