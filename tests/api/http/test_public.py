@@ -272,6 +272,8 @@ async def test_the_chains_record_is_found_by_its_percent_encoded_id(port: Port) 
     assert (answer["status"], answer["actual_cost"], answer["executor_paid"]) == ("FINISHED", 1200, 1200)
     assert answer["escrow_amount"] == 9000
     record.status = InferenceStatus.STARTED
+    assert (await port.get(f"/v1/chat/completions/{quote(inference_id, safe='')}"))[1] == answer  # for this block
+    port.host.phases.moment = moment_at(height=1002)
     assert (await port.get(f"/v1/chat/completions/{quote(inference_id, safe='')}"))[1]["executor_paid"] == 0
 
 

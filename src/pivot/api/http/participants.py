@@ -89,14 +89,17 @@ class Participants:
 
     async def one(self, address: str) -> dict[str, Any]:
         """An account's public key and what it holds, in ngonka."""
-        request = queries.QueryInferenceParticipantRequest(address=address)
+
+        async def ask() -> dict[str, Any]:
+            request = queries.QueryInferenceParticipantRequest(address=address)
+            kind = queries.QueryInferenceParticipantResponse
+            answer = await self._chain.query(f"{QUERY}/InferenceParticipant", request, kind)
+            return {"pubkey": answer.pubkey, "balance": answer.balance}
+
         try:
-            answer = await self._chain.query(
-                f"{QUERY}/InferenceParticipant", request, queries.QueryInferenceParticipantResponse
-            )
+            return await self._answers.get(("participant", address), ask)
         except ChainRefused as refusal:
             raise NotFound("Inference participant not found") from refusal
-        return {"pubkey": answer.pubkey, "balance": answer.balance}
 
     async def register(self, request: Request, response: Response) -> dict[str, Any]:
         """Forward a registration to the chain. Answers when a block holds it, or with 202 if that takes long."""

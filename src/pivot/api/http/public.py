@@ -122,10 +122,14 @@ class PublicApp:
 
     async def inference(self, inference_id: str) -> dict[str, Any]:
         """The chain's record of an inference, by its id (percent-encoded: ids contain `/`, `+` and `=`)."""
-        record = await self._chain.inference(inference_id)
-        if record is None:
-            raise NotFound("Inference not found")
-        return {**plain(record), "executor_paid": record.actual_cost if record.status in PAID else 0}
+
+        async def ask() -> dict[str, Any]:
+            record = await self._chain.inference(inference_id)
+            if record is None:
+                raise NotFound("Inference not found")
+            return {**plain(record), "executor_paid": record.actual_cost if record.status in PAID else 0}
+
+        return await self._answers.get(("inference", inference_id), ask)
 
     async def models(self) -> dict[str, Any]:
         """The network's models in OpenAI's shape, with context window and price per token."""
