@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import APIOperation, Case, GenerationMode
+from schemathesis.core.result import Err
 
 from pivot.api.http.admin import admin_app
 from pivot.api.http.api_keys import serve_api_keys
@@ -37,7 +38,7 @@ FAR_NODE = 502
 def walk(url: str, expected_operations: int) -> None:
     """Send to every route what its description allows, and what it does not."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    operations = [each.ok() for each in schema.get_all_operations()]
+    operations = [each.ok() for each in schema.get_all_operations() if not isinstance(each, Err)]
     assert len(operations) >= expected_operations
     with requests.Session() as session:
         for operation in operations:
@@ -55,7 +56,7 @@ def send(session: requests.Session, operation: APIOperation[Any, Any, Any, Any],
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def check(case: Case) -> None:
+    def check(case: Case[Any]) -> None:
         answer = case.call(session=session, timeout=ANSWER_SECONDS)
         told = answer.text
         assert answer.status_code < 500 or answer.status_code == FAR_NODE, (case.as_curl_command(), told)
