@@ -177,6 +177,9 @@ async def test_faults_of_the_engine_are_nobodys_elses(engine: Engine) -> None:
     engine.tokens, engine.told = [1, 2, 3], [None]
     with pytest.raises(EngineFailed):
         await run(engine, evidence())
+    engine.tokens = list(range(300_000))
+    with pytest.raises(EngineFailed, match="writes more"):
+        await run(engine, evidence())
     engine.url = "http://127.0.0.1:1"
     with pytest.raises(NodeLost):
         await run(engine, evidence())

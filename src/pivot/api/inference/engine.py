@@ -166,14 +166,15 @@ async def _post(http: aiohttp.ClientSession, url: str, body: bytes, *, most_byte
     response = await http.post(url, data=payload(body), headers=_HEADERS, timeout=timeout, allow_redirects=False)
     try:
         is_stream = response.status == 200 and response.content_type == EVENT_STREAM
-        first = await (response.content.readany() if is_stream else _whole(response, most_bytes))
+        first = await (response.content.readany() if is_stream else read_whole(response, most_bytes))
         return EngineAnswer(response, first, most_bytes - len(first))
     except BaseException:
         response.close()
         raise
 
 
-async def _whole(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+async def read_whole(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """An answer's body. Raises EngineFailed for a longer one, and what aiohttp raises."""
     pieces: list[bytes] = []
     left = most_bytes
     async for piece in response.content.iter_any():

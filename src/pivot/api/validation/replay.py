@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from pivot.api.inference.engine import CLIENT_ERRORS, EngineFailed, NodeLost
+from pivot.api.inference.engine import CLIENT_ERRORS, EngineFailed, NodeLost, longest_answer, read_whole
 from pivot.api.inference.payload import payload
 from pivot.api.validation.evidence import Evidence
 from pivot.api.validation.positions import Replayed
@@ -68,10 +68,10 @@ async def replay(
         "add_special_tokens": False,
     }
     try:
-        raw = await _post(http, url + "/v1/completions", body)
+        raw = await _post(http, url + "/v1/completions", body, body["prompt"])
     except TokensRefused:
         body["prompt"] = tokens[:-1]
-        raw = await _post(http, url + "/v1/completions", body)
+        raw = await _post(http, url + "/v1/completions", body, body["prompt"])
     kept = len(body["prompt"]) - len(evidence.prompt_token_ids)
     return await asyncio.to_thread(positions, raw, evidence.token_ids[:kept])
 
@@ -128,7 +128,7 @@ async def _tokens(http: aiohttp.ClientSession, url: str, body: dict[str, Any]) -
 
 async def _text(http: aiohttp.ClientSession, url: str, model: str, tokens: Sequence[int]) -> str:
     try:
-        raw = await _post(http, url + "/detokenize", {"model": model, "tokens": list(tokens)})
+        raw = await _post(http, url + "/detokenize", {"model": model, "tokens": list(tokens)}, tokens)
         return str(orjson.loads(raw)["prompt"])
     except (ValueError, KeyError, TypeError) as error:
         raise EngineFailed(f"the engine's text cannot be read: {error!r}") from error
@@ -164,13 +164,14 @@ def _without_spaces(text: str) -> str:
     return "".join(text.split()).replace("\ufffd", "")
 
 
-async def _post(http: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> bytes:
-    """Raises TokensRefused, EngineFailed, NodeLost."""
+async def _post(http: aiohttp.ClientSession, url: str, body: dict[str, Any], tokens: Sequence[int] = ()) -> bytes:
+    """The answer, which tells of these tokens and of none besides what the body holds. Raises TokensRefused, EngineFailed, NodeLost."""
+    sent = orjson.dumps(body)
     try:
         async with http.post(
-            url, data=payload(orjson.dumps(body)), headers=_HEADERS, timeout=TIMEOUT, allow_redirects=False
+            url, data=payload(sent), headers=_HEADERS, timeout=TIMEOUT, allow_redirects=False
         ) as answer:
-            raw = await answer.read()
+            raw = await read_whole(answer, longest_answer(len(sent), len(tokens)))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise NodeLost(f"no answer from {url}: {error or type(error).__name__}") from error
     if answer.status in CLIENT_ERRORS:
