@@ -49,8 +49,9 @@ async def test_the_models_of_the_machine_are_listed_with_what_they_lack(service:
     (snapshot / "config.json").write_text("{}")
     app = management_app(service, models=lambda: held_models(models, [cache]))
     async with served(app) as url, client(url) as http, http.get("/api/v1/models") as response:
-        own, cached = (await response.json())["models"]
-    assert (own["model"], own["revision"], own["missing"]) == ("tiny-random", "", [])
+        listed = {each["model"]: each for each in (await response.json())["models"]}
+    own, cached = listed["tiny-random"], listed["org/name"]
+    assert (own["revision"], own["missing"]) == ("", [])
     assert own["size_bytes"] > 1_000
     missing = ["*.safetensors"]
     assert cached == {"model": "org/name", "revision": "abc", "size_bytes": 2, "missing": missing}

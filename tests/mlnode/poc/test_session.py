@@ -63,10 +63,14 @@ def pid_of(pow_session: PowSession, worker: int = 0) -> int:
 
 
 def taken(api: FakeApiNode) -> tuple[int, list[bytes]]:
-    """Index of the first leaf that the API node has, and all of them, which must have no gaps."""
-    batches = sorted(api.generated.values(), key=lambda batch: batch.first_index)
-    assert all(a.first_index + a.count == b.first_index for a, b in itertools.pairwise(batches))
-    return batches[0].first_index, [leaf for batch in batches for leaf in batch.leaves()]
+    """Index of the first leaf that the API node has, and all of them, which must have no gaps; what comes twice is the same."""
+    had: dict[int, bytes] = {}
+    for batch in api.generated.values():
+        for index, leaf in enumerate(batch.leaves(), batch.first_index):
+            assert had.setdefault(index, leaf) == leaf
+    indices = sorted(had)
+    assert indices == list(range(indices[0], indices[0] + len(indices)))
+    return indices[0], [had[index] for index in indices]
 
 
 def are_of(leaves: list[bytes], first_index: int) -> bool:

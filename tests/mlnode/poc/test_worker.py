@@ -240,7 +240,8 @@ async def test_a_process_that_does_not_die_holds_nobody_up(monkeypatch: pytest.M
 async def test_the_process_computes_at_low_priority_in_one_thread(work: Work, worker: Worker) -> None:
     await work.add(HOST, list(range(64)))
     assert worker.pid
-    assert os.getpriority(os.PRIO_PROCESS, worker.pid) - os.getpriority(os.PRIO_PROCESS, 0) == 10
+    lowest = 19
+    assert os.getpriority(os.PRIO_PROCESS, worker.pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, lowest)
     assert len(threads(worker.pid)) == 2  # the other one answers
 
 
