@@ -50,13 +50,26 @@ class Reports:
         self._checks = checks
         self._ready_since: dict[tuple[int, int], int] = {}
         """Height at which the first report of a segment was ready."""
+        self._pending = True
+        """Whether there may be something to send or to follow."""
+
+    def wake(self) -> None:
+        """A verdict has come."""
+        self._pending = True
 
     async def step(self, moment: Moment, marks_of: dict[int, EpochBoundaries]) -> None:
         """Follow what is sent, and send what is ready. marks_of: the epochs whose reports the chain takes. Raises LedgerError."""
-        for kind in Kind:
-            await self._follow(kind)
-        await self._send_reports(moment.head.height, marks_of)
-        await self._send_votes()
+        if not self._pending:
+            return
+        self._pending = False
+        try:
+            for kind in Kind:
+                await self._follow(kind)
+            await self._send_reports(moment.head.height, marks_of)
+            await self._send_votes()
+        except BaseException:
+            self._pending = True
+            raise
 
     async def settle_with_chain(self, epoch: int) -> None:
         """Send once more what the chain does not have of what was sent. Raises LedgerError."""
@@ -67,6 +80,7 @@ class Reports:
         answer = await self._chain.query(VALIDATIONS_PATH, request, QueryGetEpochGroupValidationsResponse)
         has = set(answer.epoch_group_validations.validated_inferences)
         missing = [each for each in done if each.inference_id not in has]
+        self._pending = True
         again = [each for each in missing if _sendings(each) < MAX_SENDINGS]
         await self._checks.mark(again, State.JUDGED)
         await self._checks.mark([each for each in missing if _sendings(each) >= MAX_SENDINGS], State.DROPPED)
@@ -76,6 +90,7 @@ class Reports:
         for key, together in groupby(sorted(sent, key=lambda check: check.sent_key), key=lambda check: check.sent_key):
             outcome = await self._outbox.outcome(key)
             if outcome is not None and not outcome.done:
+                self._pending = True
                 continue
             group = list(together)
             await self._checks.mark(group, _after(outcome, _sendings(group[0])))
@@ -111,6 +126,7 @@ class Reports:
                 key = f"validations:{epoch}:{segment}:{_digest(batch)}"
                 await self._send(batch, key, message, deadline_height=last_reveal(marks_of[epoch]))
         self._ready_since = waiting
+        self._pending |= bool(waiting)
 
     async def _send_votes(self) -> None:
         judged = await self._checks.in_state(Kind.VOTE, State.JUDGED)
@@ -125,6 +141,7 @@ class Reports:
             await self._send(batch, f"dispute-votes:{_digest(batch)}", message, deadline_height=deadline)
 
     async def _send(self, batch: Sequence[Check], key: str, message: Message, *, deadline_height: int) -> None:
+        self._pending = True
         full = f"{key}:{_sendings(batch[0]) + 1}"
         await self._outbox.put(full, message, deadline_height=deadline_height)
         await self._checks.mark(batch, State.SENT, sent_key=full)

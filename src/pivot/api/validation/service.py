@@ -85,6 +85,8 @@ class AnswerChecking:
         self._looked_at = 0
         """Height at which open disputes were looked for."""
         self._known_disputes: set[str] = set()
+        self._drawn: dict[int, set[int]] = {}
+        """Segments by epoch whose duties are known to be in the queue."""
         self._tidied = 0
         """Epoch as of whose begin what is old is forgotten."""
         self._steps = EachMoment("answers", phases, self._step)
@@ -138,12 +140,15 @@ class AnswerChecking:
         if current.index > self._tidied:
             await self._checks.forget_before(current.index - 1)
             self._known_disputes.clear()
+            self._drawn = {epoch: known for epoch, known in self._drawn.items() if epoch >= current.index - 1}
             self._tidied = current.index
 
     async def _draw(self, epoch: Epoch, moment: Moment) -> None:
         """Queue the duties of every segment that is over and whose element the chain has."""
         over = segments_over(epoch.boundaries, moment.head.height, in_force=epoch.index == moment.effective.index)
-        known = await self._checks.drawn_segments(epoch.index)
+        known = self._drawn.get(epoch.index)
+        if known is None:
+            known = self._drawn[epoch.index] = set(await self._checks.drawn_segments(epoch.index))
         for segment in sorted(set(range(over)) - known):
             if not await is_member(self._chain, epoch.index, self._identity.address):
                 return
@@ -159,6 +164,7 @@ class AnswerChecking:
                 for each in duties
             ]
             await self._checks.add(Kind.DUTY, wanted, drawn=(epoch.index, segment))
+            known.add(segment)
             self._more.set()
 
     async def _look_for_disputes(self, moment: Moment) -> None:
@@ -225,6 +231,7 @@ class AnswerChecking:
             await self._checks.drop(check, "the chain knows the answer no more")
         else:
             await self._checks.settle(check, found)
+            self._reports.wake()
 
     def _now_ms(self) -> int:
         return int(self._now_s() * MS_PER_S)
