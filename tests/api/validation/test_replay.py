@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from pivot.api.inference.engine import EngineFailed, NodeLost
 from pivot.api.validation.evidence import Evidence
-from pivot.api.validation.replay import LONG_REPLAY_TOKENS, NotTheTexts, TokensRefused, positions, replay
+from pivot.api.validation.replay import LONG_REPLAY_TOKENS, NotTheTexts, TokensRefused, is_plain, positions, replay
 from tests.api.serving import serving
 
 MODEL = "m"
@@ -113,6 +113,17 @@ async def test_m_item34_a_cut_prompt_is_not_the_requests(engine: Engine) -> None
     engine.tokens = [1, 2, 3, 4]
     with pytest.raises(NotTheTexts):
         await run(engine, evidence())
+
+
+@pytest.mark.parametrize("fields", [{"truncate_prompt_tokens": 2}, {"tools": [{"type": "function"}]}])
+async def test_a_request_that_changes_the_prompt_accuses_nobody(engine: Engine, fields: dict[str, Any]) -> None:
+    """Otherwise a developer could have honest hosts called frauds."""
+    engine.tokens, engine.text = [9], "other"
+    shown = evidence()
+    shown.request.update(fields)
+    assert len(await run(engine, shown)) == 3
+    assert engine.asked.keys() == {"completions"}
+    assert is_plain({"tools": [], "seed": 1, "logit_bias": {"5": 1}, "response_format": {"type": "json_object"}})
 
 
 @pytest.mark.parametrize(

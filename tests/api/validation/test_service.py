@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pivot.api.validation.checks import Checks
+from pivot.api.validation.examiner import _is_one_text
 from pivot.api.validation.tables import Kind, State
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitValidations, MsgVoteDisputes
 from pivot.protocol.generated.inference.inference.types_pb2 import AnswerVerdict, Inference
@@ -61,6 +62,20 @@ async def test_an_honest_answer_passes(
     assert message.element == element(pair[1].address, SEGMENT)
     assert message.reports[0].value_e6 > 990_000
     assert not pair[0].sent(MsgSubmitValidations)  # nobody checks its own
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:,"}}],
+        "Two, please.",
+    ],
+)
+def test_what_no_engine_can_replay_is_checked_by_its_artifact_alone(content: Any) -> None:
+    asked = {"messages": [{"role": "user", "content": content}], "n": 1 if isinstance(content, list) else 2}
+    assert not _is_one_text(asked)
+    assert _is_one_text({"messages": [{"role": "user", "content": [{"type": "text", "text": "?"}]}, "odd"], "n": 1})
+    assert _is_one_text({"prompt": "?"})
 
 
 async def test_nothing_is_checked_before_its_segment_is_over_and_the_element_revealed(

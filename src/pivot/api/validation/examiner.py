@@ -91,8 +91,8 @@ class Examiner:
     async def _judged(self, record: Inference, raw: bytes, *, urgent: bool) -> Verdict:
         try:
             evidence = await asyncio.to_thread(evidence_of, raw, record)
-            if _has_media(evidence.request.get("messages")):
-                return Verdict(AnswerVerdict.ANSWER_PASSED, MILLION)  # no engine reads a picture from token ids
+            if not _is_one_text(evidence.request):
+                return Verdict(AnswerVerdict.ANSWER_PASSED, MILLION)
             return await self._replayed(record, evidence, urgent=urgent)
         except (WrongArtifact, NotTheTexts, TokensRefused) as error:
             return Verdict(AnswerVerdict.ANSWER_FAILED, reason=str(error))
@@ -114,7 +114,7 @@ class Examiner:
                     record.model,
                     evidence,
                     max_logprobs=int(offered) if offered.isdecimal() else USUAL_MAX_LOGPROBS,
-                    plain_text=REASONING_PARSER not in arguments and not evidence.request.get("tools"),
+                    plain_text=REASONING_PARSER not in arguments,
                 )
         except (NoNodeAvailable, EngineFailed, NodeLost) as error:
             raise NotYet(f"no own node has computed it: {error}") from error
@@ -141,10 +141,13 @@ def _least_similarity(model: Model) -> float:
     return fixed_point(model.validation_threshold) / ONE
 
 
-def _has_media(messages: Any) -> bool:
-    """Whether something besides text is asked about."""
+def _is_one_text(request: dict[str, Any]) -> bool:
+    """Whether one text answers a text. No engine reads pictures from token ids, nor tells an artifact several choices apart."""
+    if request.get("n") not in (None, 1):
+        return False
+    messages = request.get("messages")
     contents = (
         [each.get("content") for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
     )
     parts = [part for content in contents if isinstance(content, list) for part in content]
-    return any(isinstance(part, dict) and part.get("type") != "text" for part in parts)
+    return all(not isinstance(part, dict) or part.get("type") == "text" for part in parts)

@@ -5,7 +5,7 @@ The engine is vLLM, unmodified, or one that offers the same: `/v1/completions` w
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +14,7 @@ import orjson
 
 from pivot.api.inference.engine import CLIENT_ERRORS, EngineFailed, NodeLost, longest_answer, read_whole
 from pivot.api.inference.payload import payload
+from pivot.api.validation.choice import JUDGED_WITHOUT
 from pivot.api.validation.evidence import Evidence
 from pivot.api.validation.positions import Replayed
 from pivot.protocol.engine_arguments import LEAST_LOGPROBS
@@ -27,11 +28,18 @@ LONGEST_SPECIAL_TEXT = 64
 """A token that ends answers has no longer name."""
 MAX_STOP_TEXT = 4_096
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+PLAIN_FIELDS = JUDGED_WITHOUT | {
+    "continue_final_message",
+    "repetition_penalty",
+    "logit_bias",
+    "min_tokens",
+    "response_format",
+}
+"""With these alone prompt and text follow from the tokens; of others an engine may make what it likes."""
 _TEMPLATE_FIELDS = (
     "add_generation_prompt",
     "continue_final_message",
     "chat_template_kwargs",
-    "tools",
     "add_special_tokens",
 )
 
@@ -51,10 +59,11 @@ async def replay(
     engine reads no prompt behind which it could say nothing.
 
     max_logprobs: of the model's registration. plain_text: whether the answer's text is that of its tokens and nothing else is
-    made of them (reasoning, tool calls). Raises NotTheTexts, TokensRefused, EngineFailed, NodeLost.
+    made of them (reasoning). Raises NotTheTexts, TokensRefused, EngineFailed, NodeLost.
     """
-    await _require_prompt(http, url, model, evidence)
-    await _require_content(http, url, model, evidence, plain_text=plain_text)
+    if is_plain(evidence.request):
+        await _require_prompt(http, url, model, evidence)
+        await _require_content(http, url, model, evidence, plain_text=plain_text)
     if not evidence.token_ids:
         return []
     tokens = [*evidence.prompt_token_ids, *evidence.token_ids]
@@ -74,6 +83,11 @@ async def replay(
         raw = await _post(http, url + "/v1/completions", body, body["prompt"])
     kept = len(body["prompt"]) - len(evidence.prompt_token_ids)
     return await asyncio.to_thread(positions, raw, evidence.token_ids[:kept])
+
+
+def is_plain(request: Mapping[str, Any]) -> bool:
+    """Whether it says nothing that could change the prompt or the text behind the tokens (tools, truncation, …)."""
+    return all(name in PLAIN_FIELDS or value in (None, [], {}) for name, value in request.items())
 
 
 def positions(raw: bytes, token_ids: Sequence[int]) -> list[Replayed]:
