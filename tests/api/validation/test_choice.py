@@ -127,3 +127,42 @@ def test_log_probabilities_that_add_up_to_more_than_1_by_rounding_are_no_fault()
         for found in surprise([sure] * 50, Choosing(temperature=temperature)):
             assert math.isfinite(found.excess)
             assert found.variance >= 0
+
+
+@pytest.mark.parametrize(
+    "choosing",
+    [
+        Choosing(temperature=1e-4),
+        Choosing(temperature=1e-3, top_p=0.5),
+        Choosing(temperature=1e300),
+        Choosing(frequency_penalty=-2.0),
+        Choosing(frequency_penalty=2.0),
+        Choosing(temperature=1e-3, frequency_penalty=2.0, presence_penalty=-2.0),
+    ],
+    ids=str,
+)
+def test_ways_to_choose_that_leave_no_weight_to_tokens_or_all_of_it_can_be_judged(choosing: Choosing) -> None:
+    found = surprise([position(1)] * 1_000, choosing)
+    assert all(math.isfinite(each.excess) and math.isfinite(each.variance) for each in found)
+
+
+def test_a_cold_text_of_likely_tokens_is_as_surprising_as_expected() -> None:
+    assert max(abs(each.excess) for each in surprise([position(0)] * 100, Choosing(temperature=1e-3))) < 0.1
+    assert least_excess([position(1)] * 100, Choosing(temperature=1e-3)) > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", -1),
+        ("top_p", 0),
+        ("top_p", -5),
+        ("top_p", 1.5),
+        ("min_p", 1e300),
+        ("presence_penalty", -1e308),
+        ("frequency_penalty", 1e308),
+        ("frequency_penalty", 2**70),
+    ],
+)
+def test_what_no_engine_takes_is_not_judged(name: str, value: float) -> None:
+    assert choosing_of({"model": "m", name: value}, Choosing()) is None

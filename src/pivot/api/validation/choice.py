@@ -24,6 +24,17 @@ PLACES = 5
 LEAST_KNOWN = 1e-12
 ROUNDING = 1e-5
 """So far may be off what is missing to 1."""
+LARGEST_EXPONENT = 700.0
+"""Of e, in what is still a number."""
+TAKEN_BY_ENGINES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0.0, math.inf),
+    "top_p": (math.ulp(0.0), 1.0),
+    "min_p": (0.0, 1.0),
+    "top_k": (-1, math.inf),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+}
+"""Least and most of what says how tokens are chosen."""
 JUDGED_WITHOUT = frozenset(
     {
         "model",
@@ -111,13 +122,11 @@ def choosing_of(request: Mapping[str, Any], defaults: Choosing) -> Choosing | No
     for name, value in request.items():
         if name not in JUDGED_WITHOUT and value is not None and value != _NEUTRAL.get(name):
             return None
-    named = {
-        name: request[name]
-        for name in ("temperature", "top_p", "min_p", "top_k", "presence_penalty", "frequency_penalty")
-        if request.get(name) is not None
-    }
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in named.values()):
-        return None
+    named = {name: request[name] for name in TAKEN_BY_ENGINES if request.get(name) is not None}
+    for name, value in named.items():
+        least, most = TAKEN_BY_ENGINES[name]
+        if not isinstance(value, int | float) or not math.isfinite(value) or not least <= value <= most:
+            return None
     found = replace(defaults, **named)
     return replace(found, top_k=max(0, int(found.top_k)))
 
@@ -156,25 +165,31 @@ def _penalised(logprob: float, count: int, choosing: Choosing) -> float:
 
 
 def _others(position: Replayed, temperature: float, places: int) -> list[float]:
-    """Weights that all unknown tokens may have together, where a known one of log-probability x weighs exp(x / temperature).
+    """Logarithms of the weights that all unknown tokens may have together, where a known one of log-probability x weighs
+    exp(x / temperature).
 
     Together they are as likely as is missing to 1, and each is at most as likely as the last known one. From few tokens that share
     it to as many as there can be, in steps of the same factor.
     """
-    missing = max(0.0, 1 - math.fsum(math.exp(logprob) for _, _, logprob in position.top)) + ROUNDING
+    missing = math.log(max(0.0, 1 - math.fsum(math.exp(logprob) for _, _, logprob in position.top)) + ROUNDING)
     if places == 1:
         return [missing]
     power = 1 / temperature
-    last = min(math.exp(min(logprob for _, _, logprob in position.top)), missing)
-    few = missing * max(last, LEAST_KNOWN) ** (power - 1)
-    many = LARGEST_VOCABULARY ** (1 - power) * missing**power
-    return [few ** (1 - place / (places - 1)) * many ** (place / (places - 1)) for place in range(places)]
+    last = min(*(logprob for _, _, logprob in position.top), missing)
+    few = missing + max(last, math.log(LEAST_KNOWN)) * (power - 1)
+    many = math.log(LARGEST_VOCABULARY) * (1 - power) + missing * power
+    return [few + (many - few) * place / (places - 1) for place in range(places)]
 
 
 def _outcome(token: int, scores: Sequence[tuple[int, float]], others: float, choosing: Choosing) -> Outcome:
-    """The outcome `token` among the known ones and `others`, the weight of all that are not known."""
+    """The outcome `token` among the known ones and all others, of whose weight `others` is the logarithm.
+
+    All weights are told relative to the largest known one: by themselves they may be too large or too small for a number.
+    """
     ordered = sorted(scores, key=lambda score: -score[1])
-    weights = [math.exp(score / choosing.temperature) for _, score in ordered]
+    largest = ordered[0][1]
+    weights = [math.exp((score - largest) / choosing.temperature) for _, score in ordered]
+    others = math.exp(min(others - largest / choosing.temperature, LARGEST_EXPONENT))
     kept, others = _cut(weights, others, choosing)
     total = math.fsum(weights[:kept]) + others
     chances = [max(weight / total, RAREST) for weight in weights[:kept]]
