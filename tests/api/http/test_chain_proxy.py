@@ -117,6 +117,24 @@ async def test_a18_a_path_reaches_no_other_method_or_host(port: Port) -> None:
     assert not any("unsafe" in asked or "dial" in asked for asked in port.chain.asked)
 
 
+async def test_a18_a_post_names_no_other_method_in_its_path(port: Port) -> None:
+    for path in (
+        "/chain-rpc/dump_consensus_state",
+        "/chain-rpc/dial_peers/?peers=[]",
+        "/chain-rpc/broadcast_tx_commit",
+    ):
+        async with port.http.post(port.url + path, data=orjson.dumps(call("block"))) as answer:
+            assert answer.status == 403
+    assert port.chain.asked == []
+
+
+@pytest.mark.parametrize("name", ["Method", "METHOD", "method "])
+async def test_a18_a_call_names_its_method_in_one_spelling(port: Port, name: str) -> None:
+    assert (await port.post({**call("block"), name: "dial_peers"}))[0] == 400
+    assert (await port.post([call("block"), {**call("block"), name: "dial_peers"}]))[0] == 400
+    assert port.chain.asked == []
+
+
 async def test_a_long_answer_goes_out_whole(port: Port) -> None:
     for _ in range(2):
         assert await port.get("/chain-rpc/genesis") == (200, LONG)

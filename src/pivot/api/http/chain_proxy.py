@@ -49,6 +49,8 @@ RPC_METHODS = frozenset(
     }
 )
 """What reads, or hands over a transaction, and is done at once. Not: what waits for a block, dumps, or steers the engine."""
+CALL_FIELDS = frozenset({"jsonrpc", "id", "method", "params"})
+"""The engine reads names in any case, so another spelling of `method` could name another one."""
 MAX_BATCH = 20
 """Calls in one body."""
 MAX_BODY_BYTES = 2 * 2**20
@@ -91,8 +93,9 @@ class ChainProxy:
     async def rpc(self, request: Request) -> Response:
         """One request to the engine, by JSON-RPC or by the method's name in the path, and its answer."""
         url = _url_at(self._settings.chain_node.url, RPC_PREFIX, request)
-        if request.method == "GET":
-            _require_open(url.path.strip("/"))
+        path = url.path.strip("/")
+        if request.method == "GET" or path:  # the engine takes a method of the path whatever the request's own is
+            _require_open(path)
             return await self._pass_on(request, url, lambda _: None)
         return await self._pass_on(request, url, _require_open_calls)
 
@@ -191,6 +194,8 @@ def _require_open_calls(body: bytes) -> None:
     for call in calls:
         if not isinstance(call, dict):
             raise MalformedBody("a call is a JSON object")
+        if not call.keys() <= CALL_FIELDS:
+            raise MalformedBody(f"a call has no fields but {', '.join(sorted(CALL_FIELDS))}")
         _require_open(call.get("method"))
 
 
