@@ -28,9 +28,15 @@ def wallet_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WalletCha
 
 
 @pytest.fixture(scope="session")
-def run_client() -> Callable[..., str]:
+def client_python() -> Path:
+    """A Python that has the OpenAI clients."""
+    return _python_with(CLIENTS)
+
+
+@pytest.fixture(scope="session")
+def run_client(client_python: Path) -> Callable[..., str]:
     """Run a script of this folder with the OpenAI clients, with these variables; what it printed."""
-    return _runner(_python_with(CLIENTS))
+    return _runner(client_python)
 
 
 @pytest.fixture(scope="session")
