@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
 PAGE = DOCS / "quickstart-developers.md"
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-LOOKING, ASKING, RECORDS = blocks_of(PAGE)
+LOOKING, ASKING, USAGE, RECORDS = blocks_of(PAGE)
 
 
 def filled(text: str, network: Network, **more: str) -> str:
@@ -57,6 +57,8 @@ def test_hosts_models_and_prices_are_told(two_hosts: Network) -> None:
 def test_a_request_with_an_api_key_is_answered(two_hosts: Network) -> None:
     [answer] = answers(filled(ASKING, two_hosts))
     assert answer["choices"][0]["message"]["content"]
+    [usage] = answers(filled(USAGE, two_hosts))
+    assert usage["api_key"]["requests"] > 0
 
 
 @pytest.mark.clients
