@@ -90,6 +90,14 @@ def test_what_is_no_artifact_is_a_failure(raw: bytes) -> None:
         evidence_of(raw, record())
 
 
+def test_a_request_that_no_host_can_have_sent_to_an_engine_is_a_failure() -> None:
+    request = '{"model": "m", "messages": ' + "[" * 300 + "]" * 300 + "}"
+    told = record()
+    told.prompt_hash = sha256(request.encode()).hex()
+    with pytest.raises(WrongArtifact, match="nested too deep"):
+        evidence_of(orjson.dumps(document() | {"request": request}), told)
+
+
 def test_an_answer_is_not_longer_than_was_asked_for() -> None:
     long, told = document() | {"max_tokens": 1}, record()
     told.max_tokens = 1

@@ -155,6 +155,22 @@ async def test_an_artifact_that_is_not_handed_out_is_withheld_after_a_while(
     assert (message.reports[0].inference_id, message.reports[0].verdict) == (record.inference_id, WITHHELD)
 
 
+async def test_who_comes_late_asks_several_times_before_it_calls_an_artifact_withheld(
+    chain: CheckChain, phases: FakePhases, pair: list[Host], engine_url: str
+) -> None:
+    record = await answered(pair[0], chain, engine_url)
+    pair[0].server.away = True
+    await phases.at(OVER)
+    await until(lambda: pair[0].server.asked > 0)
+    [check] = await Checks(pair[1].database).in_state(Kind.DUTY, State.QUEUED)
+    await phases.at(check.patience_height)
+    await until(lambda: pair[0].server.asked > 1)
+    pair[0].server.away = False
+    await blocks_until(phases, lambda: pair[1].sent(MsgSubmitValidations), begin=check.patience_height)
+    [message] = pair[1].sent(MsgSubmitValidations)
+    assert (message.reports[0].inference_id, message.reports[0].verdict) == (record.inference_id, PASSED)
+
+
 async def test_another_document_than_the_signed_one_counts_as_none(
     chain: CheckChain, phases: FakePhases, pair: list[Host], engine_url: str
 ) -> None:

@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from pivot.api.identity import Identity
+from pivot.api.inference.artifacts import MAX_DOCUMENT_BYTES
 from pivot.api.ledger.interface import Chain, LedgerError
 from pivot.api.urls import UnsafeUrl, session_to_hosts, url_of
 from pivot.api.validation.artifacts_api import expanded, signed_headers
@@ -48,7 +49,7 @@ class ArtifactsClient:
         headers = signed_headers(
             self._identity.account, self._chain.chain_id, host, record.inference_id, time.time_ns()
         )
-        limit = BASE_BYTES + BYTES_PER_TOKEN * record.completion_token_count
+        limit = min(BASE_BYTES + BYTES_PER_TOKEN * record.completion_token_count, MAX_DOCUMENT_BYTES)
         try:
             async with self._http.get(url, headers=headers, timeout=TIMEOUT, allow_redirects=False) as answer:
                 compressed = await _read(answer, limit)

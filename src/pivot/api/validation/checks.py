@@ -93,19 +93,17 @@ class Checks:
             state=State.JUDGED,
             verdict=found.verdict,
             value_e6=found.value_e6,
-            reason=found.reason[:LONGEST_REASON],
+            reason=_kept(found.reason),
         )
 
     async def later(self, check: Check, now_ms: int, reason: str) -> None:
         """Try again after a pause that grows with every attempt."""
         pause = min(FIRST_RETRY_MS << min(check.attempts, MAX_DOUBLINGS), LONGEST_RETRY_MS)
-        await self._set(
-            check, attempts=check.attempts + 1, not_before_ms=now_ms + pause, reason=reason[:LONGEST_REASON]
-        )
+        await self._set(check, attempts=check.attempts + 1, not_before_ms=now_ms + pause, reason=_kept(reason))
 
     async def drop(self, check: Check, reason: str) -> None:
         """Nothing can come of this check any more."""
-        await self._set(check, state=State.DROPPED, reason=reason[:LONGEST_REASON])
+        await self._set(check, state=State.DROPPED, reason=_kept(reason))
 
     async def in_state(self, kind: Kind, state: State) -> Sequence[Check]:
         """All checks of a kind in one state, by epoch, segment and id."""
@@ -157,3 +155,8 @@ class Checks:
             await session.execute(
                 update(Check).where(Check.inference_id == check.inference_id, Check.kind == check.kind).values(**values)
             )
+
+
+def _kept(reason: str) -> str:
+    """What is kept of a reason. It may quote another host, and PostgreSQL takes no text with a zero in it."""
+    return reason.replace("\0", "\ufffd")[:LONGEST_REASON]

@@ -70,6 +70,7 @@ def evidence_of(raw: bytes, record: Inference) -> Evidence:
         raise WrongArtifact(f"{where}: {first['msg']}") from None
     except ValueError as error:
         raise WrongArtifact(f"its request is not JSON: {error}") from None
+    _require_shallow(request)
     count = artifact.completion_token_count
     for what, told, recorded in (
         ("inference_id", artifact.inference_id, record.inference_id),
@@ -95,3 +96,11 @@ def evidence_of(raw: bytes, record: Inference) -> Evidence:
         positions=artifact.logprobs,
         content=artifact.content,
     )
+
+
+def _require_shallow(request: Any) -> None:
+    """No host can have sent an engine what cannot be written, nor can a checker. Raises WrongArtifact."""
+    try:
+        orjson.dumps(request)
+    except TypeError as error:
+        raise WrongArtifact(f"its request is nested too deep: {error}") from None

@@ -41,6 +41,11 @@ IDLE_S = 1.0
 """How often the queue is looked at for a check whose pause is over."""
 PATIENCE_SEGMENTS = 2
 """An artifact that is not handed out for so many segments' time is withheld."""
+LEAST_ATTEMPTS = 4
+"""So often a duty's artifact is asked for before it is withheld: its host may be busy, and this one may come late to it.
+
+A vote has less time, and a second host that has the artifact.
+"""
 URGENT_SHARE = 4
 """In the last so manieth part of its time a check may take a node from customers; votes, which are few, always."""
 DISPUTE_LOOKS = 20
@@ -217,12 +222,14 @@ class AnswerChecking:
             await self._checks.drop(check, check.reason or "its time is over")
             return
         time_given = (check.deadline_height - check.patience_height) // URGENT_SHARE
-        urgent = check.kind == Kind.VOTE or height >= check.deadline_height - time_given
+        is_vote = check.kind == Kind.VOTE
+        urgent = is_vote or height >= check.deadline_height - time_given
+        asked_enough = is_vote or check.attempts + 1 >= LEAST_ATTEMPTS
         try:
             found = await examiner.examine(
                 check,
                 urgent=urgent,
-                patience_over=height >= check.patience_height,
+                patience_over=asked_enough and height >= check.patience_height,
             )
         except (NotYet, LedgerError) as error:
             await self._checks.later(check, self._now_ms(), str(error))

@@ -1,0 +1,27 @@
+"""The queue of checks, on both databases."""
+
+import pytest
+
+from pivot.api.database import Database
+from pivot.api.validation.checks import Checks, Verdict, Wanted
+from pivot.api.validation.tables import LONGEST_REASON, Kind, State
+from pivot.protocol.generated.inference.inference.types_pb2 import AnswerVerdict
+
+
+@pytest.fixture
+async def checks(each_database: Database) -> Checks:
+    """A queue with one duty in it."""
+    queue = Checks(each_database)
+    await queue.add(Kind.DUTY, [Wanted("id", 5, 0, "m", patience_height=10, deadline_height=20)])
+    return queue
+
+
+async def test_a19_what_another_host_says_cannot_keep_a_verdict_from_the_queue(checks: Checks) -> None:
+    [check] = await checks.due(0, 1)
+    said = "model is \0, not 'm'" + "x" * LONGEST_REASON
+    await checks.later(check, 0, said)
+    await checks.settle(check, Verdict(AnswerVerdict.ANSWER_FAILED, reason=said))
+    [judged] = await checks.in_state(Kind.DUTY, State.JUDGED)
+    assert judged.verdict == AnswerVerdict.ANSWER_FAILED
+    assert judged.reason.startswith("model is \ufffd, not")
+    assert len(judged.reason) == LONGEST_REASON
