@@ -6,6 +6,7 @@ The engine is vLLM, unmodified, or one that offers the same: `/v1/completions` w
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +16,7 @@ import orjson
 from pivot.api.inference.engine import CLIENT_ERRORS, EngineFailed, NodeLost, longest_answer, read_whole
 from pivot.api.inference.payload import payload
 from pivot.api.validation.choice import JUDGED_WITHOUT
+from pivot.api.validation.dates import LONGEST_DATE, differing, is_of_these_days
 from pivot.api.validation.evidence import Evidence
 from pivot.api.validation.positions import Replayed
 from pivot.protocol.engine_arguments import LEAST_LOGPROBS
@@ -122,6 +124,8 @@ async def _require_prompt(http: aiohttp.ClientSession, url: str, model: str, evi
     if "messages" in request:
         body["messages"] = request["messages"]
         tokens = await _tokens(http, url, body)
+        if await _is_of_another_day(http, url, model, tokens, evidence.prompt_token_ids):
+            return
     else:
         prompt = request.get("prompt")
         if isinstance(prompt, list) and prompt and isinstance(prompt[0], str | list):
@@ -131,6 +135,18 @@ async def _require_prompt(http: aiohttp.ClientSession, url: str, model: str, evi
         raise NotTheTexts(
             f"the request has {len(tokens)} tokens, others than the {len(evidence.prompt_token_ids)} told"
         )
+
+
+async def _is_of_another_day(
+    http: aiohttp.ClientSession, url: str, model: str, tokens: Sequence[int], told: Sequence[int]
+) -> bool:
+    """Whether two prompts differ, and only in the day that the model's template has written into them."""
+    today, texts = datetime.now(UTC).date(), []
+    for part in differing(tokens, told):
+        if len(part) > LONGEST_DATE:
+            return False
+        texts.append(await _text(http, url, model, part) if part else "")
+    return any(texts) and all(is_of_these_days(text, today) for text in texts)
 
 
 async def _tokens(http: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> list[int]:
