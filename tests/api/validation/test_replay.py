@@ -185,6 +185,31 @@ async def test_the_developer_was_given_the_text_of_the_tokens(
             await run(engine, shown)
 
 
+@pytest.mark.parametrize(
+    ("texts", "content", "good"),
+    [
+        (["a", "<|im_end|>", "b"], "ab", True),
+        (["a", "</s>", "[INST]"], "a", True),
+        (["<\uff5cend\uff5c>", "<pad>", "<eos>"], "", True),
+        (["a", "<p>", "b"], "ab", False),
+        (["a", "[1]", "b"], "ab", False),
+        (["a", "<|im_end|>", "b"], "a", False),
+    ],
+)
+async def test_an_answer_that_goes_on_behind_its_end_is_its_text_without_the_ends(
+    engine: Engine, texts: list[str], content: str, good: bool
+) -> None:
+    shown = evidence(content)
+    shown.positions.extend((text, -1.0, [(text, -1.0)]) for text in texts)
+    engine.text, engine.shorter = "".join(texts) + "x" * 80, "ab" if "b" in texts else "a"
+    if good:
+        assert len(await run(engine, shown)) == 3
+    else:
+        engine.shorter = "".join(texts)
+        with pytest.raises(NotTheTexts):
+            await run(engine, shown)
+
+
 async def test_where_an_engine_makes_more_of_a_text_only_a_part_of_it_is_content(engine: Engine) -> None:
     engine.text = engine.shorter = "<think>much thought</think>ab"
     with pytest.raises(NotTheTexts):

@@ -50,7 +50,13 @@ def pair(chain: CheckChain, hosts: list[Host]) -> list[Host]:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"temperature": 0}, {"temperature": 1.0}, {"temperature": 0.7, "top_p": 0.8, "stop": ["."]}]
+    "fields",
+    [
+        {"temperature": 0},
+        {"temperature": 1.0},
+        {"temperature": 0.7, "top_p": 0.8, "stop": ["."]},
+        {"temperature": 0, "ignore_eos": True, "max_tokens": 200},
+    ],
 )
 async def test_an_honest_answer_passes(
     chain: CheckChain, phases: FakePhases, pair: list[Host], engine_url: str, fields: dict[str, Any]

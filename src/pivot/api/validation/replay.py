@@ -5,6 +5,7 @@ The engine is vLLM, unmodified, or one that offers the same: `/v1/completions` w
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -29,6 +30,10 @@ TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=2)
 LONGEST_SPECIAL_TEXT = 64
 """A token that ends answers has no longer name."""
 MAX_STOP_TEXT = 4_096
+_SPECIAL = re.compile(
+    r"<[|\uff5c][^<>]{1,60}[|\uff5c]>|</?(s|bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?[A-Z_]{2,40}\]"
+)
+"""How models write tokens that are no text. Engines leave them out of it, also where an answer goes on behind them (`ignore_eos`)."""
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 PLAIN_FIELDS = JUDGED_WITHOUT | {
     "continue_final_message",
@@ -170,17 +175,27 @@ async def _require_content(
     """What the developer was given is the text of the tokens; what ends an answer is not in it."""
     if not evidence.token_ids:
         return
+    no_text = {place for place, (text, _, _) in enumerate(evidence.positions) if _SPECIAL.fullmatch(text)}
+    said = [token for place, token in enumerate(evidence.token_ids) if place not in no_text]
+    for tokens in (evidence.token_ids, said) if no_text else (evidence.token_ids,):
+        if await _is_content(http, url, model, evidence, tokens, plain_text=plain_text):
+            return
+    raise NotTheTexts("the answer's text is not that of its tokens")
+
+
+async def _is_content(
+    http: aiohttp.ClientSession, url: str, model: str, evidence: Evidence, tokens: Sequence[int], *, plain_text: bool
+) -> bool:
     given = _without_spaces(evidence.content)
-    whole = _without_spaces(await _text(http, url, model, evidence.token_ids))
+    whole = _without_spaces(await _text(http, url, model, tokens)) if tokens else ""
     if given == whole or (not plain_text and given in whole):
-        return
-    shorter = _without_spaces(await _text(http, url, model, evidence.token_ids[:-1])) if evidence.token_ids[1:] else ""
+        return True
+    shorter = _without_spaces(await _text(http, url, model, tokens[:-1])) if tokens[1:] else ""
     last = len(whole) - len(shorter)
     longest = last + max((len(stop) for stop in _stops(evidence.request)), default=0)
     ended_by_its_own = given == shorter and last <= LONGEST_SPECIAL_TEXT
     ended_by_a_stop = longest > last and whole.startswith(given) and len(whole) - len(given) <= longest
-    if not ended_by_its_own and not ended_by_a_stop:
-        raise NotTheTexts("the answer's text is not that of its tokens")
+    return ended_by_its_own or ended_by_a_stop
 
 
 def _stops(request: dict[str, Any]) -> list[str]:
