@@ -135,9 +135,8 @@ def test_log_probabilities_that_add_up_to_more_than_1_by_rounding_are_no_fault()
         Choosing(temperature=1e-4),
         Choosing(temperature=1e-3, top_p=0.5),
         Choosing(temperature=1e300),
-        Choosing(frequency_penalty=-2.0),
         Choosing(frequency_penalty=2.0),
-        Choosing(temperature=1e-3, frequency_penalty=2.0, presence_penalty=-2.0),
+        Choosing(temperature=1e-3, frequency_penalty=2.0, presence_penalty=2.0),
     ],
     ids=str,
 )
@@ -166,3 +165,28 @@ def test_a_cold_text_of_likely_tokens_is_as_surprising_as_expected() -> None:
 )
 def test_what_no_engine_takes_is_not_judged(name: str, value: float) -> None:
     assert choosing_of({"model": "m", name: value}, Choosing()) is None
+
+
+@pytest.mark.parametrize("choosing", [Choosing(top_k=1), Choosing(min_p=1.0), Choosing(top_p=0.01)], ids=str)
+def test_two_tokens_that_rounding_may_have_exchanged_at_a_cut_surprise_nobody(choosing: Choosing) -> None:
+    alike = [position(1, (0.4, 0.39, 0.1, 0.05, 0.03, 0.03))] * 3
+    assert surprise(alike, choosing)[0].excess > 40
+    assert surprise(alike, choosing, gap=0.25)[0].excess == 0
+    unknown = [Replayed(9, "9", math.log(0.395), alike[0].top)] * 3
+    assert surprise(unknown, choosing, gap=0.25)[0].excess == 0
+    far = [position(1)] * 3
+    assert surprise(far, choosing, gap=0.25)[0].excess > 40
+
+
+def test_two_tokens_that_rounding_may_have_exchanged_in_the_cold_surprise_nobody() -> None:
+    cold = Choosing(temperature=0.01)
+    alike = [position(1, (0.4, 0.36, 0.1, 0.05, 0.04, 0.03))] * 3
+    assert least_excess(alike, cold) > 30
+    assert max(each.excess for each in surprise(alike, cold, gap=0.25)) < 0.01
+    assert min(each.excess for each in surprise([position(1)] * 3, cold, gap=0.25)) > 30
+
+
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+def test_what_makes_repetitions_likely_is_not_judged(name: str) -> None:
+    assert choosing_of({"model": "m", name: -0.5}, Choosing()) is None
+    assert choosing_of({"model": "m", name: 0.5}, Choosing()) is not None

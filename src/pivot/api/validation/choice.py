@@ -15,6 +15,8 @@ from pivot.api.validation.positions import Replayed
 
 GREEDY_BELOW = 1e-5
 """Temperatures below this mean: always the most likely token."""
+COLD_BELOW = 0.1
+"""Temperatures below this make so much of what rounding shifts that a token is given the benefit of it, as at 0."""
 RAREST = 1e-6
 """Chances below this count as this, so that one token's surprisal is bounded."""
 NUCLEUS_MARGIN = 0.02
@@ -128,6 +130,8 @@ def choosing_of(request: Mapping[str, Any], defaults: Choosing) -> Choosing | No
         if not isinstance(value, int | float) or not math.isfinite(value) or not least <= value <= most:
             return None
     found = replace(defaults, **named)
+    if found.presence_penalty < 0 or found.frequency_penalty < 0:
+        return None  # what was said before may be likely again from far below the likely tokens that are known
     return replace(found, top_k=max(0, int(found.top_k)))
 
 
@@ -142,9 +146,10 @@ def greedy_gap(positions: Sequence[Replayed], choosing: Choosing) -> float:
     return widest
 
 
-def surprise(positions: Sequence[Replayed], choosing: Choosing) -> list[Surprise]:
+def surprise(positions: Sequence[Replayed], choosing: Choosing, *, gap: float = 0.0) -> list[Surprise]:
     """How surprising an answer is, for each way in which the unknown tokens may share what is left to them.
 
+    gap: nats that rounding may have shifted a token by, so that a cut let it through, or a low temperature made it likely.
     Temperature 0 has no chance in it: see `greedy_gap`.
     """
     counts: dict[int, int] = {}
@@ -152,8 +157,9 @@ def surprise(positions: Sequence[Replayed], choosing: Choosing) -> list[Surprise
     excess, variance = [0.0] * places, [0.0] * places
     for position in positions:
         scores = [(token, _penalised(logprob, counts.get(token, 0), choosing)) for token, _, logprob in position.top]
+        most = _penalised(position.logprob, counts.get(position.token, 0), choosing) + gap
         for place, others in enumerate(_others(position, choosing.temperature, places)):
-            found = _outcome(position.token, scores, others, choosing)
+            found = _outcome(position.token, scores, others, choosing, most)
             excess[place] += found.surprisal - found.mean
             variance[place] += found.variance
         counts[position.token] = counts.get(position.token, 0) + 1
@@ -181,9 +187,13 @@ def _others(position: Replayed, temperature: float, places: int) -> list[float]:
     return [few + (many - few) * place / (places - 1) for place in range(places)]
 
 
-def _outcome(token: int, scores: Sequence[tuple[int, float]], others: float, choosing: Choosing) -> Outcome:
+def _outcome(
+    token: int, scores: Sequence[tuple[int, float]], others: float, choosing: Choosing, most: float
+) -> Outcome:
     """The outcome `token` among the known ones and all others, of whose weight `others` is the logarithm.
 
+    most: the score that the token may have had, but for rounding. Where it reaches the last one that is kept, the token may have
+    been that one.
     All weights are told relative to the largest known one: by themselves they may be too large or too small for a number.
     """
     ordered = sorted(scores, key=lambda score: -score[1])
@@ -201,6 +211,10 @@ def _outcome(token: int, scores: Sequence[tuple[int, float]], others: float, cho
         chance = chances[-1]
     elif place is not None and place < kept:
         chance = chances[place]
+    elif most >= ordered[kept - 1][1]:
+        chance = chances[kept - 1]
+    if choosing.temperature < COLD_BELOW:
+        chance = max(chance, math.exp(min(most - largest, 0.0) / choosing.temperature) / total)
     whole = math.fsum(chances)
     mean = math.fsum(-p * math.log(p) for p in chances) / whole
     square = math.fsum(p * math.log(p) ** 2 for p in chances) / whole

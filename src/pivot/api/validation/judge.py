@@ -105,7 +105,7 @@ def choice_fault(replayed: Sequence[Replayed], choosing: Choosing, thresholds: T
             return f"at temperature 0 a token stood {gap:.3f} nats below the most likely one"
         return ""
     leeway = thresholds.surprisal_drift * len(replayed) + thresholds.surprisal_slack
-    found = surprise(replayed, choosing)
+    found = surprise(replayed, choosing, gap=thresholds.greedy_gap)
     most = [leeway + thresholds.surprisal_z * math.sqrt(each.variance) for each in found]
     above = min(each.excess - limit for each, limit in zip(found, most, strict=True))
     if above > 0:
