@@ -56,6 +56,7 @@ def pair(chain: CheckChain, hosts: list[Host]) -> list[Host]:
         {"temperature": 1.0},
         {"temperature": 0.7, "top_p": 0.8, "stop": ["."]},
         {"temperature": 0, "ignore_eos": True, "max_tokens": 200},
+        {"temperature": 1.5, "min_p": 0.2},
     ],
 )
 async def test_an_honest_answer_passes(

@@ -57,6 +57,15 @@ def test_top_p_leaves_the_smallest_set_of_that_mass(top_p: float) -> None:
     assert set(draws(Sampling(top_p=top_p, seed=2))) <= set(expected.tolist())
 
 
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
+def test_min_p_leaves_what_has_that_share_of_the_likeliest(temperature: float) -> None:
+    shares = probabilities(temperature)
+    expected = set(np.flatnonzero(shares >= 0.3 * shares.max()).tolist())
+    assert set(draws(Sampling(min_p=0.3, temperature=temperature, seed=1))) == expected
+    assert set(draws(Sampling(min_p=0.3, top_k=2, seed=1))) <= set(np.argsort(-LOGITS)[:2].tolist())
+    assert set(draws(Sampling(min_p=1, top_p=0.9, seed=1))) == {int(LOGITS.argmax())}
+
+
 def test_top_k_and_top_p_together() -> None:
     drawn = draws(Sampling(top_k=3, top_p=0.5, seed=1))
     assert set(drawn) <= set(np.argsort(-LOGITS)[:3].tolist())

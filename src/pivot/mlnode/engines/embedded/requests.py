@@ -50,6 +50,7 @@ class GenerationRequest(_Request):
     temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     repetition_penalty: Annotated[float, Field(gt=0, le=MAX_PENALTY)] | None = None
     presence_penalty: Penalty = 0.0
     frequency_penalty: Penalty = 0.0
@@ -72,7 +73,7 @@ class GenerationRequest(_Request):
     def _none_is_empty(cls, value: Any) -> Any:
         return [] if value is None else value
 
-    @field_validator("presence_penalty", "frequency_penalty", mode="before")
+    @field_validator("min_p", "presence_penalty", "frequency_penalty", mode="before")
     @classmethod
     def _none_is_zero(cls, value: Any) -> Any:
         return 0.0 if value is None else value
@@ -111,6 +112,7 @@ class GenerationRequest(_Request):
             temperature=defaults.temperature if self.temperature is None else self.temperature,
             top_p=defaults.top_p if self.top_p is None else self.top_p,
             top_k=defaults.top_k if self.top_k is None else max(0, self.top_k),
+            min_p=self.min_p,
             seed=None if self.seed is None else self.seed + choice,
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,

@@ -27,6 +27,7 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
     seed: int | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
@@ -73,6 +74,10 @@ class Sampler:
         ids = top_ids(row, settings.top_k) if 0 < settings.top_k < len(row) else None
         kept = row if ids is None else row[ids]
         weights = np.exp((kept - kept.max()) / np.float32(settings.temperature))
+        if settings.min_p > 0:
+            likely = np.flatnonzero(weights >= np.float32(settings.min_p))
+            weights = weights[likely]
+            ids = likely if ids is None else ids[likely]
         if settings.top_p < 1:
             nucleus = nucleus_of(weights, settings.top_p)
             weights = weights[nucleus]
