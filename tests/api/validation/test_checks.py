@@ -17,7 +17,7 @@ async def checks(each_database: Database) -> Checks:
 
 
 async def test_a19_what_another_host_says_cannot_keep_a_verdict_from_the_queue(checks: Checks) -> None:
-    [check] = await checks.due(0, 1)
+    [check] = await checks.due(Kind.DUTY, 0, 1)
     said = "model is \0, not 'm'" + "x" * LONGEST_REASON
     await checks.later(check, 0, said)
     await checks.settle(check, Verdict(AnswerVerdict.ANSWER_FAILED, reason=said))
@@ -25,3 +25,11 @@ async def test_a19_what_another_host_says_cannot_keep_a_verdict_from_the_queue(c
     assert judged.verdict == AnswerVerdict.ANSWER_FAILED
     assert judged.reason.startswith("model is \ufffd, not")
     assert len(judged.reason) == LONGEST_REASON
+
+
+async def test_neither_duties_nor_votes_stand_before_the_other(checks: Checks) -> None:
+    await checks.add(
+        Kind.VOTE, [Wanted(f"vote {n}", 5, 0, "m", patience_height=10, deadline_height=20) for n in range(9)]
+    )
+    assert [each.inference_id for each in await checks.due(Kind.DUTY, 0, 4)] == ["id"]
+    assert len(await checks.due(Kind.VOTE, 0, 4)) == 4

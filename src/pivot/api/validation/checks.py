@@ -75,12 +75,12 @@ class Checks:
             found = await session.scalars(select(DrawnSegment.segment).where(DrawnSegment.epoch == epoch))
             return frozenset(found)
 
-    async def due(self, now_ms: int, limit: int) -> Sequence[Check]:
-        """Checks that may be tried now: votes first, since they end soonest, then by the time since which they wait."""
+    async def due(self, kind: Kind, now_ms: int, limit: int) -> Sequence[Check]:
+        """Checks of a kind that may be tried now, by the time since which they wait."""
         waiting = (
             select(Check)
-            .where(Check.state == State.QUEUED, Check.not_before_ms <= now_ms)
-            .order_by(Check.kind.desc(), Check.not_before_ms, Check.epoch, Check.segment)
+            .where(Check.kind == kind, Check.state == State.QUEUED, Check.not_before_ms <= now_ms)
+            .order_by(Check.not_before_ms, Check.epoch, Check.segment)
             .limit(limit)
         )
         async with self._database.session() as session:

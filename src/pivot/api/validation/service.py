@@ -36,7 +36,8 @@ from pivot.protocol.generated.inference.inference.query_pb2 import QueryCheckerD
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, EpochBoundaries
 
 CHECKER_DUTIES_PATH = "/inference.inference.Query/CheckerDuties"
-CHECKS_AT_ONCE = 4
+AT_ONCE = {Kind.DUTY: 4, Kind.VOTE: 2}
+"""Checks under way of each kind. A host may hand out its artifacts as slowly as it can: disputes on them hold up no duty."""
 IDLE_S = 1.0
 """How often the queue is looked at for a check whose pause is over."""
 PATIENCE_SEGMENTS = 2
@@ -198,12 +199,15 @@ class AnswerChecking:
 
     async def _begin_due(self, examiner: Examiner) -> None:
         moment = self._phases.moment
-        if moment is None or not moment.synced or len(self._busy) >= CHECKS_AT_ONCE:
+        if moment is None or not moment.synced:
             return
-        for check in await self._checks.due(self._now_ms(), CHECKS_AT_ONCE):
-            name = check.inference_id, check.kind
-            if name not in self._busy and len(self._busy) < CHECKS_AT_ONCE:
-                self._busy[name] = asyncio.create_task(self._do_safely(examiner, check))
+        for kind, most in AT_ONCE.items():
+            free = most - sum(busy == kind for _, busy in self._busy)
+            for check in await self._checks.due(kind, self._now_ms(), most) if free else ():
+                name = check.inference_id, check.kind
+                if free and name not in self._busy:
+                    self._busy[name] = asyncio.create_task(self._do_safely(examiner, check))
+                    free -= 1
 
     async def _do_safely(self, examiner: Examiner, check: Check) -> None:
         try:
