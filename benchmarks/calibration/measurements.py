@@ -170,7 +170,7 @@ def _excess_z(found: Sequence[Replayed], choosing: Choosing, thresholds: Thresho
     if not found:
         return 0.0
     leeway = thresholds.surprisal_drift * len(found) + thresholds.surprisal_slack
-    shapes = surprise(found, choosing)
+    shapes = surprise(found, choosing, gap=thresholds.greedy_gap)
     above = min((each.excess - leeway) / math.sqrt(each.variance + 1e-12) for each in shapes)
     below = min((-each.excess - leeway) / math.sqrt(each.variance + 1e-12) for each in shapes)
     return max(0.0, above, below)
