@@ -72,6 +72,23 @@ async def test_a_revoked_key_is_refused_at_once_and_after_a_restart(keys: Issued
         await keys.revoke("key-none")
 
 
+async def test_a_revocation_that_the_database_did_not_take_is_made_good_by_the_next(
+    keys: IssuedKeys, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, secret = await keys.issue(Terms("Ada"))
+    with monkeypatch.context() as full:
+        full.setattr(keys, "_database", None)
+        with pytest.raises(AttributeError):
+            await keys.revoke(key.id)
+    with pytest.raises(Unauthorized, match="revoked"):
+        keys.find(secret)
+    await keys.revoke(key.id)
+    again = IssuedKeys(database)
+    await again.load()
+    with pytest.raises(Unauthorized, match="revoked"):
+        again.find(secret)
+
+
 async def test_a_key_is_refused_when_it_has_expired(keys: IssuedKeys, clock: Clock) -> None:
     _, secret = await keys.issue(Terms("Ada", expires_s=int(NOW_S) + 10))
     keys.find(secret)

@@ -157,8 +157,8 @@ class IssuedKeys:
             raise NotFound(f"there is no API key {key_id!r}")
         if key.revoked_s is None:
             key.revoked_s = int(self._wall_s())  # before the database knows: nothing of it is taken from now on
-            async with self._database.session() as session:
-                await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(revoked_s=key.revoked_s))
+        async with self._database.session() as session:  # each time, as it may have failed the last time
+            await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(revoked_s=key.revoked_s))
         return key
 
     def find(self, secret: str) -> IssuedKey:
