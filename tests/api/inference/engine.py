@@ -113,6 +113,7 @@ class FakeEngine:
         base = {"id": "chatcmpl-engine", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
         first = {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
         if "prompt" not in body:
+            await asyncio.sleep(self.pause_s)  # vLLM, too, says nothing before it has read the prompt
             await self._event(response, {**base, "choices": [first], "prompt_token_ids": PROMPT_TOKEN_IDS})
         for number, word in enumerate(words):
             if self.breaks_after == number:

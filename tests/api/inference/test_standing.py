@@ -26,41 +26,46 @@ def standings(clock: Clock) -> Standings:
     return Standings(clock)
 
 
-def order(standings: Standings, *, stream: bool = True) -> str:
-    return "".join(address for _, address in standings.in_order(DRAWN, stream=stream))
+def order(standings: Standings) -> str:
+    return "".join(address for _, address in standings.in_order(DRAWN))
 
 
 def test_the_draw_decides_where_nothing_is_known(standings: Standings) -> None:
-    assert standings.in_order(DRAWN, stream=True) == [(0, "a"), (1, "b"), (2, "c")]
+    assert standings.in_order(DRAWN) == [(0, "a"), (1, "b"), (2, "c")]
 
 
 def test_the_quickest_host_comes_first(standings: Standings) -> None:
     for address, seconds in (("a", 3.0), ("b", 0.1), ("c", 2.0)):
-        standings.answered(address, seconds, stream=True)
+        standings.answered(address, seconds)
     assert order(standings) == "bca"
-    assert order(standings, stream=False) == "abc"
+
+
+def test_a_long_answer_makes_no_slow_host(standings: Standings) -> None:
+    standings.answered("a")
+    standings.answered("b", 0.001)
+    assert order(standings) == "abc"
 
 
 def test_hosts_that_are_about_as_quick_keep_the_order_of_the_draw(standings: Standings) -> None:
     for address, seconds in (("a", 0.24), ("b", 0.1), ("c", 0.26)):
-        standings.answered(address, seconds, stream=True)
+        standings.answered(address, seconds)
     assert order(standings) == "abc"
 
 
 def test_requests_under_way_count(standings: Standings) -> None:
     for address, seconds in (("a", 3.0), ("b", 0.1), ("c", 0.2)):
-        standings.answered(address, seconds, stream=True)
+        standings.answered(address, seconds)
     with standings.asked("b"), standings.asked("b"), standings.asked("b"), standings.asked("b"), standings.asked("b"):
         assert order(standings) == "cba"
     assert order(standings) == "bca"
 
 
 def test_a_host_that_was_slow_is_tried_again_after_a_while(standings: Standings, clock: Clock) -> None:
-    standings.answered("a", 2.0, stream=True)
+    standings.answered("a", 2.0)
     for _ in range(10):
         clock.now_s += 30
-        standings.answered("b", 0.1, stream=True)
-        standings.answered("c", 0.1, stream=True)
+        standings.answered("b", 0.1)
+        standings.answered("c", 0.1)
     assert order(standings)[0] == "a"
 
 
@@ -87,7 +92,7 @@ def test_one_request_tries_whether_a_host_works_again(standings: Standings, cloc
     clock.now_s += FIRST_OPEN_SECONDS
     with standings.asked("a"):
         assert order(standings)[-1] == "a"
-        standings.answered("a", 0.0, stream=True)
+        standings.answered("a", 0.0)
         assert order(standings)[0] == "a"
     standings.failed("a")
     clock.now_s += FIRST_OPEN_SECONDS

@@ -249,9 +249,9 @@ async def test_a_host_that_stalls_ends_the_stream_with_an_error_event_and_is_ask
 
 
 async def test_the_quicker_of_the_drawn_hosts_is_asked_first(network: Network) -> None:
-    network.hosts[0].engine.pause_s = 2.0
+    network.hosts[0].engine.pause_s = 0.5
     for host in network.hosts:
-        body, headers = network.first_drawn(host)
+        body, headers = network.first_drawn(host, stream=True)
         assert (await network.post(network.hosts[0], body, headers)).headers["x-pivot-executor"] == host.address
     body, headers = network.first_drawn(network.hosts[0])
     reply = await network.post(network.hosts[0], body, headers)

@@ -9,7 +9,7 @@ breaker).
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 FIRST_OPEN_SECONDS = 10.0
 """So long a host that has failed is asked after the others; twice as long after each further failure in a row."""
@@ -28,7 +28,7 @@ MAX_KNOWN_HOSTS = 4_096
 
 @dataclass
 class Latency:
-    """Seconds to the head of an answer."""
+    """Seconds to the first token of a stream. A whole answer's time tells of its length and not of its host: it is not measured."""
 
     seconds: float
     measured_s: float
@@ -44,8 +44,7 @@ class Standing:
 
     under_way: int = 0
     """Requests of this transfer agent."""
-    latencies: dict[bool, Latency] = field(default_factory=dict)
-    """Of streams (True), whose heads come with the first token, and of whole answers."""
+    latency: Latency | None = None
     failures: int = 0
     """In a row."""
     open_until_s: float = 0.0
@@ -57,10 +56,9 @@ class Standing:
         """Whether the breaker is: the host is not asked while others can be."""
         return self.failures > 0 and (self.trial or now_s < self.open_until_s)
 
-    def expected_s(self, now_s: float, *, stream: bool) -> float:
-        """Seconds until the head of one more answer; 0 for a host that was never measured."""
-        latency = self.latencies.get(stream)
-        return latency.at(now_s) * (1 + self.under_way) if latency else 0.0
+    def expected_s(self, now_s: float) -> float:
+        """Seconds until the first token of one more answer; 0 for a host that was never measured."""
+        return self.latency.at(now_s) * (1 + self.under_way) if self.latency else 0.0
 
 
 class Standings:
@@ -70,11 +68,11 @@ class Standings:
         self._monotonic_s = monotonic_s
         self._hosts: dict[str, Standing] = {}
 
-    def in_order(self, drawn: list[str], *, stream: bool) -> list[tuple[int, str]]:
+    def in_order(self, drawn: list[str]) -> list[tuple[int, str]]:
         """Attempt and address of the drawn hosts, the best first."""
         now_s = self._monotonic_s()
         hosts = [self._hosts.get(address, Standing()) for address in drawn]
-        expected = [host.expected_s(now_s, stream=stream) for host in hosts]
+        expected = [host.expected_s(now_s) for host in hosts]
         held_back = [(host.is_open(now_s), now_s < host.busy_until_s) for host in hosts]
         best = min((seconds for seconds, held in zip(expected, held_back, strict=True) if not any(held)), default=0.0)
         alike = ALIKE_FACTOR * best + ALIKE_SECONDS
@@ -98,13 +96,15 @@ class Standings:
             if is_trial:
                 host.trial = False
 
-    def answered(self, address: str, seconds: float, *, stream: bool) -> None:
-        """The head of an answer came after so many seconds."""
+    def answered(self, address: str, first_token_s: float | None = None) -> None:
+        """An answer came, a stream's first token after so many seconds."""
         host, now_s = self._known(address), self._monotonic_s()
-        known = host.latencies.get(stream)
-        mixed = seconds if known is None else NEWEST_SHARE * seconds + (1 - NEWEST_SHARE) * known.at(now_s)
-        host.latencies[stream] = Latency(mixed, now_s)
         host.failures, host.busy_until_s = 0, 0.0
+        if first_token_s is None:
+            return
+        known = host.latency
+        mixed = first_token_s if known is None else NEWEST_SHARE * first_token_s + (1 - NEWEST_SHARE) * known.at(now_s)
+        host.latency = Latency(mixed, now_s)
 
     def was_busy(self, address: str) -> None:
         """A host had no free node in the time that it was given."""

@@ -90,7 +90,7 @@ class Transfer:
 
     async def _first_answer(self, request: Request, start: MsgStartInference, terms: Terms) -> Parts:
         """Head and bytes of the first candidate that answers. Raises Unavailable."""
-        candidates = self._standings.in_order(terms.candidates(start.inference_id), stream=request.stream)
+        candidates = self._standings.in_order(terms.candidates(start.inference_id))
         failures: dict[str, str] = {}
         for patience_s in (SHORT_PATIENCE_SECONDS, hop.LONGEST_PATIENCE_SECONDS):
             busy = []
@@ -100,7 +100,7 @@ class Transfer:
                         async with aclosing(self._asked(request, start, attempt, address, patience_s)) as parts:
                             async for part in parts:
                                 if isinstance(part, Chosen):
-                                    self._standings.answered(address, part.waited_s, stream=request.stream)
+                                    self._standings.answered(address, part.waited_s if request.stream else None)
                                 yield part
                             return
                 except CandidateFailed as failure:
