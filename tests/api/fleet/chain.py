@@ -37,7 +37,7 @@ NOT_FOUND = ChainRefused(5, GRPC_CODESPACE, "not found")
 
 @dataclass
 class FakeChain:
-    """What the chain would answer. `down` makes every question fail."""
+    """What the chain would answer. `down` makes every question fail; what a fleet never asks is not answered, so that it shows."""
 
     chain_id: str = CHAIN_ID
     down: bool = False

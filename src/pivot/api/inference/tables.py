@@ -20,7 +20,7 @@ class UsedSignature(Base):
 
 
 def _size(context: DefaultExecutionContext) -> int:
-    return len(context.get_current_parameters()["compressed"])  # type: ignore[no-untyped-call]
+    return len(context.get_current_parameters()["compressed"])  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 
 
 class Artifact(Base):
