@@ -58,9 +58,17 @@ async def test_an_answer_is_charged_what_the_chain_has_settled(network: Network)
 async def test_what_the_gateway_account_gets_back_the_budget_gets_back(network: Network, status: Any) -> None:
     host = network.hosts[0]
     key, headers = await issue(host, budget=10**7)
-    settle_on_chain(network, await network.post(host, network.body(), headers), status)
+    settle_on_chain(network, await network.post(host, network.body(), headers), status, cost=0)
     await pass_blocks(host, FIRST_LOOK_BLOCKS)
     assert (key.used.spent, key.used.requests, key.left) == (0, 0, 10**7)
+
+
+async def test_what_the_chain_could_not_give_back_is_spent(network: Network) -> None:
+    host = network.hosts[0]
+    key, headers = await issue(host, budget=10**7)
+    settle_on_chain(network, await network.post(host, network.body(), headers), InferenceStatus.INVALIDATED, cost=300)
+    await pass_blocks(host, FIRST_LOOK_BLOCKS)
+    assert (key.used.spent, key.used.requests, key.left) == (300, 0, 10**7 - 300)
 
 
 async def test_an_answer_under_way_is_looked_at_ever_more_rarely(network: Network) -> None:

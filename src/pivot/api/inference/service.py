@@ -18,6 +18,7 @@ from pivot.api.inference.transfer import Transfer
 from pivot.api.inference.used_signatures import UsedSignatures
 from pivot.api.keys.charges import Charges
 from pivot.api.keys.issued import IssuedKeys
+from pivot.api.keys.refunds import Refunds
 from pivot.api.ledger.interface import Chain, Outbox
 from pivot.api.phases import Moment, Phases
 from pivot.api.settings import ApiSettings
@@ -73,6 +74,8 @@ class InferenceService:
         )
         self._tidying = EachMoment("request path's tidying", phases, self._tidy)
         self._charging = EachMoment("charges of API keys", phases, self._charges.settle)
+        self._refunds = Refunds(self.api_keys, chain, database)
+        self._refunding = EachMoment("refunds of API keys", phases, self._refunds.look)
         self._tidied_height = 0
 
     @property
@@ -88,9 +91,11 @@ class InferenceService:
         self._phases.listen(self._note)
         self._tidying.start()
         self._charging.start()
+        self._refunding.start()
 
     async def close(self) -> None:
         """Record everything that was answered, then let go."""
+        await self._refunding.close()
         await self._charging.close()
         await self._tidying.close()
         await self.transfer.close()

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete, select, update
 
 from pivot.api.database import Database
 from pivot.api.group_writer import GroupWriter
 from pivot.api.http.errors import BudgetSpent
 from pivot.api.keys.issued import IssuedKey, IssuedKeys, Usage
-from pivot.api.keys.tables import ApiKey, KeyCharge
+from pivot.api.keys.tables import ApiKey, KeyAnswer, KeyCharge
 from pivot.api.ledger.interface import Chain
 from pivot.api.ledger.records import PAID
 from pivot.api.phases import Moment
@@ -109,32 +109,51 @@ class Charges:
                     ended.append((charge, record))
                 else:
                     charge.next_look = height + max(1, (height - charge.height) // WAIT_SHARE)
-        await self._close([(charge, record) for charge, record in ended if charge.is_on_disk])
+        await self._close([(charge, record) for charge, record in ended if charge.is_on_disk], moment.effective.index)
 
     def _note(self, key: IssuedKey, inference_id: str, escrow: int, height: int) -> None:
         row = {"inference_id": inference_id, "key_id": key.id, "escrow": escrow, "height": height}
         written = self._writer.add(cast(Table, KeyCharge.__table__), row)
         self._open[inference_id] = Charge(inference_id, key, escrow, height, height + FIRST_LOOK_BLOCKS, written)
 
-    async def _close(self, ended: list[tuple[Charge, Inference | None]]) -> None:
+    async def _close(self, ended: list[tuple[Charge, Inference | None]], epoch: int) -> None:
         """Charge on disk, all or nothing, then in memory."""
         if not ended:
             return
         sums: dict[str, Usage] = {}
+        answers = []
         for charge, record in ended:
-            if record is not None and record.status in PAID:
-                sums.setdefault(charge.key.id, Usage()).add(record)
+            if record is not None:
+                sums.setdefault(charge.key.id, Usage()).add(_used(record))
+                if record.status in PAID:
+                    answers.append(_answer(charge, record, epoch))
         async with self._database.session() as session:
             for key_id, more in sums.items():
-                row = await session.get_one(ApiKey, key_id)
-                row.spent += more.spent
-                row.requests += more.requests
-                row.prompt_tokens += more.prompt_tokens
-                row.completion_tokens += more.completion_tokens
+                await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(more.added()))
+            session.add_all(answers)
             ids = [charge.inference_id for charge, _ in ended]
             await session.execute(delete(KeyCharge).where(KeyCharge.inference_id.in_(ids)))
         for charge, record in ended:
             del self._open[charge.inference_id]
             charge.key.held -= charge.escrow
-            if record is not None and record.status in PAID:
-                charge.key.used.add(record)
+            if record is not None:
+                charge.key.used.add(_used(record))
+
+
+def _used(record: Inference) -> Usage:
+    """What a settled record counts for; of an answer that was found wrong, what the chain could not give back."""
+    if record.status not in PAID:
+        return Usage(record.actual_cost)
+    return Usage(record.actual_cost, 1, record.prompt_token_count, record.completion_token_count)
+
+
+def _answer(charge: Charge, record: Inference, epoch: int) -> KeyAnswer:
+    """What is remembered of an answer in case the chain gives its price back (`refunds.py`)."""
+    return KeyAnswer(
+        inference_id=charge.inference_id,
+        key_id=charge.key.id,
+        epoch=epoch,
+        spent=record.actual_cost,
+        prompt_tokens=record.prompt_token_count,
+        completion_tokens=record.completion_token_count,
+    )

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from pivot.api.database import Database
 from pivot.api.http.errors import Conflict, NotFound, TooManyRequests, Unauthorized
 from pivot.api.keys.rate import Rate
 from pivot.api.keys.tables import ApiKey, KeyCharge
 from pivot.primitives.hashes import sha256
-from pivot.protocol.generated.inference.inference.types_pb2 import Inference
 
 PREFIX = "pk-"
 _SECRET_BYTES = 32
@@ -53,12 +52,21 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
-    def add(self, record: Inference) -> None:
-        """One more record of the chain."""
-        self.spent += record.actual_cost
-        self.requests += 1
-        self.prompt_tokens += record.prompt_token_count
-        self.completion_tokens += record.completion_token_count
+    def add(self, more: "Usage") -> None:
+        """So much more; a part of it may be less than 0, where the chain has given back."""
+        self.spent += more.spent
+        self.requests += more.requests
+        self.prompt_tokens += more.prompt_tokens
+        self.completion_tokens += more.completion_tokens
+
+    def added(self) -> dict[str, ColumnElement[int]]:
+        """Columns of a key's row with this added to them: by the database, so that nobody's addition is lost."""
+        return {
+            "spent": ApiKey.spent + self.spent,
+            "requests": ApiKey.requests + self.requests,
+            "prompt_tokens": ApiKey.prompt_tokens + self.prompt_tokens,
+            "completion_tokens": ApiKey.completion_tokens + self.completion_tokens,
+        }
 
 
 class IssuedKey:

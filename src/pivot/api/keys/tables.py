@@ -44,3 +44,18 @@ class KeyCharge(Base):
     """ngonka that the key's budget has set aside."""
     height: Mapped[int] = mapped_column(BigInteger)
     """Newest block when the answer began."""
+
+
+class KeyAnswer(Base):
+    """An answer that a key was charged for, as long as the chain may still find it wrong and give its price back."""
+
+    __tablename__ = "api_key_answers"
+
+    inference_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    key_id: Mapped[str] = mapped_column(String(32))
+    epoch: Mapped[int] = mapped_column(BigInteger, index=True)
+    """In force when it was charged."""
+    spent: Mapped[int] = mapped_column(BigInteger)
+    """ngonka that the key was charged."""
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger)
+    completion_tokens: Mapped[int] = mapped_column(BigInteger)
