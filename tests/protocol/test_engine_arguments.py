@@ -1,6 +1,14 @@
 import pytest
 
-from pivot.protocol.engine_arguments import InvalidArgument, check, checked, enough_logprobs, joined, split
+from pivot.protocol.engine_arguments import (
+    InvalidArgument,
+    check,
+    checked,
+    enough_logprobs,
+    gives_vectors,
+    joined,
+    split,
+)
 
 
 def test_every_spelling_has_one_meaning() -> None:
@@ -59,6 +67,8 @@ def test_what_cannot_be_told_apart_is_refused(arguments: list[str], sentence: st
         ("--hf-overrides", "[" * 100_000),
         ("--enforce-eager", "maybe"),
         ("--tensor-parallel-size", ""),
+        ("--runner", "draft"),
+        ("--convert", "classify"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_name(name: str, value: str) -> None:
@@ -96,3 +106,27 @@ def test_five_log_probabilities_are_enough() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "vectors"),
+    [
+        ([], False),
+        (["--runner", "pooling"], True),
+        (["--runner=pooling", "--convert", "embed"], True),
+        (["--convert", "embed"], True),
+        (["--runner", "auto", "--convert", "embed"], True),
+        (["--runner", "generate"], False),
+        (["--runner", "generate", "--convert", "embed"], False),
+        (["--max-model-len", "4096"], False),
+        (["pooling"], False),
+    ],
+)
+def test_a_model_offers_embeddings_when_its_arguments_say_so(arguments: list[str], *, vectors: bool) -> None:
+    assert gives_vectors(arguments) is vectors
+
+
+def test_the_older_name_of_a_task_is_none_of_the_arguments() -> None:
+    """vLLM 0.32, the oldest that serves here, ends its start with it."""
+    with pytest.raises(InvalidArgument, match="'--task' is none of the arguments"):
+        checked(["--task", "embed"])

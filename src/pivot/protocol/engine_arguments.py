@@ -40,6 +40,10 @@ class Value(Enum):
     MODEL = rf"(?!.*(\.\.|--)){_NAME}(/{_NAME})?"
     SAMPLING_DEFAULTS = r"auto|vllm"
     """Of the model, or the engine's own; vLLM would take a folder, too."""
+    RUNNER = r"auto|generate|pooling"
+    """Whether a model writes text, or gives a vector for one."""
+    CONVERT = r"auto|none|embed"
+    """Whether a model that was made to write gives vectors; the other kinds of pooling cannot be checked."""
     OBJECT = r"\{.*\}"
     TEMPLATE = r"(?s)(?=.*\{[{%])[^-].*"
     """The text of a template, never the name of a file."""
@@ -72,6 +76,10 @@ REVISION = "--revision"
 SERVED_NAME = "--served-model-name"
 CPU_OFFLOAD = "--cpu-offload-gb"
 SLEEP_MODE = "--enable-sleep-mode"
+RUNNER = "--runner"
+CONVERT = "--convert"
+POOLING = "pooling"
+EMBED = "embed"
 
 ARGUMENTS: Mapping[str, EngineArgument] = {
     DTYPE: _fixed(Value.WORD),
@@ -100,6 +108,8 @@ ARGUMENTS: Mapping[str, EngineArgument] = {
     "--enable-auto-tool-choice": _fixed(Value.FLAG),
     "--tool-call-parser": _fixed(Value.WORD),
     "--reasoning-parser": _fixed(Value.WORD),
+    RUNNER: _fixed(Value.RUNNER),
+    CONVERT: _fixed(Value.CONVERT),
     TENSOR_PARALLEL: _free(Value.COUNT),
     PIPELINE_PARALLEL: _free(Value.COUNT),
     "--enable-expert-parallel": _free(Value.FLAG),
@@ -142,6 +152,8 @@ DEFAULTS: Mapping[str, str] = {
     "--tokenizer-mode": "auto",
     "--generation-config": "auto",
     "--logprobs-mode": "raw_logprobs",
+    RUNNER: "auto",
+    CONVERT: "auto",
 }
 """What holds where a registration says nothing: a node's own dtype, and vLLM's defaults."""
 
@@ -194,6 +206,18 @@ def joined(arguments: Mapping[str, str]) -> tuple[str, ...]:
         else:
             tokens += [name, value]
     return tuple(tokens)
+
+
+def gives_vectors(arguments: Sequence[str]) -> bool:
+    """Whether a model that is served so offers embeddings, and no chats or completions: as vLLM reads `--runner` and `--convert`.
+
+    What the model's own files would have vLLM do by itself is not known here, so a registration has to say it.
+    """
+    try:
+        found = {**DEFAULTS, **split(arguments)}
+    except InvalidArgument:
+        return False
+    return found[RUNNER] == POOLING or (found[RUNNER], found[CONVERT]) == (DEFAULTS[RUNNER], EMBED)
 
 
 def enough_logprobs(value: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 
 from pivot.mlnode.engines import instance as instance_module
@@ -18,6 +20,7 @@ from pivot.mlnode.engines.base import Engine, EngineFailed
 from pivot.mlnode.engines.serving import ServingEngine
 from pivot.mlnode.engines.vllm import sleep as sleep_module
 from pivot.protocol.mlnode_api import InferenceState, InferenceUp
+from tests.mlnode.engines.embedded.oracle import oracle_states
 from tests.mlnode.engines.kinds import ALL, TRUE_MODELS, EngineKind
 from tests.mlnode.engines.tiny import make_random_chat
 from tests.mlnode.fakes import until
@@ -268,3 +271,21 @@ async def test_an_answer_is_streamed_piece_by_piece(
     assert lines[-1] == b"data: [DONE]\n"
     assert json.loads(lines[-2][6:])["usage"]["completion_tokens"] == 5
     assert engine.status.instances[0].busy == 0
+
+
+@pytest.mark.parametrize("kind", TRUE_MODELS, indirect=True)
+async def test_a_model_that_pools_gives_the_vectors_that_every_engine_gives(
+    engine: ServingEngine, kind: EngineKind, session: aiohttp.ClientSession, all_models: Path
+) -> None:
+    arguments = [*kind.up.additional_args, "--runner", "pooling", "--convert", "embed"]
+    await engine.start(kind.up.model_copy(update={"additional_args": arguments}))
+    tokens = [[5, 6, 7, 8, 9], [9, 8, 7]]
+    body = {"model": kind.up.model, "input": tokens, "encoding_format": "base64"}
+    answer = await posted(session, f"{engine.url}/v1/embeddings", body)
+    found = [np.frombuffer(base64.b64decode(each["embedding"]), "<f4") for each in answer["data"]]
+    assert (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]) == (8, 0)
+    folder = all_models / kind.up.model.rsplit("/", 1)[1]
+    for told, each in zip(found, tokens, strict=True):
+        state = oracle_states(folder, each)[-1]
+        assert told == pytest.approx(state / np.linalg.norm(state), abs=1e-4)
+    assert not await answers(session, engine, kind.up.model)

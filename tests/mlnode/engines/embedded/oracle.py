@@ -12,6 +12,13 @@ from pivot.mlnode.engines.embedded.weights import load_weights
 
 def oracle_logits(folder: Path, tokens: list[int]) -> np.ndarray:
     """Logits of every position. Returns: (T, V) float64."""
+    weights = load_weights(folder)
+    head = weights.get("lm_head.weight", weights["model.embed_tokens.weight"]).astype(np.float64)
+    return oracle_states(folder, tokens) @ head.T
+
+
+def oracle_states(folder: Path, tokens: list[int]) -> np.ndarray:
+    """State of every position behind the last norm. Returns: (T, D) float64."""
     config = json.loads((folder / "config.json").read_text())
     weights = {name: tensor.astype(np.float64) for name, tensor in load_weights(folder).items()}
     heads, groups = config["num_attention_heads"], config["num_key_value_heads"]
@@ -56,5 +63,4 @@ def oracle_logits(folder: Path, tokens: list[int]) -> np.ndarray:
             gate = weights[at + "mlp.gate_proj.weight"] @ u
             hidden = gate / (1 + np.exp(-gate)) * (weights[at + "mlp.up_proj.weight"] @ u)
             x[t] = x[t] + weights[at + "mlp.down_proj.weight"] @ hidden
-    head = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
-    return np.stack([head @ norm(vector, "model.norm.weight") for vector in x])
+    return np.stack([norm(vector, "model.norm.weight") for vector in x])

@@ -33,6 +33,16 @@ async def test_only_known_arguments_are_passed_on(models: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "vectors"),
+    [(["--runner", "pooling", "--convert", "embed"], True), (["--runner=generate"], False), ([], False)],
+)
+async def test_a_model_registered_for_embeddings_is_served_for_them(
+    models: Path, arguments: list[str], *, vectors: bool
+) -> None:
+    assert ("--vectors" in await command(models, *arguments)) is vectors
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--trust-remote-code"], "'--trust-remote-code' is none of the arguments"),

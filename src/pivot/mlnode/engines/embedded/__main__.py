@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--max-model-len", type=int, help="cut the model's context to so many tokens")
     parser.add_argument("--max-num-seqs", type=int, default=DEFAULT_SLOTS, help="sequences decoded together")
+    parser.add_argument("--vectors", action="store_true", help="offer embeddings, and no chats and completions")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input does")
     options = parser.parse_args()
     if options.end_with_stdin:
@@ -49,7 +50,7 @@ def main() -> None:
         scheduler = Scheduler(batch, MAX_WAITING_PER_SLOT * options.max_num_seqs)
         with listen(options.host, options.port) as listening:
             config = uvicorn.Config(
-                engine_app(model, scheduler),
+                engine_app(model, scheduler, vectors=options.vectors),
                 loop="none",
                 http="httptools",
                 log_config=None,

@@ -49,6 +49,8 @@ class Sequence:
     """Set to have it leave before the next step."""
     tokens: list[int] = field(default_factory=list)
     """Generated so far."""
+    state: np.ndarray | None = None
+    """(D,) of the prompt's last token, with the only step of a sequence that is to generate nothing."""
     read: int = 0
     """Prompt tokens that are in the cache."""
 
@@ -112,6 +114,7 @@ class Batch:
         self._entering = None
         self._running.append(sequence)
         if sequence.max_tokens == 0:
+            sequence.state = states[-1]
             return [(sequence, Step(None, "length"))]
         self._samplers[sequence] = Sampler(sequence.sampling, sequence.prompt, self.model.shape.vocabulary)
         row = logits(self.model, states[-1:])

@@ -10,13 +10,16 @@ from pivot.mlnode.engines.base import EngineFailed
 from pivot.mlnode.engines.plan import InstancePlan, Plan, Planner, environment
 from pivot.mlnode.model_cache import require_model
 from pivot.protocol.engine_arguments import (
+    CONVERT,
     DTYPE,
     MAX_LOGPROBS,
     MAX_MODEL_LENGTH,
     REVISION,
+    RUNNER,
     SERVED_NAME,
     InvalidArgument,
     checked,
+    gives_vectors,
 )
 from pivot.protocol.mlnode_api import InferenceUp
 
@@ -25,7 +28,7 @@ DTYPES = ("auto", "float16", "bfloat16", "float32", "half", "float")
 """Taken for what they ask of others: this engine computes in fp32 whatever the dtype."""
 PASSED_ON = (MAX_MODEL_LENGTH, "--max-num-seqs")
 """What a request may set, named and meant as in vLLM."""
-TOLERATED = (DTYPE, MAX_LOGPROBS, REVISION, SERVED_NAME)
+TOLERATED = (DTYPE, MAX_LOGPROBS, REVISION, SERVED_NAME, RUNNER, CONVERT)
 """What a registration may say besides: it is heeded here, or holds anyway."""
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 """Small matrices are slower on more threads; an operator with larger ones may set it otherwise."""
@@ -43,6 +46,8 @@ def embedded_planner(models: Path, caches: Sequence[Path] = ()) -> Planner:
         served_name = arguments.get(SERVED_NAME, request.model)
         command = [sys.executable, "-m", ENGINE_MODULE, "--model", str(folder), "--served-name", served_name]
         passed_on = [f"{name}={value}" for name, value in arguments.items() if name in PASSED_ON]
+        if gives_vectors(request.additional_args):
+            passed_on.append("--vectors")
 
         def command_for(port: int) -> Sequence[str]:
             return [*command, "--port", str(port), "--end-with-stdin", *passed_on]

@@ -77,22 +77,18 @@ class ServedModel:
             raise BadPrompt(str(error), param="messages") from error
         return self.encode(text)
 
-    def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+    def encode(self, text: str, *, add_special_tokens: bool = False, param: str = "prompt") -> list[int]:
         """The ids of a text. Raises BadPrompt, without reading it, for one that cannot fit the context."""
         if len(text) > self.context * self.tokenizer.longest:
-            raise self._too_long(f"at least {len(text) // self.tokenizer.longest}")
+            raise self._too_long(f"at least {len(text) // self.tokenizer.longest}", param)
         return self.tokenizer.encode(text, add_special_tokens=add_special_tokens)
 
     def sequence(self, prompt: Sequence[int], request: GenerationRequest, choice: int) -> BatchSequence:
         """One choice of a request, ready for the batch. Raises BadPrompt."""
         limit = request.token_limit
-        if not prompt:
-            raise BadPrompt("the prompt has no tokens", param="prompt")
-        if max(prompt) >= self.decoder.shape.vocabulary:
-            raise BadPrompt(f"token {max(prompt)} is out of vocabulary", param="prompt")
-        room = self.context - len(prompt)
+        room = self._room_behind(prompt, "prompt")
         if room < min(1, 1 if limit is None else limit):
-            raise self._too_long(str(len(prompt)))
+            raise self._too_long(str(len(prompt)), "prompt")
         ends = frozenset() if request.ignore_eos else self.stop_ids
         return BatchSequence(
             prompt,
@@ -103,9 +99,23 @@ class ServedModel:
             prompt_top=request.prompt_top,
         )
 
-    def _too_long(self, tokens: str) -> BadPrompt:
-        message = f"This model's maximum context length is {self.context} tokens, and the prompt has {tokens}."
-        return BadPrompt(message, param="prompt", code="context_length_exceeded")
+    def read_sequence(self, text: Sequence[int]) -> BatchSequence:
+        """A text that is to be read and not continued, ready for the batch. Raises BadPrompt."""
+        if self._room_behind(text, "input") < 0:
+            raise self._too_long(str(len(text)), "input")
+        return BatchSequence(text, max_tokens=0)
+
+    def _room_behind(self, tokens: Sequence[int], param: str) -> int:
+        """What the context leaves; below 0 for tokens that do not fit. Raises BadPrompt for what are no tokens."""
+        if not tokens:
+            raise BadPrompt(f"the {param} has no tokens", param=param)
+        if max(tokens) >= self.decoder.shape.vocabulary:
+            raise BadPrompt(f"token {max(tokens)} is out of vocabulary", param=param)
+        return self.context - len(tokens)
+
+    def _too_long(self, tokens: str, param: str) -> BadPrompt:
+        message = f"This model's maximum context length is {self.context} tokens, and the {param} has {tokens}."
+        return BadPrompt(message, param=param, code="context_length_exceeded")
 
 
 def _sampling_defaults(generation: dict[str, Any]) -> Sampling:

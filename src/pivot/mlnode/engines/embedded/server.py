@@ -11,6 +11,7 @@ import contextlib
 import importlib.metadata
 import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -24,7 +25,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from pivot.mlnode.engines.embedded.answers import Answer, ChatAnswer, Choice, CompletionAnswer, Json
+from pivot.mlnode.engines.embedded.batch import Sequence as BatchSequence
 from pivot.mlnode.engines.embedded.completion import Completion
+from pivot.mlnode.engines.embedded.embeddings import AT_ONCE, EmbeddingRequest, embedding_answer
 from pivot.mlnode.engines.embedded.requests import (
     ChatMessage,
     ChatRequest,
@@ -81,6 +84,19 @@ class Engine:
         choices = self._choices(prompts, request)
         answer = CompletionAnswer(request, self._model.name, self._model.tokenizer, choices)
         return await self._answer(http, request, answer, choices)
+
+    async def embed(self, http: Request) -> Response:
+        """`POST /v1/embeddings`."""
+        request = await _body(http, EmbeddingRequest)
+        self._require_model(request.model)
+        encode = partial(self._model.encode, add_special_tokens=request.add_special_tokens, param="input")
+        sequences = [
+            self._model.read_sequence(encode(each) if isinstance(each, str) else each) for each in request.inputs
+        ]
+        done = await while_connected(http, self._read(sequences))
+        if done is None:
+            return Response(status_code=CLIENT_GONE)
+        return _json(embedding_answer(request, self._model.name, sequences))
 
     async def models(self, _: Request) -> Response:
         """`GET /v1/models`."""
@@ -156,6 +172,14 @@ class Engine:
                 choices[index].take(step)
         return True
 
+    async def _read(self, sequences: Sequence[BatchSequence]) -> bool:
+        """Read texts to their ends, some at a time, so that others come between."""
+        for begin in range(0, len(sequences), AT_ONCE):
+            async with contextlib.aclosing(self._scheduler.generate(sequences[begin : begin + AT_ONCE])) as steps:
+                async for _ in steps:
+                    pass
+        return True
+
     async def _events(self, answer: Answer, choices: Sequence[Choice]) -> AsyncGenerator[Json, None]:
         for chunk in answer.opening():
             yield chunk
@@ -168,13 +192,20 @@ class Engine:
             yield last
 
 
-def engine_app(model: ServedModel, scheduler: Scheduler) -> Starlette:
-    """The application on the inference port; the scheduler must be run beside it."""
+def engine_app(model: ServedModel, scheduler: Scheduler, *, vectors: bool = False) -> Starlette:
+    """The application on the inference port; the scheduler must be run beside it. vectors: instead of answers."""
     engine = Engine(model, scheduler)
-    return Starlette(
-        routes=[
+    offered = (
+        [Route("/v1/embeddings", engine.embed, methods=["POST"])]
+        if vectors
+        else [
             Route("/v1/chat/completions", engine.chat, methods=["POST"]),
             Route("/v1/completions", engine.complete, methods=["POST"]),
+        ]
+    )
+    return Starlette(
+        routes=[
+            *offered,
             Route("/v1/models", engine.models),
             Route("/tokenize", engine.tokenize, methods=["POST"]),
             Route("/detokenize", engine.detokenize, methods=["POST"]),

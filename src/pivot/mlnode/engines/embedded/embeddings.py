@@ -1,0 +1,90 @@
+"""Vectors of texts: what is asked at `/v1/embeddings`, and how it is answered.
+
+As vLLM does it with a decoder that was made to write (`--runner pooling --convert embed`): a text's vector is the state of its
+last token, behind the last norm, brought to length 1.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from pivot.mlnode.engines.embedded.answers import Json
+from pivot.mlnode.engines.embedded.batch import Sequence as BatchSequence
+from pivot.mlnode.engines.embedded.requests import TokenId
+from pivot.mlnode.engines.embedded.weights import Floats
+
+MAX_INPUTS = 2_048
+"""As OpenAI has it."""
+AT_ONCE = 64
+"""Inputs of one request that stand in the line together."""
+SMALLEST_LENGTH = 1e-12
+"""A shorter vector is divided by this, as torch does it."""
+
+
+class EmbeddingRequest(BaseModel):
+    """Body of `/v1/embeddings`: texts or token ids, one or several."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    model: str | None = None
+    input: str | list[TokenId] | list[str] | list[list[TokenId]]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+    truncate_prompt_tokens: int | None = None
+    add_special_tokens: bool = True
+    use_activation: bool | None = None
+    """False: the vectors as they are, not brought to length 1."""
+
+    @model_validator(mode="after")
+    def _only_what_is_offered(self) -> Self:
+        if self.dimensions is not None:
+            raise ValueError("this model does not support matryoshka representation: its dimensions cannot be changed")
+        if self.truncate_prompt_tokens is not None:
+            raise ValueError("truncate_prompt_tokens is not offered by this engine")
+        if not 0 < len(self.inputs) <= MAX_INPUTS:
+            raise ValueError(f"input must be 1 to {MAX_INPUTS} inputs")
+        return self
+
+    @property
+    def inputs(self) -> list[str | list[int]]:
+        """The inputs one by one."""
+        if isinstance(self.input, str):
+            return [self.input]
+        ids = [part for part in self.input if isinstance(part, int)]
+        return [ids] if ids else [part for part in self.input if not isinstance(part, int)]
+
+
+def embedding_answer(request: EmbeddingRequest, model: str, read: Sequence[BatchSequence]) -> Json:
+    """The body of the answer. read: the inputs, each read to its end."""
+    tokens = sum(len(sequence.prompt) for sequence in read)
+    return {
+        "id": f"embd-{uuid.uuid4().hex}",
+        "object": "list",
+        "created": int(time.time()),
+        "model": model,
+        "data": [
+            {"index": index, "object": "embedding", "embedding": _written(request, _state(sequence))}
+            for index, sequence in enumerate(read)
+        ],
+        "usage": {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens},
+    }
+
+
+def _written(request: EmbeddingRequest, state: Floats) -> Any:
+    """state: (D,)."""
+    length = np.float32(1) if request.use_activation is False else np.linalg.norm(state)
+    vector = (state / max(length, np.float32(SMALLEST_LENGTH))).astype("<f4")
+    return base64.b64encode(vector.tobytes()).decode() if request.encoding_format == "base64" else vector.tolist()
+
+
+def _state(sequence: BatchSequence) -> Floats:
+    if sequence.state is None:
+        raise ValueError("a text that was not read has no vector")
+    return sequence.state
