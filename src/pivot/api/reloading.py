@@ -19,6 +19,8 @@ CHANGEABLE = frozenset(
         "api.max_request_bytes",
         "api.drain_seconds",
         "api.chain_requests_per_minute",
+        "api.account_requests_per_minute",
+        "api.account_concurrency",
         "storage.artifact_epochs",
         "storage.artifact_bytes",
     }

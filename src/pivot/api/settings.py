@@ -28,6 +28,8 @@ EPOCHS_ASKED_FOR = 2
 """Checkers and voters may ask for an artifact until the epoch after the next one."""
 DEFAULT_ARTIFACT_BYTES = 20 * 2**30
 DEFAULT_CHAIN_REQUESTS_PER_MINUTE = 6_000
+DEFAULT_ACCOUNT_CONCURRENCY = 384
+"""Three quarters of what a host has under way for developers (`http/openai.py: MAX_TRANSFERS`)."""
 DEFAULT_DRAIN_SECONDS = 15.0
 """Our compose files kill a container after 30 s; connections and outbox may take as long again."""
 LARGEST_PORT = 65_535
@@ -74,6 +76,10 @@ class HttpSettings(BaseModel):
     max_request_bytes: int = Field(default=DEFAULT_REQUEST_LIMIT, gt=0)
     """Of a request to a model. At most what the chain records as a prompt counts (`request.LONGEST_BODY_BYTES`)."""
 
+    account_requests_per_minute: int = Field(default=0, ge=0)
+    """Of one developer's account that signs its requests itself; 0: no limit, as each of them costs it coins."""
+    account_concurrency: int = Field(default=DEFAULT_ACCOUNT_CONCURRENCY, ge=0)
+    """Its requests at a time, those included that wait for their turn; 0: no limit."""
     chain_requests_per_minute: int = Field(default=DEFAULT_CHAIN_REQUESTS_PER_MINUTE, ge=0)
     """What the public port passes on to the chain node under `/chain-api/` and `/chain-rpc/`, for all together; 0: nothing."""
     drain_seconds: float = Field(default=DEFAULT_DRAIN_SECONDS, ge=0)

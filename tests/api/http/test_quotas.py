@@ -81,7 +81,7 @@ async def test_addresses_beyond_what_is_remembered_are_forgotten(monkeypatch: py
     for last in range(1, 9):
         await port.ask(scope(f"9.9.9.{last}"))
     await held
-    assert len(port._app._quotas) == 2
+    assert len(port._app._shares) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ for whom this host is the transfer agent.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, nullcontext
+from functools import partial
 
 import structlog
 
@@ -17,7 +18,7 @@ from pivot.api.http.errors import ApiError, Unavailable
 from pivot.api.http.presence import Presence
 from pivot.api.http.turns import Turns
 from pivot.api.inference import choices, hop
-from pivot.api.inference.access import Claim, Headers
+from pivot.api.inference.access import Headers
 from pivot.api.inference.parts import JSON, Accepted, Head, Part, Parts
 from pivot.api.inference.request import Request, parse
 from pivot.api.inference.service import InferenceService
@@ -86,21 +87,29 @@ class QuestionEndpoint:
         limits = admitted.place() if isinstance(admitted, IssuedKey) else nullcontext()
         with limits, self._shelf.place() as take:
             request = parse(await read_body(headers, receive, service.max_request_bytes, take), path)
-            async with Presence(receive), self._transfers.turn():
-                async with aclosing(self._answers(admitted, request)) as parts:
-                    async for part in parts:
-                        await answer.give(part)
-                await answer.end()
+            if isinstance(admitted, IssuedKey):
+                await self._answer(partial(self._for_key, admitted, request), receive, answer)
+                return
+            order = service.access.identify(admitted, request, service.market.moment)
+            with service.place(order):
+                await self._answer(partial(service.transfer.answer, request, order), receive, answer)
 
-    def _answers(self, admitted: Claim | IssuedKey, request: Request) -> Parts:
-        """The answer to an admitted request, of as many choices as it asks for."""
+    async def _answer(self, begin: Callable[[], Parts], receive: Receive, answer: Answer) -> None:
+        """Give an answer that is begun when it is the request's turn."""
+        async with Presence(receive), self._transfers.turn():
+            async with aclosing(begin()) as parts:
+                async for part in parts:
+                    await answer.give(part)
+            await answer.end()
+
+    def _for_key(self, key: IssuedKey, request: Request) -> Parts:
+        """The answer to a request with an API key, of as many choices as it asks for."""
         service = self._service
         moment = service.market.moment
-        if request.choices == 1 or not isinstance(admitted, IssuedKey):
-            return service.transfer.answer(request, service.access.identify(admitted, request, moment))
+        if request.choices == 1:
+            return service.transfer.answer(request, service.access.identify(key, request, moment))
         each = [
-            service.transfer.answer(one, service.access.identify(admitted, one, moment))
-            for one in choices.split(request)
+            service.transfer.answer(one, service.access.identify(key, one, moment)) for one in choices.split(request)
         ]
         return choices.merged(each, request)
 

@@ -7,8 +7,8 @@ the public internet is taken for this host's own proxy: its `X-Forwarded-For` sa
 import ipaddress
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 
 from starlette.types import ASGIApp
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from pivot.api.http.body import Receive, Scope, Send
 from pivot.api.http.errors import TooManyRequests, error_headers
 from pivot.api.inference.request import PATHS
-from pivot.api.keys.rate import Rate
+from pivot.api.keys.shares import Shares
 from pivot.api.urls import is_public
 
 REQUESTS_PER_MINUTE = 6_000
@@ -31,21 +31,13 @@ IPV6_PREFIX = 64
 FORWARDED_HEADER = b"x-forwarded-for"
 
 
-class Quota:
-    """What one address has taken."""
-
-    def __init__(self, now_s: float) -> None:
-        self.rate = Rate(REQUESTS_PER_MINUTE, now_s)
-        self.under_way = 0
-
-
 class PerAddress:
     """ASGI application around the public port's: answers 429 to an address that takes more than its share."""
 
     def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
         self._clock = clock
-        self._quotas: dict[str, Quota] = {}
+        self._shares = Shares(MAX_ADDRESSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asker = asker_of(scope)
@@ -60,27 +52,15 @@ class PerAddress:
             await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
             await send({"type": "http.response.body", "body": refusal.body()})
 
-    @contextmanager
-    def _place(self, asker: str, *, counted: bool) -> Iterator[None]:
-        quota = self._quota(asker)
-        if quota.under_way >= REQUESTS_UNDER_WAY:
-            raise _BeyondQuota(f"{asker} has {quota.under_way} requests under way, and may have no more")
-        wait_s = quota.rate.take(self._clock()) if counted else 0.0
+    def _place(self, asker: str, *, counted: bool) -> AbstractContextManager[None]:
+        share = self._shares.of(asker)
+        if share.under_way >= REQUESTS_UNDER_WAY:
+            raise _BeyondQuota(f"{asker} has {share.under_way} requests under way, and may have no more")
+        wait_s = share.take(REQUESTS_PER_MINUTE, self._clock()) if counted else 0.0
         if wait_s > 0:
             sentence = f"{asker} may send {REQUESTS_PER_MINUTE} requests a minute beside questions to models"
             raise _BeyondQuota(sentence, retry_after_s=math.ceil(wait_s))
-        quota.under_way += 1
-        try:
-            yield
-        finally:
-            quota.under_way -= 1
-
-    def _quota(self, asker: str) -> Quota:
-        quota = self._quotas.pop(asker, None) or Quota(self._clock())
-        self._quotas[asker] = quota  # at the end: who has been away longest comes first
-        if len(self._quotas) > MAX_ADDRESSES:
-            del self._quotas[next(each for each, quota in self._quotas.items() if not quota.under_way)]
-        return quota
+        return share.place()
 
 
 class _BeyondQuota(TooManyRequests):

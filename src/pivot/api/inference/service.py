@@ -1,5 +1,7 @@
 """The request path of an API node: transfer agent and executor, and what both keep."""
 
+from contextlib import AbstractContextManager
+
 import aiohttp
 
 from pivot.api.database import Database
@@ -8,14 +10,15 @@ from pivot.api.fleet.interface import Fleet
 from pivot.api.group_writer import GroupWriter
 from pivot.api.identity import Identity
 from pivot.api.inference import artifacts, retention
-from pivot.api.inference.access import Access, time_window
+from pivot.api.inference.access import Access, Order, time_window
 from pivot.api.inference.execution import Execution
 from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market
 from pivot.api.inference.peers import Peers
 from pivot.api.inference.request import LONGEST_BODY_BYTES
 from pivot.api.inference.transfer import Transfer
-from pivot.api.inference.used_signatures import UsedSignatures
+from pivot.api.inference.used_signatures import Role, UsedSignatures
+from pivot.api.keys.accounts import AccountLimits
 from pivot.api.keys.charges import Charges
 from pivot.api.keys.issued import IssuedKeys
 from pivot.api.keys.refunds import Refunds
@@ -51,6 +54,7 @@ class InferenceService:
         self.api_keys = IssuedKeys(database)
         self._charges = Charges(self.api_keys, chain, database, self._writer)
         self.access = Access(identity, self.api_keys)
+        self._accounts = AccountLimits(settings.api)
         self.execution = Execution(
             identity=identity,
             market=self.market,
@@ -82,6 +86,14 @@ class InferenceService:
     def max_request_bytes(self) -> int:
         """Of a body; the setting may change while the node runs."""
         return min(self._settings.api.max_request_bytes, LONGEST_BODY_BYTES)
+
+    def place(self, order: Order) -> AbstractContextManager[None]:
+        """A signed request's place within the limits of its account. Raises SignatureReused, TooManyRequests.
+
+        What was signed serves once: whoever sends it again takes nothing from the account.
+        """
+        self._used.require_unused(order.signature, Role.TRANSFER)
+        return self._accounts.place(order.requested_by)
 
     async def start(self) -> None:
         """Load what must outlive a restart, and follow the blocks."""

@@ -7,15 +7,15 @@ class Rate:
     """What is left of a limit. Time is passed in, in seconds of a clock that never goes back."""
 
     def __init__(self, per_minute: int, now_s: float) -> None:
-        self._per_minute = per_minute
+        self.per_minute = per_minute
         self._left = float(per_minute)
         self._at_s = now_s
 
     def take(self, now_s: float) -> float:
         """Take one. Returns 0, or if none is left, after how many seconds there will be one."""
-        self._left = min(self._per_minute, self._left + (now_s - self._at_s) * self._per_minute / MINUTE_SECONDS)
+        self._left = min(self.per_minute, self._left + (now_s - self._at_s) * self.per_minute / MINUTE_SECONDS)
         self._at_s = now_s
         if self._left < 1:
-            return (1 - self._left) * MINUTE_SECONDS / self._per_minute
+            return (1 - self._left) * MINUTE_SECONDS / self.per_minute
         self._left -= 1
         return 0.0
