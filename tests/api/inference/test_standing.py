@@ -36,36 +36,36 @@ def test_the_draw_decides_where_nothing_is_known(standings: Standings) -> None:
 
 def test_the_quickest_host_comes_first(standings: Standings) -> None:
     for address, seconds in (("a", 3.0), ("b", 0.1), ("c", 2.0)):
-        standings.answered(address, seconds)
+        standings.begun(address, seconds)
     assert order(standings) == "bca"
 
 
 def test_a_long_answer_makes_no_slow_host(standings: Standings) -> None:
-    standings.answered("a")
-    standings.answered("b", 0.001)
+    standings.begun("a")
+    standings.begun("b", 0.001)
     assert order(standings) == "abc"
 
 
 def test_hosts_that_are_about_as_quick_keep_the_order_of_the_draw(standings: Standings) -> None:
     for address, seconds in (("a", 0.24), ("b", 0.1), ("c", 0.26)):
-        standings.answered(address, seconds)
+        standings.begun(address, seconds)
     assert order(standings) == "abc"
 
 
 def test_requests_under_way_count(standings: Standings) -> None:
     for address, seconds in (("a", 3.0), ("b", 0.1), ("c", 0.2)):
-        standings.answered(address, seconds)
+        standings.begun(address, seconds)
     with standings.asked("b"), standings.asked("b"), standings.asked("b"), standings.asked("b"), standings.asked("b"):
         assert order(standings) == "cba"
     assert order(standings) == "bca"
 
 
 def test_a_host_that_was_slow_is_tried_again_after_a_while(standings: Standings, clock: Clock) -> None:
-    standings.answered("a", 2.0)
+    standings.begun("a", 2.0)
     for _ in range(10):
         clock.now_s += 30
-        standings.answered("b", 0.1)
-        standings.answered("c", 0.1)
+        standings.begun("b", 0.1)
+        standings.begun("c", 0.1)
     assert order(standings)[0] == "a"
 
 
@@ -92,8 +92,22 @@ def test_one_request_tries_whether_a_host_works_again(standings: Standings, cloc
     clock.now_s += FIRST_OPEN_SECONDS
     with standings.asked("a"):
         assert order(standings)[-1] == "a"
-        standings.answered("a", 0.0)
+        standings.answered("a")
         assert order(standings)[0] == "a"
+    standings.failed("a")
+    clock.now_s += FIRST_OPEN_SECONDS
+    assert order(standings)[0] == "a"
+
+
+def test_an_answer_that_only_begins_closes_no_breaker(standings: Standings, clock: Clock) -> None:
+    for failures in range(4):
+        standings.begun("a", 0.0)
+        standings.failed("a")
+        clock.now_s += FIRST_OPEN_SECONDS * 2**failures - 0.1
+        assert order(standings)[-1] == "a"
+        clock.now_s += 0.1
+        assert order(standings)[0] == "a"
+    standings.answered("a")
     standings.failed("a")
     clock.now_s += FIRST_OPEN_SECONDS
     assert order(standings)[0] == "a"

@@ -2,14 +2,15 @@
 
 Of the hosts that the draw allows, those from which an answer is expected soonest are asked first. Hosts that are about as quick as
 each other keep the order of the draw, so that the work of a network of like hosts stays as evenly spread as the draw spreads it.
-A host that fails is asked only after all others, for ever longer while it goes on failing; then one request tries it (a circuit
-breaker).
+A host that fails is asked only after all others, for ever longer while it goes on failing; then one request tries it.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pivot.api.breaker import Breaker
 
 FIRST_OPEN_SECONDS = 10.0
 """So long a host that has failed is asked after the others; twice as long after each further failure in a row."""
@@ -45,16 +46,8 @@ class Standing:
     under_way: int = 0
     """Requests of this transfer agent."""
     latency: Latency | None = None
-    failures: int = 0
-    """In a row."""
-    open_until_s: float = 0.0
-    trial: bool = False
-    """Whether a request is under way that finds out if the host works again."""
+    breaker: Breaker = field(default_factory=lambda: Breaker(FIRST_OPEN_SECONDS, LONGEST_OPEN_SECONDS))
     busy_until_s: float = 0.0
-
-    def is_open(self, now_s: float) -> bool:
-        """Whether the breaker is: the host is not asked while others can be."""
-        return self.failures > 0 and (self.trial or now_s < self.open_until_s)
 
     def expected_s(self, now_s: float) -> float:
         """Seconds until the first token of one more answer; 0 for a host that was never measured."""
@@ -73,7 +66,7 @@ class Standings:
         now_s = self._monotonic_s()
         hosts = [self._hosts.get(address, Standing()) for address in drawn]
         expected = [host.expected_s(now_s) for host in hosts]
-        held_back = [(host.is_open(now_s), now_s < host.busy_until_s) for host in hosts]
+        held_back = [(host.breaker.is_open(now_s), now_s < host.busy_until_s) for host in hosts]
         best = min((seconds for seconds, held in zip(expected, held_back, strict=True) if not any(held)), default=0.0)
         alike = ALIKE_FACTOR * best + ALIKE_SECONDS
 
@@ -86,25 +79,26 @@ class Standings:
     def asked(self, address: str) -> Iterator[None]:
         """A request to a host is under way."""
         host = self._known(address)
-        is_trial = host.failures > 0 and not host.trial
-        host.trial = host.trial or is_trial
         host.under_way += 1
         try:
-            yield
+            with host.breaker.asked():
+                yield
         finally:
             host.under_way -= 1
-            if is_trial:
-                host.trial = False
 
-    def answered(self, address: str, first_token_s: float | None = None) -> None:
-        """An answer came, a stream's first token after so many seconds."""
+    def begun(self, address: str, first_token_s: float | None = None) -> None:
+        """An answer has begun, a stream with its first token after so many seconds."""
         host, now_s = self._known(address), self._monotonic_s()
-        host.failures, host.busy_until_s = 0, 0.0
+        host.busy_until_s = 0.0
         if first_token_s is None:
             return
         known = host.latency
         mixed = first_token_s if known is None else NEWEST_SHARE * first_token_s + (1 - NEWEST_SHARE) * known.at(now_s)
         host.latency = Latency(mixed, now_s)
+
+    def answered(self, address: str) -> None:
+        """A whole answer has come."""
+        self._known(address).breaker.succeeded(self._monotonic_s())
 
     def was_busy(self, address: str) -> None:
         """A host had no free node in the time that it was given."""
@@ -112,11 +106,7 @@ class Standings:
 
     def failed(self, address: str) -> None:
         """A host refused, could not be reached, fell silent, or broke its answer off."""
-        host = self._known(address)
-        open_s = min(FIRST_OPEN_SECONDS * 2**host.failures, LONGEST_OPEN_SECONDS)
-        if open_s < LONGEST_OPEN_SECONDS:
-            host.failures += 1
-        host.open_until_s = self._monotonic_s() + open_s
+        self._known(address).breaker.failed(self._monotonic_s())
 
     def _known(self, address: str) -> Standing:
         host = self._hosts.setdefault(address, Standing())

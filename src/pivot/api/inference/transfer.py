@@ -10,13 +10,13 @@ import structlog
 
 from pivot.api.http.errors import ApiError, Unavailable
 from pivot.api.identity import Identity
-from pivot.api.inference import hop
+from pivot.api.inference import hop, sse
 from pivot.api.inference.access import Order
 from pivot.api.inference.engine import CLIENT_ERRORS
 from pivot.api.inference.execution import Execution
 from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market, Terms
-from pivot.api.inference.parts import Accepted, CandidateFailed, Chosen, Head, Parts
+from pivot.api.inference.parts import EVENT_STREAM, Accepted, CandidateFailed, Chosen, Head, Parts
 from pivot.api.inference.peers import BUSY, Peers
 from pivot.api.inference.request import Request, max_tokens, prompt_bound
 from pivot.api.inference.settlements import Settlements
@@ -32,6 +32,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import ParticipantSt
 SHORT_PATIENCE_SECONDS = 2.0
 """First every drawn host is given this long to find a free node; then those that were only busy are asked once more."""
 SHOWN_REFUSAL_BYTES = 300
+LAST_EVENT = sse.event(sse.DONE)
+"""How a stream ends that is whole."""
 
 log = structlog.get_logger(__name__)
 
@@ -97,12 +99,21 @@ class Transfer:
             for attempt, address in candidates:
                 try:
                     with self._standings.asked(address):
+                        is_stream, last = False, b""
                         async with aclosing(self._asked(request, start, attempt, address, patience_s)) as parts:
                             async for part in parts:
-                                if isinstance(part, Chosen):
-                                    self._standings.answered(address, part.waited_s if request.stream else None)
+                                if isinstance(part, bytes):
+                                    last = (last + part[-len(LAST_EVENT) :])[-len(LAST_EVENT) :]
+                                elif isinstance(part, Chosen):
+                                    self._standings.begun(address, part.waited_s if request.stream else None)
+                                elif isinstance(part, Head):
+                                    is_stream = part.content_type == EVENT_STREAM
                                 yield part
-                            return
+                        if is_stream and last != LAST_EVENT:  # its ML node has failed
+                            self._standings.failed(address)
+                        else:
+                            self._standings.answered(address)
+                        return
                 except CandidateFailed as failure:
                     log.info("candidate_failed", host=address, attempt=attempt, reason=str(failure))
                     failures[address] = str(failure)
