@@ -104,8 +104,10 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     await database.close()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql+nodriver://host/db"])
-def test_a_url_without_a_driver_is_refused(url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql+nodriver://host/db", "sqlite+aiosqlite://", "sqlite+aiosqlite:///:memory:"]
+)
+def test_a_url_without_a_driver_or_a_file_is_refused(url: str) -> None:
     with pytest.raises(DatabaseUnusable, match="DATABASE_URL"):
         connect(url)
 

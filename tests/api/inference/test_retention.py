@@ -1,10 +1,9 @@
 """Artifacts go oldest first, and only as many as their room asks for."""
 
 import pytest
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, select
 
 from pivot.api.database import Database
-from pivot.api.group_writer import GroupWriter
 from pivot.api.inference import artifacts, retention
 from pivot.api.inference.tables import Artifact
 
@@ -18,12 +17,10 @@ async def keep(database: Database, *sizes: int) -> None:
     """Artifacts a, b, c, … of these compressed sizes, the first one the oldest."""
     table = Artifact.__table__
     assert isinstance(table, Table)
-    writer = GroupWriter(database)
     for place, size in enumerate(sizes):
         name = "abcdefgh"[place]
-        await writer.add(table, {"inference_id": name, "epoch": 1, "hash": "", "compressed": b"x" * size})
-        async with database.session() as session:
-            await session.execute(update(Artifact).where(Artifact.inference_id == name).values(kept_ns=place + 1))
+        row = {"inference_id": name, "epoch": 1, "hash": "", "compressed": b"x" * size}
+        await database.writer.add(table, {**row, "size": size, "kept_ns": place + 1})
 
 
 async def test_the_oldest_go_until_the_rest_has_room(each_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,8 +35,7 @@ async def test_the_oldest_go_until_the_rest_has_room(each_database: Database, mo
 
 
 async def test_size_and_age_are_noted_when_an_artifact_is_kept(each_database: Database) -> None:
-    writer = GroupWriter(each_database)
-    await artifacts.keep(writer, "i", 1, b"contents " * 100)
+    await artifacts.keep(each_database.writer, "i", 1, b"contents " * 100)
     async with each_database.session() as session:
         session.add(Artifact(inference_id="j", epoch=1, hash="", compressed=b"12345"))
     async with each_database.session() as session:

@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import func, select
 
 from pivot.api.database import Base, Database, connect
-from pivot.api.group_writer import GroupWriter
 from pivot.api.http.errors import Forbidden, SignatureReused
 from pivot.api.inference import artifacts
 from pivot.api.inference.tables import UsedSignature
@@ -25,7 +24,7 @@ async def database(tmp_path: Path) -> Database:
 
 
 async def reopened(database: Database) -> UsedSignatures:
-    used = UsedSignatures(database, GroupWriter(database))
+    used = UsedSignatures(database)
     await used.load()
     return used
 

@@ -10,6 +10,7 @@ from pivot.api.inference.access import Claim
 from pivot.api.keys.charges import FIRST_LOOK_BLOCKS, Charges
 from pivot.api.keys.issued import IssuedKey, IssuedKeys, Terms
 from pivot.protocol.generated.inference.inference.types_pb2 import Inference, InferenceStatus
+from tests.api.databases import ON_BOTH
 from tests.api.inference.network import PRICE, Host, Network, Reply, moment_at
 
 HEIGHT = 1000
@@ -35,7 +36,7 @@ def settle_on_chain(network: Network, reply: Reply, status: Any = InferenceStatu
 
 
 async def pass_blocks(host: Host, blocks: int) -> None:
-    await host.service._writer.close()
+    await host.database.writer.flush()
     await host.service._charges.settle(moment_at(height=HEIGHT + blocks))
 
 
@@ -94,17 +95,18 @@ async def test_a_start_that_never_comes_is_forgotten(network: Network) -> None:
     assert (key.held, key.used.spent) == (0, 0)
 
 
+@ON_BOTH
 async def test_charges_outlive_a_restart(network: Network) -> None:
     host, body = network.hosts[0], network.body()
     key, headers = await issue(host, budget=10**7)
     reply = await network.post(host, body, headers)
-    await host.service._writer.close()
+    await host.database.writer.flush()
     settle_on_chain(network, reply)
 
     async def restarted() -> tuple[IssuedKey, Charges]:
         keys = IssuedKeys(host.database)
         await keys.load()
-        charges = Charges(keys, network.chain, host.database, host.service._writer)  # type: ignore[arg-type]
+        charges = Charges(keys, network.chain, host.database)  # type: ignore[arg-type]
         await charges.load()
         return keys.by_id(key.id), charges
 

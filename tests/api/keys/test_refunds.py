@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import select
 
 from pivot.api.database import Database
-from pivot.api.group_writer import GroupWriter
 from pivot.api.keys import refunds
 from pivot.api.keys.charges import FIRST_LOOK_BLOCKS, Charges
 from pivot.api.keys.issued import IssuedKey, IssuedKeys, Terms
@@ -63,8 +62,8 @@ class Node:
 
     def __init__(self, database: Database, chain: Records) -> None:
         self.keys = IssuedKeys(database)
-        self.writer = GroupWriter(database)
-        self.charges = Charges(self.keys, chain, database, self.writer)  # type: ignore[arg-type]
+        self.writer = database.writer
+        self.charges = Charges(self.keys, chain, database)  # type: ignore[arg-type]
         self.refunds = Refunds(self.keys, chain, database)  # type: ignore[arg-type]
 
     async def load(self) -> IssuedKey:
@@ -95,7 +94,7 @@ async def node(each_database: Database, chain: Records) -> Node:
 async def charge(node: Node, key: IssuedKey) -> None:
     with node.charges.held(key, ID, 2 * COST, HEIGHT) as begin:
         begin()
-    await node.writer.close()
+    await node.charges._database.writer.flush()
     await node.charges.settle(moment_at(height=HEIGHT + FIRST_LOOK_BLOCKS))
 
 

@@ -1,5 +1,6 @@
 """Artifacts: what this host must show when one of its answers is checked, kept at least until the epoch after the next one."""
 
+import time
 from typing import Any, cast
 
 import orjson
@@ -58,7 +59,14 @@ async def keep(writer: GroupWriter, inference_id: str, epoch: int, contents: byt
     """Write an artifact to disk. Returns its hash."""
     artifact_hash = sha256(contents).hex()
     compressed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(contents)
-    row = {"inference_id": inference_id, "epoch": epoch, "hash": artifact_hash, "compressed": compressed}
+    row = {
+        "inference_id": inference_id,
+        "epoch": epoch,
+        "hash": artifact_hash,
+        "compressed": compressed,
+        "size": len(compressed),
+        "kept_ns": time.time_ns(),
+    }
     await writer.add(cast(Table, Artifact.__table__), row)
     return artifact_hash
 

@@ -7,7 +7,6 @@ import aiohttp
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
 from pivot.api.fleet.interface import Fleet
-from pivot.api.group_writer import GroupWriter
 from pivot.api.identity import Identity
 from pivot.api.inference import artifacts, retention
 from pivot.api.inference.access import Access, Order, time_window
@@ -46,13 +45,12 @@ class InferenceService:
     ) -> None:
         self._database = database
         self._phases = phases
-        self._writer = GroupWriter(database)
-        self._used = UsedSignatures(database, self._writer)
+        self._used = UsedSignatures(database)
         self._settings = settings
         self.market = Market(chain, phases)
         self._funds = Funds(self.market)
         self.api_keys = IssuedKeys(database)
-        self._charges = Charges(self.api_keys, chain, database, self._writer)
+        self._charges = Charges(self.api_keys, chain, database)
         self.access = Access(identity, self.api_keys)
         self._accounts = AccountLimits(settings.api)
         self.execution = Execution(
@@ -60,7 +58,7 @@ class InferenceService:
             market=self.market,
             funds=self._funds,
             used=self._used,
-            writer=self._writer,
+            writer=database.writer,
             outbox=outbox,
             fleet=fleet,
             http=http,
@@ -112,7 +110,7 @@ class InferenceService:
         await self._tidying.close()
         await self.transfer.close()
         await self.execution.close()
-        await self._writer.close()
+        await self._database.writer.flush()
         await self._peers.close()
 
     async def _note(self, moment: Moment) -> None:

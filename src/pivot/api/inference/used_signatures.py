@@ -11,7 +11,6 @@ from typing import cast
 from sqlalchemy import Table, delete, select
 
 from pivot.api.database import Database
-from pivot.api.group_writer import GroupWriter
 from pivot.api.http.errors import SignatureReused
 from pivot.api.inference.tables import UsedSignature
 
@@ -26,9 +25,8 @@ class Role(IntEnum):
 class UsedSignatures:
     """The signatures whose time stamps could still be valid."""
 
-    def __init__(self, database: Database, writer: GroupWriter) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._writer = writer
         self._used: dict[tuple[bytes, Role], int] = {}
 
     async def load(self) -> None:
@@ -42,7 +40,7 @@ class UsedSignatures:
         self.require_unused(signature, role)
         self._used[signature, role] = timestamp_ns
         row = {"signature": signature, "role": int(role), "timestamp_ns": timestamp_ns}
-        return self._writer.add(cast(Table, UsedSignature.__table__), row)
+        return self._database.writer.add(cast(Table, UsedSignature.__table__), row)
 
     def require_unused(self, signature: bytes, role: Role) -> None:
         """Raises SignatureReused."""

@@ -12,7 +12,6 @@ from typing import cast
 from sqlalchemy import Table, delete, select, update
 
 from pivot.api.database import Database
-from pivot.api.group_writer import GroupWriter
 from pivot.api.http.errors import BudgetSpent
 from pivot.api.keys.issued import IssuedKey, IssuedKeys, Usage
 from pivot.api.keys.tables import ApiKey, KeyAnswer, KeyCharge
@@ -51,11 +50,10 @@ class Charge:
 class Charges:
     """Answers for keys that the chain has not settled yet."""
 
-    def __init__(self, keys: IssuedKeys, chain: Chain, database: Database, writer: GroupWriter) -> None:
+    def __init__(self, keys: IssuedKeys, chain: Chain, database: Database) -> None:
         self._keys = keys
         self._chain = chain
         self._database = database
-        self._writer = writer
         self._open: dict[str, Charge] = {}
 
     async def load(self) -> None:
@@ -113,7 +111,7 @@ class Charges:
 
     def _note(self, key: IssuedKey, inference_id: str, escrow: int, height: int) -> None:
         row = {"inference_id": inference_id, "key_id": key.id, "escrow": escrow, "height": height}
-        written = self._writer.add(cast(Table, KeyCharge.__table__), row)
+        written = self._database.writer.add(cast(Table, KeyCharge.__table__), row)
         self._open[inference_id] = Charge(inference_id, key, escrow, height, height + FIRST_LOOK_BLOCKS, written)
 
     async def _close(self, ended: list[tuple[Charge, Inference | None]], epoch: int) -> None:

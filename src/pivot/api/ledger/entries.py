@@ -7,7 +7,7 @@ from sqlalchemy import BindParameter, Executable, RowMapping, Table, bindparam, 
 
 from pivot.api.database import Database
 from pivot.api.ledger.interface import EXPIRED, Outcome
-from pivot.api.ledger.parcels import Entry
+from pivot.api.ledger.parcels import MAX_ITEMS, Entry
 from pivot.api.ledger.rpc import Verdict
 from pivot.api.ledger.tables import Kind, OutboxRow, State
 
@@ -24,6 +24,27 @@ _ENTRY = (
     OutboxRow.batch_limit,
     OutboxRow.code,
 )
+
+
+def new_row(key: str, sequence: int, kind: Kind, message: bytes, deadline_height: int) -> dict[str, Any]:
+    """The row of an entry that waits to be sent."""
+    return {
+        "key": key,
+        "sequence": sequence,
+        "kind": kind,
+        "message": message,
+        "deadline_height": deadline_height,
+        "state": int(State.QUEUED),
+        "attempts": 0,
+        "not_before": 0,
+        "batch_limit": MAX_ITEMS,
+        "transaction": "",
+        "timeout_ns": 0,
+        "code": 0,
+        "log": "",
+        "height": 0,
+        "settled_ns": 0,
+    }
 
 
 class Entries:

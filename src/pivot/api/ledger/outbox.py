@@ -17,8 +17,7 @@ from google.protobuf.message import Message
 
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
-from pivot.api.group_writer import GroupWriter
-from pivot.api.ledger.entries import ENTRIES, Entries
+from pivot.api.ledger.entries import ENTRIES, Entries, new_row
 from pivot.api.ledger.interface import LedgerError, Outcome
 from pivot.api.ledger.parcels import (
     MAX_ITEMS,
@@ -108,7 +107,7 @@ class DurableOutbox:
         self, database: Database, key: PrivateKey, accounts: Accounts, rpc: Broadcaster, phases: Phases
     ) -> None:
         self._entries = Entries(database)
-        self._writer = GroupWriter(database)
+        self._writer = database.writer
         self._key = key
         self._accounts = accounts
         self._rpc = rpc
@@ -137,7 +136,7 @@ class DurableOutbox:
     async def close(self) -> None:
         """Hand what still waits to the mempool, without waiting for a block; whatever becomes of that, all of it is on disk."""
         await self._each_block.close()
-        await self._writer.close()
+        await self._writer.flush()
         moment = self._phases.moment
         if moment is None or not moment.synced:
             return
@@ -163,14 +162,7 @@ class DurableOutbox:
         if not 0 < len(key) <= LONGEST_KEY:
             raise ValueError(f"an outbox key has 1 to {LONGEST_KEY} characters, not {len(key)}")
         self._last_sequence = next(self._sequence)
-        row = {
-            "key": key,
-            "sequence": self._last_sequence,
-            "kind": kind_of(message),
-            "message": pack(message).SerializeToString(),
-            "deadline_height": deadline_height,
-            "batch_limit": MAX_ITEMS,
-        }
+        row = new_row(key, self._last_sequence, kind_of(message), pack(message).SerializeToString(), deadline_height)
         await self._writer.add(ENTRIES, row)
         _log.debug("%s is in the outbox", key)
 

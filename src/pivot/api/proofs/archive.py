@@ -9,7 +9,6 @@ from sqlalchemy import Table, select
 
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
-from pivot.api.group_writer import GroupWriter
 from pivot.api.http.errors import ApiError
 from pivot.api.phases import Moment, Phases
 from pivot.api.proofs.tables import MemberProof
@@ -24,7 +23,6 @@ class ProofArchive:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._writer = GroupWriter(database)
 
     async def find(self, epoch: int) -> dict[str, Any] | None:
         """The answer of an epoch; None for one that was never kept."""
@@ -40,7 +38,7 @@ class ProofArchive:
     async def keep(self, epoch: int, document: dict[str, Any]) -> None:
         """Keep an answer for good. The first one of an epoch stays."""
         compressed = zstandard.ZstdCompressor().compress(orjson.dumps(document))
-        await self._writer.add(cast("Table", MemberProof.__table__), {"epoch": epoch, "document": compressed})
+        await self._database.writer.add(cast("Table", MemberProof.__table__), {"epoch": epoch, "document": compressed})
 
 
 class ProofKeeper:
