@@ -18,6 +18,7 @@ from pivot.api.http.figures import serve_figures
 from pivot.api.http.front import Front
 from pivot.api.http.public import PublicApp
 from pivot.api.http.quotas import PerAddress
+from pivot.api.http.wrong_tokens import ADMIN, CALLBACKS, WrongTokens
 from pivot.api.identity import Identity
 from pivot.api.inference.request import PATHS
 from pivot.api.inference.service import InferenceService
@@ -145,7 +146,8 @@ class ApiNode:
         )
         parts.push_async_callback(public_app.close)
         await self._started(ProofKeeper(public_app.members_of, phases))
-        await self._started(Listener(callbacks_app(settings, fleet, prover), callbacks))
+        at_admin, at_callbacks = WrongTokens(ADMIN), WrongTokens(CALLBACKS)
+        await self._started(Listener(callbacks_app(settings, fleet, prover, at_callbacks), callbacks))
         registration = await self._started(Registration(settings, identity, chain, rpc, outbox, phases, http))
         for check in (ChainFollowed(phases), DatabaseWritten(database), Registered(registration)):
             self._readiness.require(check)
@@ -153,13 +155,14 @@ class ApiNode:
         for source in (
             sources.of_host(identity, self._readiness),
             sources.of_fleet(fleet, public_app),
+            sources.of_guarded_ports((at_admin, at_callbacks)),
             sources.of_outbox(outbox),
             sources.of_checks(database),
             sources.of_chain(follower, phases),
             sources.of_accounts(identity, chain, phases),
         ):
             metrics.add(source)
-        admin_application = admin_app(settings, identity, chain, fleet)
+        admin_application = admin_app(settings, identity, chain, fleet, at_admin)
         serve_figures(admin_application, metrics)
         serve_api_keys(admin_application, inference.api_keys)
         serve_claims(admin_application, claimer)

@@ -17,6 +17,7 @@ from pivot.api.http.bounded import BoundedBody
 from pivot.api.http.node_list import listed_nodes
 from pivot.api.http.plain_errors import answer_refusals
 from pivot.api.http.recorded import RecordedActions
+from pivot.api.http.wrong_tokens import ADMIN, WrongTokens
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, LedgerError
 from pivot.api.settings import ApiSettings
@@ -30,7 +31,9 @@ class OpenAdminPort(ValueError):
     """The admin port would be open to everybody."""
 
 
-def admin_app(settings: ApiSettings, identity: Identity, chain: Chain, fleet: HostFleet) -> FastAPI:
+def admin_app(
+    settings: ApiSettings, identity: Identity, chain: Chain, fleet: HostFleet, wrong: WrongTokens | None = None
+) -> FastAPI:
     """The application on the admin port. Raises OpenAdminPort when it is bound to a public address without a token."""
     require_guarded(settings)
     app = FastAPI(title="Pivot API node: admin")
@@ -38,7 +41,7 @@ def admin_app(settings: ApiSettings, identity: Identity, chain: Chain, fleet: Ho
     app.add_middleware(RecordedActions, actions=AdminActionLog(settings.home), credential=credential)
     app.add_middleware(BoundedBody, limit=MAX_BODY_BYTES)
     if settings.api.admin_token:
-        app.add_middleware(BearerToken, token=settings.api.admin_token)
+        app.add_middleware(BearerToken, token=settings.api.admin_token, wrong=wrong or WrongTokens(ADMIN))
     answer_refusals(
         app,
         {

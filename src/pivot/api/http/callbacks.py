@@ -8,6 +8,7 @@ from pivot.api.fleet.interface import Fleet
 from pivot.api.http.bearer import BearerToken
 from pivot.api.http.bounded import BoundedBody
 from pivot.api.http.plain_errors import answer_refusals
+from pivot.api.http.wrong_tokens import CALLBACKS, WrongTokens
 from pivot.api.poc.callback import CALLBACK_PATH, callback_token
 from pivot.api.poc.leaves import LeavesOutOfOrder
 from pivot.api.poc.prover import ForeignBatch, NotReady, Prover, SprintOver
@@ -19,7 +20,7 @@ MAX_BODY_BYTES = 2**20
 """A full batch of fingerprints in base64 is 683 KiB."""
 
 
-def callbacks_app(settings: ApiSettings, fleet: Fleet, prover: Prover) -> FastAPI:
+def callbacks_app(settings: ApiSettings, fleet: Fleet, prover: Prover, wrong: WrongTokens | None = None) -> FastAPI:
     """The application on the call-back port.
 
     401 without the token, 400 for what is not this host's, 409 for leaves out of order, 410 when the sprint is over,
@@ -27,7 +28,7 @@ def callbacks_app(settings: ApiSettings, fleet: Fleet, prover: Prover) -> FastAP
     """
     app = FastAPI(title="Pivot API node: call-backs of ML nodes")
     app.add_middleware(BoundedBody, limit=MAX_BODY_BYTES)
-    app.add_middleware(BearerToken, token=callback_token(settings))
+    app.add_middleware(BearerToken, token=callback_token(settings), wrong=wrong or WrongTokens(CALLBACKS))
     answer_refusals(
         app,
         {

@@ -82,13 +82,19 @@ def asker_of(scope: Scope) -> str | None:
 @lru_cache(maxsize=KNOWN_PEERS)
 def _counted_as(text: str) -> str | None:
     try:
-        address = ipaddress.ip_address(text)
+        return network_of(text) if is_public(text) else None
     except ValueError:
         return None
-    if not is_public(text):
-        return None
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.IPv6Network((address.packed, IPV6_PREFIX), strict=False))
-    return str(address)
+
+
+def network_of(peer: str) -> str:
+    """Under which name a peer is counted: an IPv4 address, or the prefix of an IPv6 one; what is no address as it is."""
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return peer
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((address.packed, IPV6_PREFIX), strict=False))

@@ -13,9 +13,13 @@ class Rate:
 
     def take(self, now_s: float) -> float:
         """Take one. Returns 0, or if none is left, after how many seconds there will be one."""
+        wait_s = self.wait_s(now_s)
+        if wait_s == 0:
+            self._left -= 1
+        return wait_s
+
+    def wait_s(self, now_s: float) -> float:
+        """After how many seconds one is left; 0: now."""
         self._left = min(self.per_minute, self._left + (now_s - self._at_s) * self.per_minute / MINUTE_SECONDS)
         self._at_s = now_s
-        if self._left < 1:
-            return (1 - self._left) * MINUTE_SECONDS / self.per_minute
-        self._left -= 1
-        return 0.0
+        return 0.0 if self._left >= 1 else (1 - self._left) * MINUTE_SECONDS / self.per_minute

@@ -15,9 +15,11 @@ class Share:
 
     def take(self, per_minute: int, now_s: float) -> float:
         """Take one of so many requests a minute. Returns 0, or if none is left, after how many seconds there will be one."""
-        if self._rate is None or self._rate.per_minute != per_minute:
-            self._rate = Rate(per_minute, now_s)
-        return self._rate.take(now_s)
+        return self._of(per_minute, now_s).take(now_s)
+
+    def wait_s(self, per_minute: int, now_s: float) -> float:
+        """After how many seconds one of so many a minute is left; 0: now."""
+        return self._of(per_minute, now_s).wait_s(now_s)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -27,6 +29,11 @@ class Share:
             yield
         finally:
             self.under_way -= 1
+
+    def _of(self, per_minute: int, now_s: float) -> Rate:
+        if self._rate is None or self._rate.per_minute != per_minute:
+            self._rate = Rate(per_minute, now_s)
+        return self._rate
 
 
 class Shares:

@@ -51,6 +51,9 @@ FIRST_TOKEN = Figure(
 REQUESTS_WAITING = Figure(
     "requests_waiting", Kind.GAUGE, ("for",), "requests in a line: for their `turn` at this host, or for a free `node`"
 )
+WRONG_TOKENS = Figure(
+    "wrong_tokens", Kind.COUNTER, ("port",), "wrong bearer tokens at the port of the `admin` or of `callbacks`"
+)
 NODES = Figure("ml_nodes", Kind.GAUGE, ("state",), "ML nodes by what they do")
 NODE_REQUESTS = Figure("ml_node_requests", Kind.GAUGE, ("node",), "requests that an ML node answers now")
 DUTIES_DUE = Figure("duties_due", Kind.GAUGE, ("kind",), "duties that fell due, as far as they are remembered")
@@ -76,6 +79,7 @@ FIGURES = (
     ADDED_LATENCY,
     FIRST_TOKEN,
     REQUESTS_WAITING,
+    WRONG_TOKENS,
     NODES,
     NODE_REQUESTS,
     DUTIES_DUE,

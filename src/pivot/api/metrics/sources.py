@@ -11,6 +11,7 @@ from sqlalchemy import case, func, select
 from pivot.api.database import Database
 from pivot.api.fleet.fleet import NodeReport
 from pivot.api.fleet.interface import Duty, FleetNode, Generate, Serve, Stop, Train, Validate
+from pivot.api.http.wrong_tokens import WrongTokens
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, Head
 from pivot.api.ledger.outbox import DurableOutbox
@@ -93,6 +94,15 @@ def of_fleet(fleet: Fleet, line: Line) -> Source:
             *((figures.NODES, (state,), states[state]) for state in NODE_STATES),
             *((figures.NODE_REQUESTS, (report.view.id,), report.leases) for report in reports),
         ]
+
+    return source
+
+
+def of_guarded_ports(ports: Sequence[WrongTokens]) -> Source:
+    """How often somebody has tried a wrong token."""
+
+    async def source() -> Iterable[Sample]:
+        return [(figures.WRONG_TOKENS, (port.port,), port.count) for port in ports]
 
     return source
 
