@@ -287,14 +287,29 @@ async def test_the_chat_route_answers_beside_the_others(port: Port) -> None:
     assert reply.status == 200
 
 
-async def test_an_unknown_model_and_what_no_model_offers_are_404_in_openais_shape(port: Port) -> None:
+async def test_an_unknown_model_is_a_404_in_openais_shape(port: Port) -> None:
     port.network.chain.answers["ModelsAll"] = queries.QueryModelsAllResponse()
     port.network.chain.answers["GetAllModelPerTokenPrices"] = queries.QueryGetAllModelPerTokenPricesResponse()
-    for status, told in (
-        await port.get("/v1/models/no/such"),
-        await port.post("/v1/embeddings", {"model": MODEL, "input": "x"}),
-    ):
-        assert (status, told["error"]["code"], told["error"]["param"]) == (404, "model_not_found", "model")
+    status, told = await port.get("/v1/models/no/such")
+    assert (status, told["error"]["code"], told["error"]["param"]) == (404, "model_not_found", "model")
+
+
+async def test_a_model_says_what_it_offers(port: Port) -> None:
+    listed = [Model(id="a/writes"), Model(id="a/pools", model_args=["--runner", "pooling"])]
+    port.network.chain.answers["ModelsAll"] = queries.QueryModelsAllResponse(model=listed)
+    port.network.chain.answers["GetAllModelPerTokenPrices"] = queries.QueryGetAllModelPerTokenPricesResponse()
+    _, told = await port.get("/v1/models")
+    assert {each["id"]: each["endpoints"] for each in told["data"]} == {
+        "a/writes": ["/v1/chat/completions", "/v1/completions"],
+        "a/pools": ["/v1/embeddings"],
+    }
+
+
+async def test_embeddings_are_answered_at_their_own_path(port: Port) -> None:
+    port.network.chain.groups[EPOCH, MODEL].model_snapshot.model_args.extend(["--runner", "pooling"])
+    body = b'{"model":"%b","input":"x"}' % MODEL.encode()
+    reply = await port.network.post(replace(port.host, url=port.url), body, path="/v1/embeddings")
+    assert (reply.status, reply.json["object"]) == (200, "list"), reply.raw
 
 
 async def test_completions_are_answered_at_their_own_path(port: Port) -> None:

@@ -1,11 +1,13 @@
 """An ML node's inference port, as vLLM shows it, with faults that tests switch on."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 from aiohttp import web
 
@@ -43,6 +45,8 @@ class FakeEngine:
     content: bool = True
     cancelled: int = 0
     garbage: bytes | None = None
+    vectors: list[bytes] = field(default_factory=lambda: [np.array([0.6, 0.8], "<f4").tobytes()] * 8)
+    """What it finds for the first inputs of a request for embeddings."""
 
     @classmethod
     @asynccontextmanager
@@ -51,6 +55,7 @@ class FakeEngine:
         app = web.Application()
         for path in ("/v1/chat/completions", "/v1/completions"):
             app.router.add_post(path, engine._answer)
+        app.router.add_post("/v1/embeddings", engine._answer)
         app.router.add_get("/health", engine._health)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
         await runner.setup()
@@ -77,6 +82,8 @@ class FakeEngine:
                 return web.json_response(self.refuses_with, status=400)
             if self.garbage is not None:
                 return web.Response(body=self.garbage, content_type="application/json")
+            if "input" in body:
+                return self._vectors(body)
             words = WORDS[: body["max_tokens"]]
             return await (self._stream(request, body, words) if body.get("stream") else self._whole(body, words))
         except asyncio.CancelledError:
@@ -106,6 +113,17 @@ class FakeEngine:
             "prompt_token_ids": PROMPT_TOKEN_IDS,
         }
         return web.json_response(document)
+
+    def _vectors(self, body: dict[str, Any]) -> web.Response:
+        assert body["encoding_format"] == "base64"
+        asked = body["input"]
+        count = len(asked) if isinstance(asked, list) and isinstance(asked[0], str | list) else 1
+        data = [
+            {"index": index, "object": "embedding", "embedding": b64encode(vector).decode()}
+            for index, vector in enumerate(self.vectors[:count])
+        ]
+        used = {"prompt_tokens": len(PROMPT_TOKEN_IDS) * count, "completion_tokens": 0}
+        return web.json_response({"id": "embd-engine", "object": "list", "data": data, "usage": used})
 
     async def _stream(self, request: web.Request, body: dict[str, Any], words: tuple[str, ...]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})

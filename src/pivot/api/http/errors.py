@@ -11,7 +11,8 @@ ApiError
 ├── Forbidden 403                an executor request that is not for this host
 │   └── NotPermitted             who asks may not, whoever else may
 ├── NotFound 404
-│   └── UnknownModel
+│   ├── UnknownModel
+│   └── WrongEndpoint            the model is asked elsewhere
 ├── Conflict 409                 something of this host is taken already
 ├── BodyTooLarge 413
 ├── TooManyRequests 429          with Retry-After
@@ -118,6 +119,12 @@ class UnknownModel(NotFound):
     """The network knows no such model."""
 
     code = "model_not_found"
+
+
+class WrongEndpoint(NotFound):
+    """The network knows the model, and it offers something else."""
+
+    code = "wrong_endpoint"
 
 
 class Conflict(ApiError):

@@ -35,7 +35,7 @@ from pivot.api.http.tagged import Tagged
 from pivot.api.http.training import Training
 from pivot.api.http.usage import UsageReport
 from pivot.api.identity import Identity
-from pivot.api.inference.request import CHAT_PATH, PATHS
+from pivot.api.inference.request import CHAT_PATH, PATHS, paths_of
 from pivot.api.inference.service import InferenceService
 from pivot.api.ledger.answers import BriefAnswers
 from pivot.api.ledger.interface import Chain, LedgerError, Outbox
@@ -47,6 +47,7 @@ from pivot.api.training.hosts import Locking
 from pivot.api.training.signed import Signatures
 from pivot.api.validation.artifacts_api import ARTIFACT_PATH
 from pivot.primitives.coins import BASE_DENOM
+from pivot.protocol.engine_arguments import gives_vectors
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
 
 log = structlog.get_logger(__name__)
@@ -132,7 +133,7 @@ class PublicApp:
         return await self._answers.get(("inference", inference_id), ask)
 
     async def models(self) -> dict[str, Any]:
-        """The network's models in OpenAI's shape, with context window and price per token."""
+        """The network's models in OpenAI's shape, with context window, price per token, and where it is asked."""
         return await self._answers.get("models", self._load_models)
 
     async def model(self, model_id: str) -> Any:
@@ -142,10 +143,6 @@ class PublicApp:
         if found is None:
             raise UnknownModel(f"the network serves no model {model_id!r}", param="model")
         return found
-
-    async def embeddings(self) -> None:
-        """Refused: what the network's models give back is text, which is what its hosts can check."""
-        raise UnknownModel("no model of this network offers embeddings", param="model")
 
     async def pricing(self) -> dict[str, Any]:
         """What a token of each model costs."""
@@ -163,6 +160,7 @@ class PublicApp:
                 "owned_by": model.proposed_by,
                 "context_window": model.context_window,
                 "price_per_token": prices.get(model.id),
+                "endpoints": paths_of(gives_vectors(model.model_args)),
             }
             for model in answer.model
         ]
@@ -193,7 +191,6 @@ class PublicApp:
         app.add_api_route("/v1/identity", self.identity)
         app.add_api_route("/v1/models", self.models)
         app.add_api_route("/v1/models/{model_id:path}", self.model)
-        app.add_api_route("/v1/embeddings", self.embeddings, methods=["POST"])
         app.add_api_route("/v1/pricing", self.pricing)
         app.add_api_route(CHAT_PATH + "/{inference_id:path}", self.inference)
         app.add_api_route(LEAVES_PATH, leaves, include_in_schema=False)

@@ -4,7 +4,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from pivot.api.inference.request import CHAT_PATH, COMPLETIONS_PATH
+from pivot.api.inference.embedding_input import FORMATS, MAX_INPUTS
+from pivot.api.inference.request import CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH
 
 ERROR = {
     "type": "object",
@@ -19,15 +20,27 @@ REFUSALS = {
     "400": "The request is at fault; the sentence names the field.",
     "401": "No credentials, or wrong ones.",
     "402": "The account that would pay holds too little.",
-    "404": "The network serves no such model.",
+    "404": "The network serves no such model, or not at this path.",
     "413": "The body is too long.",
     "429": "More than this key, or this host, may have; with Retry-After.",
     "503": "Nobody can answer now; with Retry-After.",
 }
-COMMON: dict[str, Any] = {
-    "model": {"type": "string"},
+GENERATION: dict[str, Any] = {
     "stream": {"type": "boolean"},
     "max_tokens": {"type": "integer", "minimum": 1},
+}
+EMBEDDING: dict[str, Any] = {
+    "encoding_format": {"enum": list(FORMATS)},
+    "dimensions": {"type": "integer", "minimum": 1},
+}
+TOKENS: dict[str, Any] = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
+INPUT: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MAX_INPUTS},
+        TOKENS,
+        {"type": "array", "items": TOKENS, "minItems": 1, "maxItems": MAX_INPUTS},
+    ]
 }
 
 
@@ -39,15 +52,17 @@ def describe_questions(app: FastAPI) -> None:
         document = of_routes()
         paths: dict[str, Any] = document["paths"]
         messages = {"type": "array", "items": {"type": "object"}, "minItems": 1}
-        paths[CHAT_PATH] = {"post": _question("Chat Completion", "messages", messages)}
-        paths[COMPLETIONS_PATH] = {"post": _question("Completion", "prompt", {"type": "string"})}
+        paths[CHAT_PATH] = {"post": _question("Chat Completion", "messages", messages, GENERATION)}
+        paths[COMPLETIONS_PATH] = {"post": _question("Completion", "prompt", {"type": "string"}, GENERATION)}
+        paths[EMBEDDINGS_PATH] = {"post": _question("Embeddings", "input", INPUT, EMBEDDING)}
         return document
 
     app.openapi = described  # type: ignore[method-assign]  # as FastAPI's own pages tell to extend it
 
 
-def _question(title: str, asked: str, shape: dict[str, Any]) -> dict[str, Any]:
-    body = {"type": "object", "required": ["model", asked], "properties": {**COMMON, asked: shape}}
+def _question(title: str, asked: str, shape: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    fields = {"model": {"type": "string"}, asked: shape, **options}
+    body = {"type": "object", "required": ["model", asked], "properties": fields}
     return {
         "summary": title,
         "description": "As OpenAI's of this name; what this host does not know of is passed on to the engine.",

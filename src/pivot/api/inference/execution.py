@@ -18,8 +18,9 @@ from pivot.api.fleet.interface import Fleet, NoNodeAvailable
 from pivot.api.group_writer import GroupWriter
 from pivot.api.http.errors import BadRequest, Forbidden, Unauthorized, Unavailable, error_object
 from pivot.api.identity import Identity
-from pivot.api.inference import artifacts, engine, sse
+from pivot.api.inference import artifacts, embedding_input, embeddings, engine, sse
 from pivot.api.inference.access import require_in_window
+from pivot.api.inference.embeddings import Vectors
 from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market
 from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Parts
@@ -40,6 +41,8 @@ MAX_NODE_VERSION_LENGTH = 64
 """As on the chain. Nobody signs this field of a start."""
 LONG_ANSWER_TOKENS = 512
 """Above this many tokens an artifact is made in a thread, so that other requests do not wait for it."""
+LONG_ANSWER_BYTES = 2**20
+"""From here on a whole answer is read in a thread."""
 
 log = structlog.get_logger(__name__)
 
@@ -99,10 +102,11 @@ class Execution:
     async def serve(self, request: Request, start: MsgStartInference, patience_s: float) -> Parts:
         """As `answer`, for another host that has sent a start; it was admitted, and speaks of this body, and somebody can pay.
 
-        Raises BadRequest, InsufficientBalance, and what `answer` raises.
+        Raises BadRequest, WrongEndpoint, InsufficientBalance, and what `answer` raises.
         """
         _require_same(request, start)
         terms = await self._market.terms(request.model, start.epoch_id)
+        terms.require_offered(request)
         if start.prompt_token_count < prompt_bound(request, terms.context_window):
             raise BadRequest(
                 "the start's prompt_token_count is below the bound of the body", param="prompt_token_count"
@@ -130,11 +134,16 @@ class Execution:
         Raises SignatureReused and Unavailable before the acceptance, Unavailable also between it and the head. After the
         head, a node that breaks off ends a stream with an error event, and any other answer with a ConnectionError.
         """
-        transcript = Transcript(request, start.inference_id, start.max_tokens)
         asked_seed = request.document.get("seed")
         seed = engine.seed_of(start.inference_id) if asked_seed is None else asked_seed
-        body = engine.engine_body(request, start.max_tokens, seed)
-        most_bytes = engine.longest_answer(start.prompt_token_count, start.max_tokens)
+        transcript: Transcript | Vectors
+        if request.wants_vectors:
+            transcript, body = Vectors(request, start.inference_id), embeddings.engine_body(request)
+            most_bytes = embeddings.longest_answer(embedding_input.count(request.document))
+        else:
+            transcript = Transcript(request, start.inference_id, start.max_tokens)
+            body = engine.engine_body(request, start.max_tokens, seed)
+            most_bytes = engine.longest_answer(start.prompt_token_count, start.max_tokens)
         acceptance = ""
         begun = False
         try:
@@ -194,9 +203,13 @@ class Execution:
     def _acceptance(self, start: MsgStartInference) -> str:
         return self._identity.account.sign_base64(signing.acceptance_sign_bytes(start))
 
-    async def _settle(self, transcript: Transcript, start: MsgStartInference, acceptance: str, seed: int) -> None:
+    async def _settle(
+        self, transcript: Transcript | Vectors, start: MsgStartInference, acceptance: str, seed: int
+    ) -> None:
         """Keep the artifact, then put the finish into the outbox, which takes it to the chain."""
-        if transcript.completion_token_count > LONG_ANSWER_TOKENS:
+        if isinstance(transcript, Vectors):
+            contents = await asyncio.to_thread(transcript.document)
+        elif transcript.completion_token_count > LONG_ANSWER_TOKENS:
             contents = await asyncio.to_thread(artifacts.document, transcript, start.max_tokens, seed)
         else:
             contents = artifacts.document(transcript, start.max_tokens, seed)
@@ -216,14 +229,14 @@ class Execution:
         await self._outbox.put(f"finish:{start.inference_id}", finish)
 
 
-async def _relayed(reply: engine.EngineAnswer, transcript: Transcript) -> AsyncGenerator[Head | bytes, None]:
+async def _relayed(reply: engine.EngineAnswer, transcript: Transcript | Vectors) -> AsyncGenerator[Head | bytes, None]:
     """Head and bytes for the developer, noted on the way. Raises NodeLost, or EngineFailed for what cannot be read."""
     try:
         if reply.status != HTTPStatus.OK:
             refusal = engine.client_error(reply.first)
             yield Head(reply.status, JSON, len(refusal))
             yield refusal
-        elif reply.is_stream:
+        elif reply.is_stream and isinstance(transcript, Transcript):
             yield Head(reply.status, EVENT_STREAM)
             done, events, piece = False, sse.Events(), reply.first
             while piece:
@@ -239,7 +252,10 @@ async def _relayed(reply: engine.EngineAnswer, transcript: Transcript) -> AsyncG
             if not done:
                 raise engine.NodeLost("the stream ended before its last event")
         else:
-            answer = transcript.whole(reply.first)
+            is_long = len(reply.first) > LONG_ANSWER_BYTES
+            answer = (
+                await asyncio.to_thread(transcript.whole, reply.first) if is_long else transcript.whole(reply.first)
+            )
             yield Head(reply.status, JSON, len(answer))
             yield answer
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -6,10 +6,12 @@ what this node offers; what a request costs in the end is the chain's decision.
 
 from dataclasses import dataclass
 
-from pivot.api.http.errors import Unavailable, UnknownModel
+from pivot.api.http.errors import Unavailable, UnknownModel, WrongEndpoint
+from pivot.api.inference.request import Request, paths_of
 from pivot.api.ledger.interface import Chain
 from pivot.api.phases import Moment, Phases
 from pivot.protocol import draw
+from pivot.protocol.engine_arguments import gives_vectors
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant
 from pivot.protocol.signing import WARM_KEY_GRANT
 
@@ -24,6 +26,7 @@ class Group:
     members: tuple[tuple[str, int], ...]
     """With their weights."""
     context_window: int
+    gives_vectors: bool
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,18 @@ class Terms:
     context_window: int
     price: int
     """ngonka per token."""
+    gives_vectors: bool = False
+    """And so no chats or completions."""
 
     def candidates(self, inference_id: str) -> list[str]:
         """The hosts that may answer, first choice first."""
         return draw.executors(self.members, inference_id, self.randomness)
+
+    def require_offered(self, request: Request) -> None:
+        """Raises WrongEndpoint for a request that this model is not asked."""
+        if request.wants_vectors != self.gives_vectors:
+            offered = " or ".join(paths_of(self.gives_vectors))
+            raise WrongEndpoint(f"{self.model!r} is not served at {request.path}; ask it at {offered}", param="model")
 
 
 class Market:
@@ -88,7 +99,10 @@ class Market:
         index = current.effective.index if epoch is None else epoch
         if index not in self._randomness or (group := await self._group(index, model)) is None:
             raise Unavailable(f"no host serves {model!r} in epoch {index}")
-        return Terms(model, index, group.members, self._randomness[index], group.context_window, price)
+        randomness = self._randomness[index]
+        return Terms(
+            model, index, group.members, randomness, group.context_window, price, gives_vectors=group.gives_vectors
+        )
 
     async def reach(self, epoch: int) -> Moment:
         """The current moment; waits a little if another node has seen an epoch begin that this one has not."""
@@ -120,5 +134,7 @@ class Market:
         if formed is None or not formed.validation_weights:
             return None
         members = tuple((each.member_address, each.weight) for each in formed.validation_weights)
-        group = self._groups[epoch, model] = Group(members, formed.model_snapshot.context_window)
+        snapshot = formed.model_snapshot
+        group = Group(members, snapshot.context_window, gives_vectors(snapshot.model_args))
+        self._groups[epoch, model] = group
         return group

@@ -11,16 +11,19 @@ from typing import Any
 import orjson
 
 from pivot.api.http.errors import BadRequest, MalformedBody
-from pivot.api.inference import messages
+from pivot.api.inference import embedding_input, messages
 from pivot.protocol import signing
 from pivot.protocol.pricing import DEFAULT_MAX_TOKENS, MAX_TOKENS_PER_REQUEST
 
 CHAT_PATH = "/v1/chat/completions"
 COMPLETIONS_PATH = "/v1/completions"
-PATHS = frozenset({CHAT_PATH, COMPLETIONS_PATH})
+EMBEDDINGS_PATH = "/v1/embeddings"
+PATHS = frozenset({CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH})
 """Where questions are asked, at a host and at an engine."""
 DEFAULT_COMPLETION_TOKENS = 16
 """What OpenAI and engines take for a completion that names no `max_tokens`."""
+TOKENS_BESIDE_A_VECTOR = 1
+"""Embeddings are paid by their input alone; but the chain takes no request that may have no token in its answer."""
 MAX_MODEL_NAME_LENGTH = 256
 MAX_CHOICES = 8
 LARGEST_SEED = 2**63 - 1
@@ -56,7 +59,7 @@ class Request:
     document: dict[str, Any]
     model: str
     path: str = CHAT_PATH
-    """One of PATHS. A chat has `messages` and a completion has none, so the body alone says which it is."""
+    """One of PATHS. A chat has `messages`, a completion a `prompt`, embeddings an `input`, and none two of them that count."""
 
     @cached_property
     def body_hash(self) -> str:
@@ -80,6 +83,10 @@ class Request:
     @property
     def is_chat(self) -> bool:
         return self.path == CHAT_PATH
+
+    @property
+    def wants_vectors(self) -> bool:
+        return self.path == EMBEDDINGS_PATH
 
     @property
     def wants_logprobs(self) -> bool:
@@ -112,6 +119,8 @@ def parse(body: bytes, path: str = CHAT_PATH) -> Request:
     if path == CHAT_PATH:
         messages.check(document.get("messages"))
         flags.append("logprobs")
+    elif path == EMBEDDINGS_PATH:
+        embedding_input.check(document)
     else:
         _check_prompt(document)
         _check_whole(document, "logprobs", 0, MAX_TOP_LOGPROBS)
@@ -133,6 +142,11 @@ def parse(body: bytes, path: str = CHAT_PATH) -> Request:
     return Request(body, document, model, path)
 
 
+def paths_of(gives_vectors: bool) -> tuple[str, ...]:
+    """Where a model is asked: one that gives vectors, or one that writes."""
+    return (EMBEDDINGS_PATH,) if gives_vectors else (CHAT_PATH, COMPLETIONS_PATH)
+
+
 def prompt_bound(request: Request, context_window: int) -> int:
     """Upper bound of the prompt's tokens.
 
@@ -148,8 +162,10 @@ def max_tokens(request: Request, context_window: int) -> int:
     """Most tokens that the answer may have: `max_completion_tokens`, else `max_tokens`, else what the context leaves.
 
     That default is at most DEFAULT_MAX_TOKENS, and at least an eighth of the context window, because the prompt's bound
-    in bytes may be far above its tokens. A completion's default is DEFAULT_COMPLETION_TOKENS.
+    in bytes may be far above its tokens. A completion's default is DEFAULT_COMPLETION_TOKENS. Embeddings have none.
     """
+    if request.wants_vectors:
+        return TOKENS_BESIDE_A_VECTOR
     for name in ("max_completion_tokens", "max_tokens"):
         asked = request.document.get(name)
         if asked is not None:

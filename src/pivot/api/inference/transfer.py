@@ -67,9 +67,10 @@ class Transfer:
     async def answer(self, request: Request, order: Order) -> Parts:
         """Head and bytes of the answer.
 
-        Raises UnknownModel, InsufficientBalance, BudgetSpent, SignatureReused, Unavailable; after the head ConnectionError.
+        Raises UnknownModel, WrongEndpoint, InsufficientBalance, BudgetSpent, SignatureReused, Unavailable; after the head ConnectionError.
         """
         terms = await self._market.terms(request.model)
+        terms.require_offered(request)
         start = self._start(request, order, terms)
         escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, terms.price)
         payer = order.requested_by
