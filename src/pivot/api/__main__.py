@@ -12,6 +12,7 @@ from pivot.api.identity import DamagedKey
 from pivot.api.listening import CannotListen
 from pivot.api.run import run_api
 from pivot.api.settings import ApiSettings, InvalidSettings
+from pivot.api.tls import UnusableCertificate
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -28,7 +29,7 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_api(settings))
-    except OpenAdminPort as error:
+    except (OpenAdminPort, UnusableCertificate) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     except (CannotListen, DamagedKey, DatabaseUnusable, InvalidNode, OSError) as error:

@@ -36,7 +36,7 @@ class AdminAction:
     peer: str
     """IP address that it came from."""
     credential: str
-    """`token`, or `none` on a port that is open to this machine alone."""
+    """`token`, `certificate` with the name in it, or `none` on a port that is open to this machine alone."""
     method: str
     path: str
     status: int

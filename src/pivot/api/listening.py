@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import resource
 import socket
-from collections.abc import Iterator
-from typing import cast
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -28,6 +29,10 @@ MAX_HEAD_BYTES = 64 * 2**10
 """Of a head; also of what comes between two pieces of a body, and after the last."""
 WRITE_SECONDS = 30.0
 """A client that has taken no byte of its answer for so long is gone."""
+
+
+CERTIFICATE = "certificate"
+"""In the state of a request's scope: the name in the certificate that its client has shown."""
 
 
 class CannotListen(Exception):
@@ -50,9 +55,9 @@ def allow_open_files() -> None:
 
 
 class Listener:
-    """One application on one bound socket."""
+    """One application on one bound socket; `tls`: which certificate it shows, and whose it wants to see."""
 
-    def __init__(self, app: ASGIApp, bound: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         config = uvicorn.Config(
             app,
             http=_Connection,
@@ -63,6 +68,7 @@ class Listener:
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            ssl_context_factory=None if tls is None else lambda _, __: tls,
         )
         self._server = _Server(config)
         self._socket = bound
@@ -78,6 +84,12 @@ class Listener:
             await self._task
             if cut_off := set(self._server.server_state.tasks):  # they still have to let go of what they hold
                 await asyncio.wait(cut_off, timeout=GRACE_SECONDS)
+
+
+def common_name(certificate: Mapping[str, Any]) -> str:
+    """The name of who was given a certificate, as Python's `ssl` reads one; empty when there is none."""
+    subject = [pair for names in certificate.get("subject", ()) for pair in names]
+    return next((str(value) for kind, value in subject if kind == "commonName"), "")
 
 
 class _State(ServerState):
@@ -107,12 +119,16 @@ class _Connection(HttpToolsProtocol):
     _beside_bodies = 0
     """Bytes received since the last byte of a body, or since a message ended."""
     _head_begun = False
+    _certificate: str | None = None
+    """The client's name in its certificate, on a port that wants one."""
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _unwritten = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it, too
         super().connection_made(transport)
+        if verified := transport.get_extra_info("peercert"):
+            self._certificate = common_name(verified)
         self._waiting[self] = None
         longest = next(iter(self._waiting))
         if len(self.connections) >= MAX_CONNECTIONS and longest is not self:
@@ -140,6 +156,8 @@ class _Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._head_begun = True
         super().on_message_begin()
+        if self._certificate is not None:
+            self.scope["state"][CERTIFICATE] = self._certificate
 
     def on_headers_complete(self) -> None:
         self._beside_bodies = 0

@@ -41,6 +41,7 @@ from pivot.api.registration import Registration
 from pivot.api.rewards.claimer import Claimer
 from pivot.api.rewards.revealer import Revealer
 from pivot.api.settings import ApiSettings
+from pivot.api.tls import server_context, session_to_ml_nodes
 from pivot.api.training.service import TrainingService
 from pivot.api.validation.service import AnswerChecking
 
@@ -78,11 +79,13 @@ class ApiNode:
     async def start(self) -> None:
         """Bind the ports, wait for the chain node, start everything.
 
-        Raises CannotListen, OpenAdminPort, DamagedKey, DatabaseUnusable, InvalidNode: then the node cannot run as it is
-        configured.
+        Raises CannotListen, OpenAdminPort, UnusableCertificate, DamagedKey, DatabaseUnusable, InvalidNode: then the node
+        cannot run as it is configured.
         """
         settings, parts = self._settings, self._parts
         require_guarded(settings)
+        callbacks_tls = server_context(settings.api, settings.api.ml_client_ca)
+        admin_tls = server_context(settings.api, settings.api.admin_client_ca)
         public, callbacks, admin = (
             parts.enter_context(bind(host, port, f"DAPI_API__{name}_SERVER_PORT"))
             for name, host, port in (
@@ -105,6 +108,7 @@ class ApiNode:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         )
+        ml_nodes = await parts.enter_async_context(session_to_ml_nodes(settings.api))
 
         rpc = Rpc(http, settings.chain_node.url)
         chain = GrpcChain(settings.chain_node.grpc_url, await chain_id(rpc))
@@ -116,7 +120,7 @@ class ApiNode:
         phases = await self._started(PhaseKeeper(follower, chain))
         outbox = await self._started(DurableOutbox(database, identity.account, chain, rpc, phases))
 
-        fleet = await self._started(HostFleet(database, http, settings, identity, chain, outbox))
+        fleet = await self._started(HostFleet(database, ml_nodes, settings, identity, chain, outbox))
         training = await self._started(TrainingService(settings, identity, chain, outbox, fleet, phases))
         prover = await self._started(
             Prover(database, settings, identity, chain, outbox, fleet, phases, training.training_of)
@@ -124,10 +128,12 @@ class ApiNode:
         leaves = LeavesService(database, identity, chain, prover.leaves)
         await self._started(Checker(database, settings, identity, chain, outbox, fleet, phases, leaves))
         await self._started(Revealer(database, identity, chain, outbox, phases))
-        answers = await self._started(AnswerChecking(database, settings, identity, chain, outbox, fleet, phases, http))
+        answers = await self._started(
+            AnswerChecking(database, settings, identity, chain, outbox, fleet, phases, ml_nodes)
+        )
         claimer = await self._started(Claimer(identity, chain, outbox, phases, answers))
         inference = await self._started(
-            InferenceService(settings, identity, database, chain, outbox, fleet, phases, http)
+            InferenceService(settings, identity, database, chain, outbox, fleet, phases, ml_nodes)
         )
 
         public_app = PublicApp(
@@ -147,7 +153,7 @@ class ApiNode:
         parts.push_async_callback(public_app.close)
         await self._started(ProofKeeper(public_app.members_of, phases))
         at_admin, at_callbacks = WrongTokens(ADMIN), WrongTokens(CALLBACKS)
-        await self._started(Listener(callbacks_app(settings, fleet, prover, at_callbacks), callbacks))
+        await self._started(Listener(callbacks_app(settings, fleet, prover, at_callbacks), callbacks, callbacks_tls))
         registration = await self._started(Registration(settings, identity, chain, rpc, outbox, phases, http))
         for check in (ChainFollowed(phases), DatabaseWritten(database), Registered(registration)):
             self._readiness.require(check)
@@ -166,7 +172,7 @@ class ApiNode:
         serve_figures(admin_application, metrics)
         serve_api_keys(admin_application, inference.api_keys)
         serve_claims(admin_application, claimer)
-        await self._started(Listener(admin_application, admin))
+        await self._started(Listener(admin_application, admin, admin_tls))
         self._front.open(public_app, PATHS)
         self._readiness.begun = True
         _log.info(

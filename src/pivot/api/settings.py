@@ -1,12 +1,22 @@
 """Settings of the API node: a YAML file (`API_CONFIG_PATH`), overridden by `DAPI_SECTION__FIELD` variables."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, AliasChoices, BaseModel, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -52,6 +62,15 @@ Port = Annotated[int, Field(ge=0, le=LARGEST_PORT)]
 """0: any free one."""
 
 
+EmptyOrPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
+"""An empty variable is no path."""
+
+
+def _named(fields: Iterable[str], joint: str = " and ") -> str:
+    """Fields of section `api` under their names in the environment."""
+    return joint.join(f"{ENVIRONMENT_PREFIX}API__{field.upper()}" for field in fields)
+
+
 class HttpSettings(BaseModel):
     """Where the API node listens, and how others reach it (section `api`)."""
 
@@ -71,6 +90,14 @@ class HttpSettings(BaseModel):
     """Bearer token of the admin port; demanded when it is bound to a public address."""
     callback_token: str = ""
     """Bearer token of the call-back port; made by the node itself when empty."""
+    tls_certificate: EmptyOrPath = None
+    """This node's own certificate (PEM, with those that lead to its authority): of a port with a client CA, and at ML nodes."""
+    tls_key: EmptyOrPath = None
+    """Its key (PEM, not encrypted)."""
+    admin_client_ca: EmptyOrPath = None
+    """Authority (PEM) of who may call the admin port: with it the port speaks TLS, and hears nobody without a certificate."""
+    ml_client_ca: EmptyOrPath = None
+    """The same of ML nodes: of their call-backs, and of their own ports at https:// addresses."""
     allow_private_urls: bool = False
     """Whether other hosts' URLs may lie on loopback or private networks (a devnet)."""
     max_request_bytes: int = Field(default=DEFAULT_REQUEST_LIMIT, gt=0)
@@ -84,6 +111,21 @@ class HttpSettings(BaseModel):
     """What the public port passes on to the chain node under `/chain-api/` and `/chain-rpc/`, for all together; 0: nothing."""
     drain_seconds: float = Field(default=DEFAULT_DRAIN_SECONDS, ge=0)
     """How long answers under way may take once the node is told to end; what comes new meanwhile is refused."""
+
+    @model_validator(mode="after")
+    def _certificates_are_whole(self) -> Self:
+        """Half of what mutual TLS needs would leave open what its host thinks closed."""
+        own = {"tls_certificate": self.tls_certificate, "tls_key": self.tls_key}
+        authorities = {"admin_client_ca": self.admin_client_ca, "ml_client_ca": self.ml_client_ca}
+        if missing := [name for name, path in own.items() if path is None]:
+            given = [name for name, path in {**own, **authorities}.items() if path is not None]
+            if given:
+                raise ValueError(f"{_named(given)}: without {_named(missing)} there is no TLS")
+        elif not any(authorities.values()):
+            raise ValueError(f"{_named(own)}: nobody's certificate is asked for, set {_named(authorities, ' or ')}")
+        if self.ml_client_ca is not None and not self.poc_callback_url.startswith("https://"):
+            raise ValueError(f"{_named(['poc_callback_url'])} must be https://: with a client CA the port speaks TLS")
+        return self
 
 
 class StorageSettings(BaseModel):

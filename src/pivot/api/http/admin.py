@@ -107,16 +107,17 @@ def admin_app(
 
 
 def require_guarded(settings: ApiSettings) -> None:
-    """Raises OpenAdminPort unless the port has a token or is open to this machine alone."""
+    """Raises OpenAdminPort unless the port has a token, wants certificates, or is open to this machine alone."""
     api = settings.api
     name, host = (
         ("admin_published_host", api.admin_published_host)
         if api.admin_published_host
         else ("admin_server_host", api.admin_server_host)
     )
-    if not api.admin_token and not _is_loopback(host):
+    if not api.admin_token and api.admin_client_ca is None and not _is_loopback(host):
         raise OpenAdminPort(
-            f"DAPI_API__{name.upper()} (api.{name}) is {host}: set DAPI_API__ADMIN_TOKEN (api.admin_token), or 127.0.0.1"
+            f"DAPI_API__{name.upper()} (api.{name}) is {host}: set DAPI_API__ADMIN_TOKEN (api.admin_token) or "
+            "DAPI_API__ADMIN_CLIENT_CA (api.admin_client_ca), or 127.0.0.1"
         )
 
 

@@ -4,6 +4,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pivot.api.admin_actions import MAX_SHOWN_LENGTH, AdminAction, AdminActionLog, shown
+from pivot.api.listening import CERTIFICATE
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 FAILED = 500
@@ -42,13 +43,17 @@ class RecordedActions:
             await self._actions.write(
                 AdminAction(
                     peer=scope["client"][0] if scope.get("client") else "",
-                    credential=self._credential,
+                    credential=self._credential_of(scope),
                     method=scope["method"],
                     path=scope["path"][:MAX_SHOWN_LENGTH],
                     status=status,
                     about=_about(b"".join(pieces)),
                 )
             )
+
+    def _credential_of(self, scope: Scope) -> str:
+        certificate = scope.get("state", {}).get(CERTIFICATE)
+        return self._credential if certificate is None else f"certificate {certificate[:MAX_SHOWN_LENGTH]}"
 
 
 def _about(body: bytes) -> list[dict[str, object]]:
