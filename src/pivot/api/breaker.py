@@ -28,6 +28,8 @@ class Breaker:
     open_until_s: float = -math.inf
     succeeded_s: float = -math.inf
     """When something last went well."""
+    failed_s: float = -math.inf
+    """When something last failed."""
     trial: bool = False
     """Whether a request is under way that finds out if it works again."""
 
@@ -35,16 +37,25 @@ class Breaker:
         """Whether it is to be spared."""
         return self.openings > 0 and (self.trial or now_s < self.open_until_s)
 
-    @contextmanager
-    def asked(self) -> Iterator[None]:
-        """A request is under way. One that ends without a word on success or failure has found nothing out."""
+    def begin(self) -> bool:
+        """A request begins. Whether it is the one that tries."""
         is_trial = self.openings > 0 and not self.trial
         self.trial = self.trial or is_trial
+        return is_trial
+
+    def end(self, *, is_trial: bool) -> None:
+        """It has ended. Without a word on success or failure it has found nothing out."""
+        if is_trial:
+            self.trial = False
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """A request is under way, from `begin` to `end`."""
+        is_trial = self.begin()
         try:
             yield
         finally:
-            if is_trial:
-                self.trial = False
+            self.end(is_trial=is_trial)
 
     def succeeded(self, now_s: float) -> None:
         """A request went well: it closes."""
@@ -53,6 +64,7 @@ class Breaker:
     def failed(self, now_s: float) -> bool:
         """A request failed. Whether that opens it; what fails while it is open was asked before, and says nothing new."""
         self.failures += 1
+        self.failed_s = now_s
         spared, trusted = now_s < self.open_until_s, now_s < self.succeeded_s + self.trusted_s
         if spared or trusted or self.failures < self.opens_after:
             return False

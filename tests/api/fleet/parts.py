@@ -6,7 +6,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from pivot.api.database import Base, Database, connect, database_url
 from pivot.api.identity import Identity
 from pivot.api.settings import ApiSettings
 from tests.api.fleet.chain import FakeChain, FakeOutbox, key
@@ -22,15 +21,6 @@ def settings(tmp_path: Path) -> ApiSettings:
 @pytest.fixture
 def identity() -> Identity:
     return Identity(account=key(1), gateway=key(2))
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = connect(database_url("", tmp_path))
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -145,16 +145,58 @@ def test_a_bad_node_config_is_refused_by_place(raw: bytes, named: str) -> None:
         parse_node_config(raw)
 
 
-async def test_a_replaced_node_keeps_its_number_and_is_told_anew(fleet: HostFleet) -> None:
+async def test_a_replaced_node_keeps_its_number_and_is_told_what_has_changed(fleet: HostFleet) -> None:
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node))
+        await until(lambda: fleet.nodes()[0].fulfils)
+        await fleet.put(parsed(node, max_concurrent=7))
+        await until(lambda: fleet.nodes()[0].fulfils)
+        assert [(each.node_number, each.max_concurrent) for each in fleet.nodes()] == [(1, 7)]
+        assert node.calls.count("/api/v1/inference/up") == 1
+        await fleet.put(parsed(node, models={MODEL: {"args": ["-tp", "2"]}}))
+        await fleet.put(parsed(node, models={MODEL: {"args": ["-tp", "2"]}}, max_concurrent=3))  # before it was told
+        await until(lambda: fleet.nodes()[0].fulfils)
+        assert node.calls.count("/api/v1/inference/up") == 2
+
+
+async def test_a10_streams_of_a_node_that_is_declared_anew_still_take_its_places(fleet: HostFleet) -> None:
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node, max_concurrent=2))
+        async with fleet.lend(MODEL, wait_s=5), fleet.lend(MODEL, wait_s=5):
+            await fleet.put(parsed(node, max_concurrent=3))
+            await until(lambda: fleet.nodes()[0].fulfils)
+            assert fleet.reports()[0].leases == 2
+            async with fleet.lend(MODEL, wait_s=5):
+                with pytest.raises(NoNodeAvailable):
+                    async with fleet.lend(MODEL, wait_s=0.05):
+                        pass
+        assert fleet.reports()[0].leases == 0
+
+
+async def test_streams_may_end_before_an_engine_starts_again_with_other_arguments(fleet: HostFleet) -> None:
     async with FakeMlNode.running() as node:
         await fleet.put(parsed(node))
         async with fleet.lend(MODEL, wait_s=5):
-            await fleet.put(parsed(node, max_concurrent=7))
-            assert fleet.reports()[0].leases == 0  # the old lease belongs to the old declaration
+            await fleet.put(parsed(node, models={MODEL: {"args": ["-tp", "2"]}}))
+            with pytest.raises(NoNodeAvailable):  # no new ones
+                async with fleet.lend(MODEL, wait_s=0.3):
+                    pass
+            assert "/api/v1/stop" not in node.calls
         await until(lambda: fleet.nodes()[0].fulfils)
-        assert fleet.reports()[0].leases == 0
-        assert [(each.node_number, each.max_concurrent) for each in fleet.nodes()] == [(1, 7)]
         assert node.calls.count("/api/v1/inference/up") == 2
+
+
+async def test_a_machine_that_another_takes_the_place_of_ends_its_answers_and_is_stopped(fleet: HostFleet) -> None:
+    async with FakeMlNode.running() as old, FakeMlNode.running() as new:
+        await fleet.put(parsed(old, max_concurrent=1))
+        async with fleet.lend(MODEL, wait_s=5) as before:
+            await fleet.put(parsed(new, max_concurrent=1))
+            async with fleet.lend(MODEL, wait_s=5) as after:
+                assert (before.inference_url, after.inference_url) == (old.url, new.url)
+            await asyncio.sleep(0.1)
+            assert old.mode == Mode.INFERENCE
+        await until(lambda: old.mode == Mode.STOPPED)
+        assert new.mode == Mode.INFERENCE
 
 
 async def test_an_unknown_model_or_an_unreachable_chain_adds_nothing(fleet: HostFleet, chain: FakeChain) -> None:

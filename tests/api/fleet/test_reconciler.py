@@ -287,12 +287,12 @@ async def test_a_sprint_is_told_with_the_blocks_that_have_passed_when_the_comman
         desk = Desk(Serve("m"))
         async with care(http, node, desk) as reconciler:
             await until(lambda: reconciler.serves("m"))
-            reconciler.leases = 1  # an answer is under way
+            reconciler.load.leases = 1  # an answer is under way
             desk.duty = duty
             reconciler.wake()
             await asyncio.sleep(0.1)
             passed = 7
-            reconciler.leases = 0
+            reconciler.load.leases = 0
             await until(lambda: node.init)
             assert node.init is not None
             assert (node.init.blocks, node.init.blocks_late) == (25, 7)

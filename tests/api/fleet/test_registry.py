@@ -5,6 +5,9 @@ import pytest
 from pivot.api.database import Database
 from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.registry import Registry, UnknownNode
+from tests.api.databases import ON_BOTH
+
+pytestmark = ON_BOTH
 
 
 def node(node_id: str, port: int, **fields: Any) -> NodeDeclaration:

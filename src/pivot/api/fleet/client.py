@@ -1,13 +1,17 @@
-"""What the API node says to one ML node over HTTP. Every status and every body is read."""
+"""What the API node says to one ML node over HTTP. Every status and every body is read.
 
-import json
+A node may be broken or taken over: every wait and every length is bounded, no redirect is followed, nothing is decompressed.
+"""
+
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import aiohttp
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from pivot.protocol.mlnode_api import (
+    MAX_ERROR_LENGTH,
     CallbackTried,
     CallbackTry,
     InferenceStatus,
@@ -30,6 +34,7 @@ INFERENCE_UP_TIMEOUT_S = 1_800.0
 """Loading a large model takes minutes."""
 MAX_ANSWER_BYTES = 2**20
 SHOWN_ANSWER_LENGTH = 300
+_PLAIN = {"Accept-Encoding": "identity"}
 
 Payload = TypeVar("Payload", bound=BaseModel)
 
@@ -139,23 +144,30 @@ class MlNodeClient:
     async def _post(self, path: str, body: BaseModel | None, timeout_s: float = COMMAND_TIMEOUT_S) -> None:
         answer = await self._call("POST", self.management_url + path, body, timeout_s)
         if isinstance(answer, dict) and str(answer.get("status", "")).upper() == "ERROR":
-            raise MlNodeRefused(f"{self.management_url}{path}: {answer.get('message') or 'failed without a reason'}")
+            reason = str(answer.get("message") or "failed without a reason")[:MAX_ERROR_LENGTH]
+            raise MlNodeRefused(f"{self.management_url}{path}: {reason}")
 
     async def _call(
         self, method: str, url: str, body: BaseModel | None, timeout_s: float, *, expect_json: bool = True
     ) -> Any:
         """The JSON of a 2xx answer; None for an empty body."""
-        headers = dict(self._headers) if url.startswith(self.management_url) else {}
+        headers = _PLAIN | (self._headers if url.startswith(self.management_url) else {})
         if body:
             headers["Content-Type"] = "application/json"
         data = body.model_dump_json().encode() if body else None
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._http.request(
-                method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
+                method,
+                url,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                auto_decompress=False,
             ) as answer:
-                raw = b""
-                while len(raw) < MAX_ANSWER_BYTES and (more := await answer.content.read(MAX_ANSWER_BYTES)):
+                raw = bytearray()
+                while len(raw) <= MAX_ANSWER_BYTES and (more := await answer.content.readany()):
                     raw += more
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise MlNodeUnreachable(f"{url} cannot be reached: {type(error).__name__} {error}".rstrip()) from error
@@ -163,11 +175,13 @@ class MlNodeClient:
             shown = raw[:SHOWN_ANSWER_LENGTH].decode(errors="replace")
             refused = f"{url} answered {answer.status}: {shown}"
             raise MlNodeRefused(refused, unauthorized=answer.status == HTTPStatus.UNAUTHORIZED)
+        if len(raw) > MAX_ANSWER_BYTES:
+            raise MlNodeRefused(f"{url} answered with more than {MAX_ANSWER_BYTES} bytes")
         if not raw or not expect_json:
             return None
         try:
-            return json.loads(raw)
-        except ValueError:
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError:
             raise MlNodeRefused(f"{url} answered with something else than JSON") from None
 
 

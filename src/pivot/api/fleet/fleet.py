@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import aiohttp
 
@@ -17,6 +18,7 @@ from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.hardware import HardwareReport
 from pivot.api.fleet.interface import Duty, FleetNode, Lease
 from pivot.api.fleet.lending import Lending
+from pivot.api.fleet.load import Load
 from pivot.api.fleet.models import RegisteredModels, registered_models, require_servable
 from pivot.api.fleet.observation import Observation
 from pivot.api.fleet.reach import require_reachable
@@ -67,6 +69,8 @@ class HostFleet:
         self._chain = chain
         self._registry = Registry(database)
         self._nodes: dict[str, NodeReconciler] = {}
+        self._loads: WeakValueDictionary[str, Load] = WeakValueDictionary()
+        """By inference port: requests that go on when their node is declared anew still take its places."""
         self._lending = Lending(self._nodes.values)
         self._checking = Checking(self._nodes.values)
         self._hardware = HardwareReport(self._registry, identity.address, chain, outbox)
@@ -125,8 +129,8 @@ class HostFleet:
                 view=node.view(),
                 seen=node.seen,
                 seen_at_ns=node.seen_at_ns,
-                leases=node.leases,
-                failure_reason=node.failure_reason,
+                leases=node.load.leases,
+                failure_reason=node.failure_reason or _why_it_is_spared(node),
                 warnings=node.warnings,
                 starting=node.starting,
             )
@@ -183,8 +187,10 @@ class HostFleet:
             before = self._nodes.pop(declaration.id, None)
             if before:
                 await before.close()
-            changed = before is not None and before.node.declaration != registered.declaration
-            self._employ(registered, must_be_told=changed)
+            self._employ(registered, must_be_told=before is not None and _serves_otherwise(before, registered))
+        if before and before.client.management_url != registered.declaration.management_url:
+            self._let_go(before)
+        self._lending.changed()
         self._hardware.changed()
         return None
 
@@ -195,11 +201,9 @@ class HostFleet:
                 return False
             node = self._nodes.pop(node_id)
             await node.close()
+        self._let_go(node)
         self._lending.changed()
         self._hardware.changed()
-        task = asyncio.create_task(self._drain(node), name=f"drain-{node_id}")
-        self._draining.add(task)
-        task.add_done_callback(self._draining.discard)
         return True
 
     async def set_enabled(self, node_id: str, *, enabled: bool) -> None:
@@ -230,6 +234,7 @@ class HostFleet:
             self._client_of(declaration),
             duty_of=self._duty_of,
             changed=self._lending.changed,
+            load=self._loads.setdefault(declaration.inference_url, Load()),
             must_be_told=must_be_told,
         )
         self._nodes[declaration.id] = node
@@ -258,20 +263,41 @@ class HostFleet:
         for declaration in parse_node_config(raw):
             await self._registry.put(declaration)
 
+    def _let_go(self, node: NodeReconciler) -> None:
+        """A machine has left the fleet: it ends its answers and is stopped, which nobody waits for."""
+        task = asyncio.create_task(self._drain(node), name=f"drain-{node.node.declaration.id}")
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+
     async def _drain(self, node: NodeReconciler) -> None:
-        """Stop a removed node when its answers have ended, unless its machine is in the fleet again by then."""
+        """Stop a node's machine when its answers have ended, unless it is in the fleet again by then."""
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
-                while node.leases:
+                while node.load.leases:
                     await asyncio.sleep(DRAIN_POLL_S)
         except TimeoutError:
-            log.warning("ML node %s is stopped with %d requests under way", node.node.declaration.id, node.leases)
+            log.warning("ML node %s is stopped with %d requests under way", node.node.declaration.id, node.load.leases)
         if any(other.client.management_url == node.client.management_url for other in self._nodes.values()):
             return
         try:
             await node.client.stop()
         except MlNodeError as error:
             log.info("the removed ML node %s was not stopped: %s", node.node.declaration.id, error)
+
+
+def _serves_otherwise(before: NodeReconciler, registered: RegisteredNode) -> bool:
+    """Whether what a node serves may be out of date now that it is declared anew: an engine's arguments cannot be seen."""
+    old, new = before.node.declaration, registered.declaration
+    return before.must_be_told or (old.models, old.management_url, old.inference_url) != (
+        new.models,
+        new.management_url,
+        new.inference_url,
+    )
+
+
+def _why_it_is_spared(node: NodeReconciler) -> str:
+    """Why a node that is seen serving is lent to nobody; empty for one that is lent."""
+    return f"its requests fail: {node.load.last_failure}" if node.view().failing else ""
 
 
 def parse_node_config(raw: bytes) -> list[NodeDeclaration]:

@@ -70,6 +70,8 @@ class FleetNode:
     """Whether it was seen doing that."""
     changed_in_epoch: int = 0
     """The latest epoch's index when the host last enabled or disabled it; 0 while nothing depends on that."""
+    failing: bool = False
+    """Whether it fails what it is asked, so that it is lent to nobody but for a trial."""
     training: TrainStatus | None = None
     """The training that it was seen running, or that it ran last; only while it trains or should."""
 
@@ -80,6 +82,10 @@ class Lease:
 
     node_id: str
     inference_url: str
+
+
+class NodeFault(Exception):
+    """What a lease ends with when its node did not answer the request as it should. Another node may do better."""
 
 
 class NoNodeAvailable(Exception):
@@ -102,7 +108,8 @@ class Fleet(Protocol):
     def lend(self, model: str, *, wait_s: float) -> AbstractAsyncContextManager[Lease]:
         """The least busy node that serves `model`, waiting up to `wait_s` for one. Raises NoNodeAvailable.
 
-        A node whose lease ended with a ConnectionError is set aside until it is seen healthy again.
+        A node whose lease ended with a NodeFault is asked after the others for a moment, and after several in a row left
+        alone for a while; one whose fault is a ConnectionError as well is set aside until it is seen healthy again.
         """
         ...
 

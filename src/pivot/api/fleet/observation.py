@@ -4,7 +4,10 @@ from dataclasses import dataclass, replace
 
 from pivot.api.fleet.client import MlNodeClient
 from pivot.api.fleet.interface import Duty, Generate, Serve, Stop, Train, Validate
-from pivot.protocol.mlnode_api import Mode, PowInit, PowState, PowStatus, TrainStatus
+from pivot.protocol.mlnode_api import MAX_ERROR_LENGTH, Mode, PowInit, PowState, PowStatus, TrainStatus
+
+LOOKS_BETWEEN = 10
+"""So many looks a healthy port is believed to serve what it did: another engine may have taken its place between two of them."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class Observation:
     """Whether the inference port answers; only in the mode INFERENCE."""
     models: frozenset[str] = frozenset()
     """What the inference port serves; only while it is healthy."""
+    looks_since: int = 0
+    """Looks since it was asked what it serves."""
     error: str = ""
     """Why the node's last activity ended by itself, or what its proof of compute lacks, as it says."""
     warnings: tuple[str, ...] = ()
@@ -27,18 +32,18 @@ class Observation:
 
 
 async def observe(client: MlNodeClient, before: Observation | None, duty: Duty | None) -> Observation:
-    """Look at a node with this duty. Raises MlNodeError. What it serves is asked once per stay in the mode INFERENCE."""
+    """Look at a node with this duty. Raises MlNodeError. before: the last look, unless it is in doubt."""
     state = await client.state()
-    seen = Observation(state.state, error=state.error or "", warnings=tuple(state.warnings))
+    seen = Observation(state.state, error=_cut(state.error), warnings=tuple(state.warnings))
     if seen.mode == Mode.POW:
         proof = await client.pow_status()
-        return replace(seen, proof=proof, error=seen.error or proof.error or "")
+        return replace(seen, proof=proof, error=seen.error or _cut(proof.error))
     if seen.mode == Mode.TRAIN or (seen.mode == Mode.STOPPED and isinstance(duty, Train)):
         return replace(seen, training=await client.train_status())
     if seen.mode != Mode.INFERENCE or not await client.inference_is_healthy():
         return seen
-    if before is not None and before.healthy:
-        return replace(seen, healthy=True, models=before.models)
+    if before is not None and before.healthy and before.looks_since < LOOKS_BETWEEN:
+        return replace(seen, healthy=True, models=before.models, looks_since=before.looks_since + 1)
     return replace(seen, healthy=True, models=await client.served_models())
 
 
@@ -113,3 +118,8 @@ def _in_sprint(seen: Observation, init: PowInit, state: PowState) -> bool:
 def _lost_leaves(seen: Observation, init: PowInit) -> bool:
     """Whether the node believes to have delivered leaves that are not here (this side lost its disk)."""
     return seen.proof is not None and (seen.proof.next_index or 0) > init.first_index
+
+
+def _cut(error: str | None) -> str:
+    """What a node says of its failure, as far as it is kept."""
+    return (error or "")[:MAX_ERROR_LENGTH]

@@ -80,7 +80,7 @@ def _current(report: NodeReport) -> tuple[str, str]:
     seen = report.seen
     if not report.view.reachable or seen is None:
         return (FAILED if report.failure_reason else UNKNOWN), IDLE
-    if report.failure_reason and not report.view.fulfils:
+    if report.failure_reason and (report.view.failing or not report.view.fulfils):
         return FAILED, _current_poc(seen)
     if seen.mode == Mode.INFERENCE:
         return (INFERENCE if seen.healthy else UNKNOWN), IDLE

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import aiohttp
 import orjson
 
+from pivot.api.fleet.interface import NodeFault
 from pivot.api.http.errors import error_object
 from pivot.api.inference.parts import EVENT_STREAM
 from pivot.api.inference.payload import payload
@@ -39,11 +40,11 @@ _STREAM_TIMEOUT = aiohttp.ClientTimeout(
 _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=PROBE_SECONDS)
 
 
-class EngineFailed(Exception):
+class EngineFailed(NodeFault):
     """The engine answered with an error that is not the request's fault. Another node may do better."""
 
 
-class NodeLost(ConnectionError):
+class NodeLost(ConnectionError, NodeFault):
     """The node cannot be reached, hangs, or broke off. The fleet sets it aside."""
 
 

@@ -31,7 +31,7 @@ DOES: dict[type[Duty], str] = {
     Stop: "resting",
 }
 """A node's state by the duty that it is seen fulfilling."""
-NODE_STATES = (*DOES.values(), "changing", "unreachable")
+NODE_STATES = (*DOES.values(), "changing", "failing", "unreachable")
 DUTIES = {
     "poc-commit": "poc-commit:",
     "poc-vote": "poc-votes:",
@@ -184,4 +184,6 @@ def state_of(node: FleetNode) -> str:
         return "unreachable"
     if node.duty is None or not node.fulfils:
         return "changing"
+    if node.failing:
+        return "failing"
     return DOES[type(node.duty)]
