@@ -30,6 +30,10 @@ class EachMoment:
         self._come.set()
         self._task = asyncio.create_task(self._run(), name=self._name)
 
+    def wake(self) -> None:
+        """There is something to do before the next block: take the step once more at this moment."""
+        self._come.set()
+
     async def close(self) -> None:
         if self._task:
             self._task.cancel()

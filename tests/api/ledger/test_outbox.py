@@ -416,7 +416,7 @@ async def test_a_batch_answer_that_cannot_be_read_settles_its_items(
 ) -> None:
     for name in ("a", "b"):
         await outbox.put(f"start:{name}", start(name))
-        await outbox.turn(network.moment)
+        await outbox._send_waiting(network.moment)
     first, second = (name for name in outbox._flights)
     network.included[first] = Inclusion(5, Verdict(0), b"")
     network.included[second] = Inclusion(5, Verdict(0), b"\xff")
@@ -478,7 +478,7 @@ async def test_a5_after_a_restart_what_was_under_way_is_watched_and_not_doubled(
     await second.close()
 
 
-async def test_a5_after_a_restart_a_lost_transaction_is_sent_anew_with_a_later_time_out(
+async def test_a5_after_a_restart_a_lost_transaction_is_handed_over_again(
     database: Database, network: FakeNetwork
 ) -> None:
     network.losing = True
@@ -488,9 +488,53 @@ async def test_a5_after_a_restart_a_lost_transaction_is_sent_anew_with_a_later_t
     await first.close()
     network.losing = False
     second = await begin(database, network)
-    await blocks(second, network, LIFETIME_NS // BLOCK_NS + OVERDUE_BLOCKS + 3)
+    await blocks(second, network, 2)
     assert network.items == ["start:i"]
-    assert len(network.broadcasts) == 2
+    assert network.broadcasts == [network.broadcasts[0]] * 2
+    await second.close()
+
+
+async def test_a5_a_node_that_dies_between_noting_and_sending_sends_at_its_next_block(
+    database: Database, network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await begin(database, network)
+    for name in ("a", "b"):
+        await first.put(f"finish:{name}", finish(name))
+        await first.put(f"start:{name}", start(name))
+    await first.put("claim:1", claim())
+    monkeypatch.setattr(network, "broadcast", lambda _: asyncio.Event().wait())  # it never comes back from there
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(first._send_batches(network.moment), 0.2)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(first._send_alone(network.moment), 0.2)
+    monkeypatch.undo()
+    second = await begin(database, network)
+    await blocks(second, network, 2)
+    assert network.items == ["start:a", "start:b", "finish:a", "finish:b"]
+    outcome = await second.outcome("claim:1")
+    assert outcome == Outcome("claim:1", done=True, height=3)
+    await second.close()
+
+
+async def test_a5_after_a_restart_a_lost_transaction_whose_words_are_others_now_is_sent_anew_after_its_time_out(
+    database: Database, network: FakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network.losing = True
+    first = await begin(database, network)
+    await first.put("claim:1", claim())
+    await first.turn(network.moment)
+    await first.close()
+    network.losing = False
+    second = await begin(database, network)
+    monkeypatch.setattr(outbox_module, "fee_for", lambda _entries, _price: 7)
+    await blocks(second, network, LIFETIME_NS // BLOCK_NS + OVERDUE_BLOCKS)
+    assert len(network.broadcasts) == 1
+    await blocks(second, network, 2)
+    outcome = await second.outcome("claim:1")
+    assert outcome is not None
+    assert outcome.accepted
+    earlier, later = (timeout_of(body) for body in network.bodies())
+    assert later > earlier + LIFETIME_NS
     await second.close()
 
 
@@ -511,6 +555,19 @@ async def test_every_block_lets_the_outbox_work(
     waiting = asyncio.create_task(outbox.wait("start:i", 10))
     await follow(outbox, network, phases, waiting.done)
     assert (await waiting) == await outbox.outcome("start:i")
+
+
+async def test_what_travels_alone_does_not_wait_for_the_next_block(
+    outbox: DurableOutbox, network: FakeNetwork, phases: FakePhases
+) -> None:
+    await phases.tell(network.make_block())
+    await asyncio.sleep(0.05)
+    await outbox.put("start:i", start())
+    await outbox.put("claim:1", claim())
+    async with asyncio.timeout(10):
+        while not network.broadcasts:
+            await asyncio.sleep(0.01)
+    assert not batches(network.bodies())  # one batch a block
 
 
 async def test_nothing_is_sent_while_the_node_catches_up(

@@ -33,3 +33,14 @@ async def test_neither_duties_nor_votes_stand_before_the_other(checks: Checks) -
     )
     assert [each.inference_id for each in await checks.due(Kind.DUTY, 0, 4)] == ["id"]
     assert len(await checks.due(Kind.VOTE, 0, 4)) == 4
+
+
+async def test_a_check_that_was_judged_meanwhile_is_neither_judged_nor_reported_again(checks: Checks) -> None:
+    [check] = await checks.due(Kind.DUTY, 0, 1)
+    await checks.settle(check, Verdict(AnswerVerdict.ANSWER_PASSED))
+    await checks.mark([check], State.SENT, sent_key="key:1")
+    await checks.settle(check, Verdict(AnswerVerdict.ANSWER_WITHHELD))
+    await checks.later(check, 0, "busy")
+    await checks.drop(check, "gone")
+    [sent] = await checks.in_state(Kind.DUTY, State.SENT)
+    assert (sent.verdict, sent.attempts) == (AnswerVerdict.ANSWER_PASSED, 0)

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from google.protobuf.message import Message
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
 from pivot.api.ledger.entries import ENTRIES, Entries, new_row
+from pivot.api.ledger.flight import Flight
 from pivot.api.ledger.interface import LedgerError, Outcome
 from pivot.api.ledger.parcels import (
     MAX_ITEMS,
@@ -31,6 +31,7 @@ from pivot.api.ledger.parcels import (
 from pivot.api.ledger.rpc import Broadcaster, Inclusion, Verdict
 from pivot.api.ledger.tables import LONGEST_KEY, Kind, State
 from pivot.api.ledger.verdicts import USED_TIMEOUT, Meaning, meaning
+from pivot.api.ledger.waiters import Waiters
 from pivot.api.phases import Moment, Phases
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol.generated.inference.inference.params_pb2 import Params
@@ -61,34 +62,6 @@ OTHERS_KEPT_NS = 14 * 86_400 * NANOSECONDS
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class Flight:
-    """A transaction under way."""
-
-    hash: str
-    timeout_ns: int
-    entries: list[Entry]
-    raw: bytes = b""
-    """Empty after a restart: then it can be watched, not repeated."""
-    sent_height: int = 0
-    arrived: bool = False
-    """The mempool has it. If not, nobody answered when it was sent."""
-    overdue: int = 0
-
-
-@dataclass
-class _Waiters:
-    """Callers that wait for an entry to be settled."""
-
-    futures: dict[str, set["asyncio.Future[Outcome]"]] = field(default_factory=dict)
-
-    def tell(self, outcomes: list[Outcome]) -> None:
-        for outcome in outcomes:
-            for future in self.futures.get(outcome.key, ()):
-                if not future.done():
-                    future.set_result(outcome)
-
-
 class Accounts(Protocol):
     """What the outbox asks of the chain to sign a transaction (`ledger/chain.py`)."""
 
@@ -111,13 +84,14 @@ class DurableOutbox:
         self._key = key
         self._accounts = accounts
         self._rpc = rpc
-        self._waiters = _Waiters()
+        self._waiters = Waiters()
         self._flights: dict[str, Flight] = {}
         self._sequence = count(1)
         self._last_sequence = 0
         self._last_timeout_ns = 0
         self._account_number: int | None = None
         self._pruned_height = 0
+        self._turned_height = 0
         self._phases = phases
         self._marks: deque[tuple[int, float]] = deque(maxlen=MARKS_KEPT)
         """Per block, and at the start: the highest sequence so far, and the monotonic clock."""
@@ -130,7 +104,7 @@ class DurableOutbox:
         self._last_sequence = last_sequence
         self._marks.append((0, time.monotonic()))
         for (name, timeout_ns), entries in (await self._entries.under_way()).items():
-            self._flights[name] = Flight(name, timeout_ns, entries, arrived=True)
+            self._flights[name] = Flight(name, timeout_ns, entries)
         self._each_block.start()
 
     async def close(self) -> None:
@@ -165,37 +139,41 @@ class DurableOutbox:
         row = new_row(key, self._last_sequence, kind_of(message), pack(message).SerializeToString(), deadline_height)
         await self._writer.add(ENTRIES, row)
         _log.debug("%s is in the outbox", key)
+        if row["kind"] is Kind.ALONE:
+            self._each_block.wake()
 
     async def outcome(self, key: str) -> Outcome | None:
         return await self._entries.outcome(key)
 
     async def wait(self, key: str, timeout_s: float) -> Outcome | None:
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        waiting = self._waiters.futures.setdefault(key, set())
-        waiting.add(future)
-        try:
+        with self._waiters.future(key) as settled:
             known = await self._entries.outcome(key)
             if known is None or known.done:
                 return known
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError:
-            return known
-        finally:
-            waiting.discard(future)
-            if not waiting:
-                self._waiters.futures.pop(key, None)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await settled
+            except TimeoutError:
+                return known
 
     async def turn(self, moment: Moment) -> None:
-        """What a block asks for. Raises LedgerError when the chain node is away; the next turn goes on from there."""
+        """What a block asks for, once; and at any time in it what has to travel alone, since its window may end with the next block.
+
+        Raises LedgerError when the chain node is away; the next turn goes on from there.
+        """
+        height, now = moment.head.height, moment.head.time_ns
+        if height <= self._turned_height:
+            await self._send_alone(moment)
+            return
         self._marks.append((self._last_sequence, time.monotonic()))
         for flight in list(self._flights.values()):
             await self._look_after(flight, moment)
-        self._waiters.tell(await self._entries.expire(moment.head.height, moment.head.time_ns))
+        self._waiters.tell(await self._entries.expire(height, now))
         await self._send_waiting(moment)
-        if moment.head.height >= self._pruned_height + PRUNE_BLOCKS:
-            self._pruned_height, now = moment.head.height, moment.head.time_ns
+        if height >= self._pruned_height + PRUNE_BLOCKS:
+            self._pruned_height = height
             await self._entries.prune(items_before_ns=now - ITEMS_KEPT_NS, others_before_ns=now - OTHERS_KEPT_NS)
+        self._turned_height = height
 
     async def _look_after(self, flight: Flight, moment: Moment) -> None:
         """See whether a transaction is in a block; repeat it if it may be lost; give it up when it cannot come any more."""
@@ -208,16 +186,33 @@ class DurableOutbox:
                 _log.warning("a transaction with %d messages came into no block in time", len(flight.entries))
                 del self._flights[flight.hash]
                 await self._entries.put_back(flight.entries, refusal=None, not_before=0)
-        elif flight.raw and (not flight.arrived or moment.head.height >= flight.sent_height + REPEAT_BLOCKS):
-            await self._broadcast(flight, moment)
+        elif not flight.arrived or moment.head.height >= flight.sent_height + REPEAT_BLOCKS:
+            await self._repeat(flight, moment)
+
+    async def _repeat(self, flight: Flight, moment: Moment) -> None:
+        """Hand a transaction to the mempool once more. Signed again after a restart, the same words give the same transaction.
+
+        Unless the account's number or the fee is another now: then it can only be watched until its time is over.
+        """
+        raw = flight.raw or await self._signed(flight.entries, flight.timeout_ns)
+        flight.arrived, flight.sent_height = True, moment.head.height
+        if transaction_hash(raw) == flight.hash:
+            flight.raw = raw
+            await self._broadcast(flight, moment, repeated=True)
 
     async def _send_waiting(self, moment: Moment) -> None:
-        height = moment.head.height
+        await self._send_alone(moment)
+        await self._send_batches(moment)
+
+    async def _send_alone(self, moment: Moment) -> None:
         alone = sum(flight.entries[0].kind is Kind.ALONE for flight in self._flights.values())
         if (room := MAX_ALONE - alone) > 0:
-            for entry in await self._entries.waiting(batched=False, height=height, limit=room):
+            for entry in await self._entries.waiting(batched=False, height=moment.head.height, limit=room):
                 await self._send([entry], moment)
+
+    async def _send_batches(self, moment: Moment) -> None:
         while len(self._flights) < MAX_UNDER_WAY:
+            height = moment.head.height
             batch = first_batch(await self._entries.waiting(batched=True, height=height, limit=MAX_ITEMS))
             if not batch:
                 return
@@ -226,8 +221,17 @@ class DurableOutbox:
     async def _send(self, entries: list[Entry], moment: Moment) -> None:
         """Sign a transaction, note it on disk, hand it over. In this order a crash loses nothing and doubles nothing."""
         timeout_ns = max(moment.head.time_ns + LIFETIME_NS, self._last_timeout_ns + 1)
+        raw = await self._signed(entries, timeout_ns)
+        self._last_timeout_ns = timeout_ns
+        flight = Flight(transaction_hash(raw), timeout_ns, entries, raw, moment.head.height)
+        await self._entries.mark_sent(entries, flight.hash, timeout_ns)
+        self._flights[flight.hash] = flight
+        _log.debug("transaction %s carries %s", flight.hash, ", ".join(entry.key for entry in entries))
+        await self._broadcast(flight, moment, repeated=False)
+
+    async def _signed(self, entries: list[Entry], timeout_ns: int) -> bytes:
         price = int((await self._accounts.params()).fee_params.minimum_gas_price_e18 or 0)
-        raw = unordered(
+        return unordered(
             self._key,
             [message_of(entries, self._key.address)],
             chain_id=self._accounts.chain_id,
@@ -235,12 +239,6 @@ class DurableOutbox:
             timeout_ns=timeout_ns,
             fee=fee_for(entries, price),
         )
-        self._last_timeout_ns = timeout_ns
-        flight = Flight(transaction_hash(raw), timeout_ns, entries, raw)
-        await self._entries.mark_sent(entries, flight.hash, timeout_ns)
-        self._flights[flight.hash] = flight
-        _log.debug("transaction %s carries %s", flight.hash, ", ".join(entry.key for entry in entries))
-        await self._broadcast(flight, moment)
 
     async def _number(self) -> int:
         """The account's number, asked for once. Raises LedgerError while there is no account."""
@@ -250,9 +248,9 @@ class DurableOutbox:
                 raise LedgerError(f"the account {self._key.address} does not exist on the chain yet")
         return self._account_number
 
-    async def _broadcast(self, flight: Flight, moment: Moment) -> None:
-        repeated, flight.sent_height = flight.sent_height > 0, moment.head.height
-        verdict = await self._rpc.broadcast(flight.raw)  # when nobody answers, it is repeated at the next block
+    async def _broadcast(self, flight: Flight, moment: Moment, *, repeated: bool) -> None:
+        flight.arrived = False  # when nobody answers, it is repeated at the next block
+        verdict = await self._rpc.broadcast(flight.raw)
         if verdict.code == 0 or (repeated and USED_TIMEOUT in verdict.log):
             flight.arrived = True
             return

@@ -151,10 +151,10 @@ class Checks:
             await session.execute(delete(DrawnSegment).where(DrawnSegment.epoch < epoch))
 
     async def _set(self, check: Check, **values: object) -> None:
+        """Change a check that is still to be done; one that was read while another attempt ended may be further by now."""
+        this = (Check.inference_id == check.inference_id, Check.kind == check.kind, Check.state == State.QUEUED)
         async with self._database.session() as session:
-            await session.execute(
-                update(Check).where(Check.inference_id == check.inference_id, Check.kind == check.kind).values(**values)
-            )
+            await session.execute(update(Check).where(*this).values(**values))
 
 
 def _kept(reason: str) -> str:

@@ -141,10 +141,11 @@ class Reports:
             await self._send(batch, f"dispute-votes:{_digest(batch)}", message, deadline_height=deadline)
 
     async def _send(self, batch: Sequence[Check], key: str, message: Message, *, deadline_height: int) -> None:
+        """In this order a crash in between doubles nothing: what is marked, and not in the outbox, is sent again (`_after`)."""
         self._pending = True
         full = f"{key}:{_sendings(batch[0]) + 1}"
-        await self._outbox.put(full, message, deadline_height=deadline_height)
         await self._checks.mark(batch, State.SENT, sent_key=full)
+        await self._outbox.put(full, message, deadline_height=deadline_height)
 
 
 def _after(outcome: Outcome | None, sendings: int) -> State:
