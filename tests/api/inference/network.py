@@ -14,7 +14,7 @@ import orjson
 import uvicorn
 from google.protobuf.message import Message
 
-from pivot.api.database import Base, Database, connect
+from pivot.api.database import Database
 from pivot.api.fleet.interface import Lease, NoNodeAvailable
 from pivot.api.http.openai import QuestionEndpoint
 from pivot.api.identity import Identity
@@ -39,6 +39,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     ValidationWeight,
 )
 from pivot.protocol.parameters import preset_params
+from tests.api.databases import DatabaseAt, sqlite_at
 from tests.api.inference.engine import FakeEngine
 
 MODEL = "pivot/tiny"
@@ -312,7 +313,9 @@ class Reply:
 
 
 @asynccontextmanager
-async def running_network(folder: Path, engines: Sequence[int] = (1, 1)) -> AsyncIterator[Network]:
+async def running_network(
+    folder: Path, engines: Sequence[int] = (1, 1), database_at: DatabaseAt = sqlite_at
+) -> AsyncIterator[Network]:
     """Hosts with so many ML nodes each."""
     async with AsyncExitStack() as stack:
         chain = FakeChain()
@@ -320,7 +323,9 @@ async def running_network(folder: Path, engines: Sequence[int] = (1, 1)) -> Asyn
         network = Network(chain, [], PrivateKey(secrets.token_bytes(32)), http)
         for number, count in enumerate(engines):
             nodes = [await stack.enter_async_context(FakeEngine.running()) for _ in range(count)]
-            network.hosts.append(await stack.enter_async_context(running_host(folder / str(number), chain, nodes)))
+            network.hosts.append(
+                await stack.enter_async_context(running_host(folder / str(number), chain, nodes, database_at))
+            )
         chain.form_group(EPOCH, {host.address: 10 for host in network.hosts})
         for each in network.hosts:
             chain.balances[each.identity.gateway.address] = 10**9
@@ -330,16 +335,18 @@ async def running_network(folder: Path, engines: Sequence[int] = (1, 1)) -> Asyn
 
 @asynccontextmanager
 async def running_host(
-    home: Path, chain: FakeChain, engines: list[FakeEngine], *, max_request_bytes: int = 65_536
+    home: Path,
+    chain: FakeChain,
+    engines: list[FakeEngine],
+    database_at: DatabaseAt = sqlite_at,
+    *,
+    max_request_bytes: int = 65_536,
 ) -> AsyncIterator[Host]:
     http_settings = HttpSettings(allow_private_urls=True, max_request_bytes=max_request_bytes)
     settings = ApiSettings(home=home, api=http_settings)
     identity = Identity.load(home)
-    database = connect(f"sqlite+aiosqlite:///{home / 'api.sqlite'}")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
     outbox, fleet, phases = FakeOutbox(), FakeFleet(engines), FakePhases()
-    async with aiohttp.ClientSession() as http:
+    async with database_at(home) as database, aiohttp.ClientSession() as http:
         service = InferenceService(settings, identity, database, chain, outbox, fleet, phases, http)  # type: ignore[arg-type]  # only what is asked
         await service.start()
         await service.api_keys.issue(Terms("tests"), API_KEY)
@@ -355,7 +362,6 @@ async def running_host(
             )
             yield Host(identity, url, service, outbox, fleet, phases, database, endpoint, server)
         await service.close()
-    await database.close()
 
 
 @asynccontextmanager

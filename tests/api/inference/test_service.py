@@ -1,26 +1,18 @@
 """What the request path keeps on disk, and for how long."""
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import func, select
 
-from pivot.api.database import Base, Database, connect
+from pivot.api.database import Database
 from pivot.api.http.errors import Forbidden, SignatureReused
 from pivot.api.inference import artifacts
 from pivot.api.inference.tables import UsedSignature
 from pivot.api.inference.used_signatures import Role, UsedSignatures
+from tests.api.databases import ON_BOTH
 from tests.api.inference.network import Network, moment_at
 
+pytestmark = ON_BOTH
 SIGNATURE = bytes(range(64))
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> Database:
-    database = connect(f"sqlite+aiosqlite:///{tmp_path / 'api.sqlite'}")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    return database
 
 
 async def reopened(database: Database) -> UsedSignatures:
@@ -36,7 +28,6 @@ async def test_a31_a_used_signature_is_refused_after_a_restart(database: Databas
     with pytest.raises(SignatureReused):
         again.use(SIGNATURE, Role.TRANSFER, 5)
     await again.use(SIGNATURE, Role.EXECUTOR, 5)
-    await database.close()
 
 
 async def test_a_signature_is_forgotten_when_its_time_stamp_is_no_longer_good(database: Database) -> None:
@@ -49,7 +40,6 @@ async def test_a_signature_is_forgotten_when_its_time_stamp_is_no_longer_good(da
         used.require_unused(b"later", Role.TRANSFER)
     async with database.session() as session:
         assert await session.scalar(select(func.count()).select_from(UsedSignature)) == 1
-    await database.close()
 
 
 async def test_artifacts_are_kept_until_the_epoch_after_the_next(network: Network) -> None:

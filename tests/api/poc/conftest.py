@@ -5,11 +5,12 @@ import pytest
 
 from pivot.api.fleet import reconciler
 from pivot.api.poc import host_check
+from tests.api.databases import DatabaseAt
 from tests.api.fleet.chain import FakeChain, FakePhases
-from tests.api.fleet.parts import chain, database, http, identity, outbox, settings
+from tests.api.fleet.parts import chain, http, identity, outbox, settings
 from tests.api.poc.host import Host, host
 
-__all__ = ["chain", "database", "http", "identity", "outbox", "settings"]
+__all__ = ["chain", "http", "identity", "outbox", "settings"]
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,6 @@ def phases(chain: FakeChain) -> FakePhases:
 
 
 @pytest.fixture
-async def one(chain: FakeChain, phases: FakePhases, tmp_path: Path) -> AsyncIterator[Host]:
-    async with host(chain, phases, tmp_path) as one:
+async def one(chain: FakeChain, phases: FakePhases, tmp_path: Path, database_at: DatabaseAt) -> AsyncIterator[Host]:
+    async with host(chain, phases, tmp_path, database_at) as one:
         yield one

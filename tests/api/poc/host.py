@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from google.protobuf.message import Message
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from pivot.api.database import Base, Database, connect, database_url
+from pivot.api.database import Database
 from pivot.api.fleet.declaration import NodeDeclaration
 from pivot.api.fleet.fleet import HostFleet
 from pivot.api.http.callbacks import callbacks_app
@@ -20,8 +21,9 @@ from pivot.api.poc.leaves_service import LeavesService
 from pivot.api.poc.prover import Prover
 from pivot.api.settings import ApiSettings
 from pivot.protocol.generated.inference.inference.query_pb2 import PocDuty
-from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCommitPoc
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCommitPoc, MsgSubmitPocVoteHash
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant, PocCommit
+from tests.api.databases import DatabaseAt, sqlite_at
 from tests.api.fleet.chain import FakeChain, FakeOutbox, FakePhases, key, until
 from tests.api.fleet.ml_node import FakeMlNode
 from tests.api.serving import serving
@@ -67,18 +69,21 @@ class Host:
 
 @asynccontextmanager
 async def host(
-    chain: FakeChain, phases: FakePhases, home: Path, *, number: int = 1, started: bool = True
+    chain: FakeChain,
+    phases: FakePhases,
+    home: Path,
+    database_at: DatabaseAt = sqlite_at,
+    *,
+    number: int = 1,
+    started: bool = True,
 ) -> AsyncIterator[Host]:
     """Host `number`. All hosts of a test share chain and blocks."""
     async with AsyncExitStack() as stack:
         settings = _settings(home)
         identity = Identity(account=key(number), gateway=key(number + 100))
-        database = connect(database_url("", home))
-        stack.push_async_callback(database.close)
-        async with database.engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
+        database = await stack.enter_async_context(database_at(home))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        outbox = FakeOutbox(on_put=chain.take_hardware)
+        outbox = FakeOutbox(on_put=lambda key, message: taken(chain, key, message))
         fleet = HostFleet(database, http, settings, identity, chain, outbox)
         await fleet.start()
         stack.push_async_callback(fleet.close)
@@ -102,6 +107,11 @@ async def host(
             await checker.start()
             stack.push_async_callback(checker.close)
         yield Host(identity, settings, database, chain, outbox, phases, fleet, prover, leaves, checker)
+
+
+def taken(chain: FakeChain, key: str, message: Message) -> int | None:
+    """What the chain takes at once: reports of hardware, and hashes of votes."""
+    return 0 if isinstance(message, MsgSubmitPocVoteHash) else chain.take_hardware(key, message)
 
 
 def _settings(home: Path) -> ApiSettings:

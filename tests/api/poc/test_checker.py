@@ -4,15 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from pivot.api.ledger.interface import EXPIRED
 from pivot.api.poc.checker import last_call, seconds_left
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitPocVotes
 from pivot.protocol.generated.inference.inference.types_pb2 import PocVerdict
 from pivot.protocol.poc import vote_hash
+from tests.api.databases import ON_BOTH, DatabaseAt
 from tests.api.fleet.chain import CHAIN_ID, FakeChain, FakePhases, epoch, until
 from tests.api.fleet.ml_node import FakeMlNode
 from tests.api.poc.host import Host, host
 from tests.api.poc.test_duties import moment
 from tests.api.poc.test_prover import BOOKS_CLOSE, MARKS, sprint
+
+pytestmark = ON_BOTH
 
 
 @pytest.fixture
@@ -29,12 +33,17 @@ async def other_node() -> AsyncIterator[FakeMlNode]:
 
 @pytest.fixture
 async def pair(
-    chain: FakeChain, phases: FakePhases, tmp_path: Path, node: FakeMlNode, other_node: FakeMlNode
+    chain: FakeChain,
+    phases: FakePhases,
+    tmp_path: Path,
+    database_at: DatabaseAt,
+    node: FakeMlNode,
+    other_node: FakeMlNode,
 ) -> AsyncIterator[tuple[Host, Host]]:
     """Two hosts that have committed, each drawn to check the other."""
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(host(chain, phases, tmp_path / "first", number=1))
-        second = await stack.enter_async_context(host(chain, phases, tmp_path / "second", number=2))
+        first = await stack.enter_async_context(host(chain, phases, tmp_path / "first", database_at, number=1))
+        second = await stack.enter_async_context(host(chain, phases, tmp_path / "second", database_at, number=2))
         for one, machine in ((first, node), (second, other_node)):
             await one.add(machine)
             await sprint(one, machine)
@@ -127,14 +136,14 @@ async def test_a16_without_an_answer_of_its_own_nodes_a_host_abstains(
 
 
 async def test_votes_survive_a_restart(
-    chain: FakeChain, phases: FakePhases, tmp_path: Path, pair: tuple[Host, Host]
+    chain: FakeChain, phases: FakePhases, tmp_path: Path, database_at: DatabaseAt, pair: tuple[Host, Host]
 ) -> None:
     first, _ = pair
     await phases.at(MARKS.poc_exchange_end)
     await until(lambda: checked(first))
     await phases.at(MARKS.poc_validation_start)
     await until(lambda: "poc-vote-hash:1" in first.outbox.messages)
-    async with host(chain, phases, tmp_path / "first", number=1) as again:
+    async with host(chain, phases, tmp_path / "first", database_at, number=1) as again:
         await phases.at(MARKS.poc_validation_start + 1)
         await until(lambda: "poc-vote-hash:1" in again.outbox.messages)
         assert again.outbox.messages["poc-vote-hash:1"] == first.outbox.messages["poc-vote-hash:1"]
@@ -171,10 +180,31 @@ async def test_a_check_with_a_fault_is_reported(
     assert f"the check of {second.address} failed" in caplog.text
 
 
+async def test_votes_whose_hash_came_too_late_are_not_sent(pair: tuple[Host, Host], phases: FakePhases) -> None:
+    first, second = pair
+    await phases.at(MARKS.poc_exchange_end)
+    await until(lambda: checked(first) and checked(second))
+    first.outbox.on_put = lambda _key, _message: EXPIRED
+    await phases.at(MARKS.poc_validation_start)
+    await until(lambda: all("poc-vote-hash:1" in one.outbox.messages for one in pair))
+    await votes_sent(second)
+    await phases.at(MARKS.poc_validation_reveal + 1)
+    assert "poc-votes:1" not in first.outbox.messages
+
+
+@pytest.mark.parametrize(("begun", "called"), [(0, 8), (4, 8), (5, 8), (6, 8), (7, 8), (8, 9), (9, 9)])
+def test_whoever_comes_late_to_its_checks_uses_what_time_is_left(begun: int, called: int) -> None:
+    start = MARKS.poc_validation_start
+    assert MARKS.poc_validation_reveal == start + 10
+    assert last_call(MARKS, start + begun) == start + called
+    long = MARKS.__class__(poc_validation_start=0, poc_validation_reveal=240)
+    assert (last_call(long), last_call(long, 200), last_call(long, 239)) == (192, 232, 239)
+
+
 def test_time_is_counted_in_this_epochs_blocks() -> None:
     latest = epoch(1)
     now = moment(MARKS.poc_generation_end, latest)
-    blocks = last_call(MARKS) - MARKS.poc_generation_end
-    assert seconds_left(now) == blocks  # the fake head has no time: a second a block
+    until = last_call(MARKS)
+    assert seconds_left(now, until) == until - MARKS.poc_generation_end  # the fake head has no time: a second a block
     latest.created_time = 1
-    assert seconds_left(moment(last_call(MARKS) + 1, latest)) == 0
+    assert seconds_left(moment(until + 1, latest), until) == 0

@@ -10,10 +10,12 @@ from pivot.protocol import hash_chain
 from pivot.protocol.generated.inference.inference.types_pb2 import MLNodeInfo
 from pivot.protocol.mlnode_api import GeneratedBatch, Mode, PowState, encode_fingerprints
 from pivot.protocol.sprint import leaf_bytes, merkle_root, nonce_of
+from tests.api.databases import ON_BOTH, DatabaseAt
 from tests.api.fleet.chain import CHAIN_ID, MODEL, FakeChain, FakePhases, epoch, group, until
 from tests.api.fleet.ml_node import FakeMlNode, fingerprint
 from tests.api.poc.host import Host, host
 
+pytestmark = ON_BOTH
 MARKS = epoch(1).boundaries
 BOOKS_CLOSE = MARKS.poc_generation_end + 1
 
@@ -117,42 +119,44 @@ async def test_a_node_that_the_chain_does_not_know_yet_spoils_no_commit(one: Hos
 
 
 async def test_a15_one_that_was_away_commits_while_it_still_can(
-    chain: FakeChain, phases: FakePhases, tmp_path: Path
+    chain: FakeChain, phases: FakePhases, tmp_path: Path, database_at: DatabaseAt
 ) -> None:
     async with FakeMlNode.running() as node:
-        async with host(chain, phases, tmp_path) as before:
+        async with host(chain, phases, tmp_path, database_at) as before:
             await before.add(node)
             await sprint(before, node)
             await node.send_leaves(20)
-        async with host(chain, phases, tmp_path) as after:
+        async with host(chain, phases, tmp_path, database_at) as after:
             await phases.at(MARKS.poc_exchange_end - 1)
             await until(lambda: "poc-commit:1" in after.outbox.messages)
             assert [each.count for each in after.commit().nodes] == [20]
 
 
-async def test_one_that_came_too_late_does_not(chain: FakeChain, phases: FakePhases, tmp_path: Path) -> None:
+async def test_one_that_came_too_late_does_not(
+    chain: FakeChain, phases: FakePhases, tmp_path: Path, database_at: DatabaseAt
+) -> None:
     async with FakeMlNode.running() as node:
-        async with host(chain, phases, tmp_path) as before:
+        async with host(chain, phases, tmp_path, database_at) as before:
             await before.add(node)
             await sprint(before, node)
             await node.send_leaves(20)
-        async with host(chain, phases, tmp_path) as after:
+        async with host(chain, phases, tmp_path, database_at) as after:
             await phases.at(MARKS.poc_exchange_end)
             await until(lambda: after.prover._sent_epoch == 1)
             assert "poc-commit:1" not in after.outbox.messages
 
 
 async def test_a_restart_after_the_books_are_closed_sends_the_same_commit(
-    chain: FakeChain, phases: FakePhases, tmp_path: Path
+    chain: FakeChain, phases: FakePhases, tmp_path: Path, database_at: DatabaseAt
 ) -> None:
     async with FakeMlNode.running() as node:
-        async with host(chain, phases, tmp_path) as before:
+        async with host(chain, phases, tmp_path, database_at) as before:
             await before.add(node)
             await sprint(before, node)
             await node.send_leaves(20)
             await phases.at(BOOKS_CLOSE)
             first = await until(lambda: before.outbox.messages.get("poc-commit:1"))
-        async with host(chain, phases, tmp_path) as after:
+        async with host(chain, phases, tmp_path, database_at) as after:
             await phases.at(BOOKS_CLOSE + 1)
             assert await until(lambda: after.outbox.messages.get("poc-commit:1")) == first
             with pytest.raises(SprintOver):

@@ -1,3 +1,3 @@
-from tests.api.fleet.parts import chain, database, http, identity, outbox, settings
+from tests.api.fleet.parts import chain, http, identity, outbox, settings
 
-__all__ = ["chain", "database", "http", "identity", "outbox", "settings"]
+__all__ = ["chain", "http", "identity", "outbox", "settings"]

@@ -11,8 +11,10 @@ from pivot.protocol import hash_chain
 from pivot.protocol.epochs import SEGMENTS, segment_end
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCommitPoc
 from pivot.protocol.generated.inference.inference.types_pb2 import PocNodeCommit
+from tests.api.databases import ON_BOTH
 from tests.api.fleet.chain import CHAIN_ID, FakeChain, FakeOutbox, FakePhases, epoch, group, until
 
+pytestmark = ON_BOTH
 SECRET = b"s" * 32
 MARKS = epoch(1).boundaries
 

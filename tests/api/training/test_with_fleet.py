@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pivot.api.database import Base, connect, database_url
+from pivot.api.database import Database
 from pivot.api.fleet import reconciler
 from pivot.api.fleet.declaration import NodeDeclaration
 from pivot.api.fleet.fleet import HostFleet
@@ -50,7 +50,12 @@ class Host:
 
 @pytest.fixture
 async def host(
-    chain: TrainingChain, outbox: FakeOutbox, phases: FakePhases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chain: TrainingChain,
+    outbox: FakeOutbox,
+    phases: FakePhases,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Host]:
     monkeypatch.setattr(reconciler, "POLL_S", 0.05)
     monkeypatch.setattr(reconciler, "FIRST_PAUSE_S", 0.05)
@@ -60,10 +65,6 @@ async def host(
     async with AsyncExitStack() as stack:
         node = await stack.enter_async_context(FakeMlNode.running())
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        database = connect(database_url("", tmp_path))
-        stack.push_async_callback(database.close)
-        async with database.engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
         fleet = HostFleet(database, http, settings, identity, chain, outbox)
         training = TrainingService(settings, identity, chain, outbox, fleet, phases)
         prover = Prover(database, settings, identity, chain, outbox, fleet, phases, training.training_of)

@@ -9,6 +9,7 @@ from pivot.mlnode.engines.embedded.batch import Batch
 from pivot.mlnode.engines.embedded.scheduler import Scheduler
 from pivot.mlnode.engines.embedded.served import ServedModel
 from pivot.mlnode.engines.embedded.server import engine_app
+from tests.api.databases import DatabaseAt
 from tests.api.fleet.chain import FakePhases, epoch
 from tests.api.serving import serving
 from tests.api.validation.network import EPOCH, MODEL, CheckChain, Host, host
@@ -45,14 +46,16 @@ def phases(chain: CheckChain) -> FakePhases:
 
 
 @pytest.fixture
-async def hosts(chain: CheckChain, phases: FakePhases, tmp_path: Path, engine_url: str) -> AsyncIterator[list[Host]]:
+async def hosts(
+    chain: CheckChain, phases: FakePhases, tmp_path: Path, engine_url: str, database_at: DatabaseAt
+) -> AsyncIterator[list[Host]]:
     """Executor, checker, and a third host, of the same weight."""
     async with AsyncExitStack() as stack:
         homes = [tmp_path / f"host{number}" for number in (1, 2, 3)]
         for home in homes:
             home.mkdir()
         found = [
-            await stack.enter_async_context(host(chain, phases, home, engine_url, number))
+            await stack.enter_async_context(host(chain, phases, home, engine_url, number, database_at))
             for number, home in enumerate(homes, 1)
         ]
         chain.form({each.address: 10 for each in found})

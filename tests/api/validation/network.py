@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pivot.api.database import Base, Database, connect, database_url
+from pivot.api.database import Database
 from pivot.api.fleet.interface import Lease, NoNodeAvailable
 from pivot.api.http.errors import ApiError
 from pivot.api.identity import Identity
@@ -46,6 +46,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     PocNodeCommit,
     ValidationWeight,
 )
+from tests.api.databases import DatabaseAt, sqlite_at
 from tests.api.fleet.chain import CHAIN_ID, NOT_FOUND, FakeChain, FakeOutbox, FakePhases, epoch, key
 from tests.api.serving import serving
 
@@ -227,21 +228,25 @@ class Server:
 
 @asynccontextmanager
 async def host(
-    chain: CheckChain, phases: FakePhases, home: Path, engine_url: str, number: int, *, started: bool = True
+    chain: CheckChain,
+    phases: FakePhases,
+    home: Path,
+    engine_url: str,
+    number: int,
+    database_at: DatabaseAt = sqlite_at,
+    *,
+    started: bool = True,
 ) -> AsyncIterator[Host]:
     """Host `number`, a member with a hash chain."""
     identity = Identity(account=key(number), gateway=key(number + 100))
     settings = ApiSettings(home=home)
     settings.api.allow_private_urls = True
-    database = connect(database_url("", home))
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    if await sprint_record(database, EPOCH) is None:
-        commit = MsgCommitPoc(epoch_index=EPOCH, nodes=[PocNodeCommit(node_number=1, count=1)])
-        await keep_sprint(database, SprintRecord(EPOCH, secret(identity.address), commit))
     server, outbox, lender = Server(), FakeOutbox(), Lender(engine_url)
     app = Starlette(routes=[Route(ARTIFACT_PATH, server.artifacts)])
-    async with aiohttp.ClientSession() as http, serving(app) as url:
+    async with database_at(home) as database, aiohttp.ClientSession() as http, serving(app) as url:
+        if await sprint_record(database, EPOCH) is None:
+            commit = MsgCommitPoc(epoch_index=EPOCH, nodes=[PocNodeCommit(node_number=1, count=1)])
+            await keep_sprint(database, SprintRecord(EPOCH, secret(identity.address), commit))
         server.checking = AnswerChecking(database, settings, identity, chain, outbox, lender, phases, http)
         chain.participants[identity.address] = Participant(address=identity.address, inference_url=url)
         chain.keys[identity.address] = [identity.account.public_key]
@@ -250,7 +255,6 @@ async def host(
         yield Host(identity, database, outbox, lender, server.checking, server)
         if started:
             await server.checking.close()
-    await database.close()
 
 
 async def answered(

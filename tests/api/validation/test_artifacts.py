@@ -17,18 +17,22 @@ from pivot.api.validation.artifacts_service import FRESHNESS_NS, MAX_AT_ONCE
 from pivot.primitives.hashes import sha256
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol.generated.inference.inference.types_pb2 import DisputeOutcome, Inference, Participant
+from tests.api.databases import ON_BOTH, DatabaseAt
 from tests.api.fleet.chain import CHAIN_ID, FakePhases, key
 from tests.api.validation.network import EPOCH, MODEL, OVER, SEGMENT, CheckChain, Host, host
 
+pytestmark = ON_BOTH
 DOCUMENT = b'{"version": 1}'
 CHECKER, STRANGER = key(7), key(8)
 ID = "an/id+of=an answer"
 
 
 @pytest.fixture
-async def executor(chain: CheckChain, phases: FakePhases, tmp_path: Path) -> AsyncIterator[Host]:
+async def executor(
+    chain: CheckChain, phases: FakePhases, tmp_path: Path, database_at: DatabaseAt
+) -> AsyncIterator[Host]:
     """A host that has answered once, with CHECKER as the only other member."""
-    async with host(chain, phases, tmp_path, "http://127.0.0.1:1", 1, started=False) as found:
+    async with host(chain, phases, tmp_path, "http://127.0.0.1:1", 1, database_at, started=False) as found:
         chain.form({found.address: 10, CHECKER.address: 10})
         chain.keys |= {each.address: [each.public_key] for each in (CHECKER, STRANGER)}
         compressed = zstandard.ZstdCompressor().compress(DOCUMENT)

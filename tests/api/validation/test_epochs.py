@@ -4,10 +4,10 @@ from pivot.api.database import Database
 from pivot.api.validation.duties import segments_over
 from pivot.api.validation.epochs import ServedEpochs, earlier
 from pivot.protocol.epochs import SEGMENTS, segment_end
+from tests.api.databases import ON_BOTH
 from tests.api.fleet.chain import FakeChain, FakePhases, epoch
-from tests.api.fleet.parts import database
 
-__all__ = ["database"]
+pytestmark = ON_BOTH
 
 
 async def test_the_epoch_before_is_remembered_after_a_restart(database: Database) -> None:

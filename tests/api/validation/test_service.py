@@ -12,6 +12,7 @@ from pivot.api.validation.examiner import _is_one_text
 from pivot.api.validation.tables import Kind, State
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitValidations, MsgVoteDisputes
 from pivot.protocol.generated.inference.inference.types_pb2 import AnswerVerdict, Inference
+from tests.api.databases import ON_BOTH, DatabaseAt
 from tests.api.fleet.chain import FakePhases, epoch, until
 from tests.api.validation.network import EPOCH, MARKS, OVER, SEGMENT, CheckChain, Host, answered, element, host
 
@@ -200,17 +201,23 @@ async def test_a_busy_fleet_serves_customers_first_and_the_check_is_done_later(
     assert await verdict(phases, pair[1], record) == PASSED
 
 
+@ON_BOTH
 async def test_a35_a_restart_loses_no_check(
-    chain: CheckChain, phases: FakePhases, pair: list[Host], engine_url: str, tmp_path: Path
+    chain: CheckChain,
+    phases: FakePhases,
+    pair: list[Host],
+    engine_url: str,
+    tmp_path: Path,
+    database_at: DatabaseAt,
 ) -> None:
     record = await answered(pair[0], chain, engine_url)
     home = tmp_path
-    async with host(chain, phases, home, engine_url, 4) as before:
+    async with host(chain, phases, home, engine_url, 4, database_at) as before:
         chain.form({pair[0].address: 10, before.address: 10})
         before.lender.busy = True
         await phases.at(OVER)
         await until(lambda: before.lender.asked)
-    async with host(chain, phases, home, engine_url, 4) as after:
+    async with host(chain, phases, home, engine_url, 4, database_at) as after:
         asked = chain.asked.count("InferenceValidationDetailsAll")
         assert await verdict(phases, after, record) == PASSED
         assert chain.asked.count("InferenceValidationDetailsAll") >= asked
