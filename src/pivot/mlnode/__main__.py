@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pivot.mlnode.listening import CannotListen
 from pivot.mlnode.run import run_mlnode
 from pivot.mlnode.settings import MlNodeSettings, sentences
+from pivot.mlnode.tls import UnusableCertificate
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -23,6 +24,9 @@ def main() -> int:
         return EXIT_USAGE
     try:
         uvloop.run(run_mlnode(settings))
+    except UnusableCertificate as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_USAGE
     except CannotListen as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 import aiohttp
 
@@ -24,7 +25,8 @@ class TooManyTries(Exception):
 class Tries:
     """Tries of this node, a few at a time. Of an answer nothing but its status is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._free = asyncio.Semaphore(MAX_TRIES_AT_A_TIME)
 
     async def reach(self, url: str) -> CallbackTried:
@@ -32,15 +34,16 @@ class Tries:
         if self._free.locked():
             raise TooManyTries
         async with self._free:
-            return await reach(url)
+            return await reach(url, self._tls)
 
 
-async def reach(url: str) -> CallbackTried:
-    """One try, which follows no redirect."""
+async def reach(url: str, tls: ssl.SSLContext | None = None) -> CallbackTried:
+    """One try, which follows no redirect. tls: for an https:// address, in place of what a browser trusts."""
     timeout = aiohttp.ClientTimeout(total=TRY_TIMEOUT_S)
+    connector = aiohttp.TCPConnector(resolver=GuardedResolver(), ssl=tls or True)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(resolver=GuardedResolver())) as http,
+            aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
             http.get(url.rstrip("/") + HEALTH_PATH, allow_redirects=False) as answer,
         ):
             return CallbackTried(status=answer.status)

@@ -23,8 +23,10 @@ from pivot.mlnode.logs import configure_logs
 from pivot.mlnode.model_cache import cache_folders, held_models
 from pivot.mlnode.poc.groups import workers_on
 from pivot.mlnode.poc.session import PowSession
+from pivot.mlnode.reach import Tries
 from pivot.mlnode.service import END_NODE, Service
 from pivot.mlnode.settings import MlNodeSettings
+from pivot.mlnode.tls import Tls, tls_of
 from pivot.mlnode.training.job import BUNDLED_TRAINER, TrainingJob
 from pivot.mlnode.watches import ClockWatch, DeviceWatch
 
@@ -38,16 +40,19 @@ log = logging.getLogger(__name__)
 
 
 async def run_mlnode(settings: MlNodeSettings) -> None:
-    """Serve the management API until SIGINT or SIGTERM; then end what runs. Raises CannotListen."""
+    """Serve the management API until SIGINT or SIGTERM; then end what runs. Raises CannotListen, UnusableCertificate."""
     configure_logs(settings.log_level)
+    tls = tls_of(settings)
     with listen(settings.host, settings.management_port, "MLNODE_MANAGEMENT_PORT") as listening:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=GuardedResolver())) as session:
+        connector = aiohttp.TCPConnector(resolver=GuardedResolver(), ssl=tls.calls if tls else True)
+        async with aiohttp.ClientSession(connector=connector) as session:
             config = uvicorn.Config(
-                _node(settings, session),
+                _node(settings, session, tls),
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=KEEP_ALIVE_S,
+                ssl_context_factory=(lambda _, __: tls.ports) if tls else None,
             )
             # uvicorn raises the signal again when it has ended gracefully; by then there is nothing more to do
             for ending in (signal.SIGINT, signal.SIGTERM):
@@ -56,7 +61,7 @@ async def run_mlnode(settings: MlNodeSettings) -> None:
             await uvicorn.Server(config).serve([listening])
 
 
-def _node(settings: MlNodeSettings, session: aiohttp.ClientSession) -> FastAPI:
+def _node(settings: MlNodeSettings, session: aiohttp.ClientSession, tls: Tls | None) -> FastAPI:
     """The parts of a node, put together."""
     caches = cache_folders(os.environ)
     clock, devices = ClockWatch(), DeviceWatch()
@@ -71,7 +76,7 @@ def _node(settings: MlNodeSettings, session: aiohttp.ClientSession) -> FastAPI:
                 settings.poc_python or sys.executable,
             ),
         ),
-        ServingEngine(session, planner(settings), settings.host, settings.inference_port),
+        ServingEngine(session, planner(settings), settings.host, settings.inference_port, tls.ports if tls else None),
         TrainingJob(settings.trainings, settings.train_command or BUNDLED_TRAINER),
         notices=lambda: [*clock.warnings, *devices.warnings],
     )
@@ -82,6 +87,7 @@ def _node(settings: MlNodeSettings, session: aiohttp.ClientSession) -> FastAPI:
         clock=clock,
         callback_hosts=CallbackHosts(settings.callback_hosts, known_callers=settings.guarded),
         models=lambda: held_models(settings.models_dir, caches),
+        tries=Tries(tls.calls if tls else None),
         lifespan=_alive(service, clock, devices),
     )
 

@@ -31,6 +31,12 @@ class MlNodeSettings(BaseSettings):
     inference_port: Port = 5000
     token: str = ""
     """Bearer token of the management port; demanded when it is bound to a public address."""
+    tls_certificate: Path | None = None
+    """The node's own certificate (PEM): with it both ports speak TLS, and call-backs show it."""
+    tls_key: Path | None = None
+    """Its key (PEM, not encrypted)."""
+    client_ca: Path | None = None
+    """Authority (PEM) of the network node's certificates: nobody else is let in, or called back at an https:// address."""
     allow_open: bool = False
     """Bind to a public address without a token all the same (where a network or a proxy keeps others out)."""
     models_dir: Path = REPOSITORY_MODELS
@@ -63,11 +69,26 @@ class MlNodeSettings(BaseSettings):
     def _words_of_a_command(cls, value: object) -> object:
         return tuple(shlex.split(value)) if isinstance(value, str) else value
 
+    @field_validator("tls_certificate", "tls_key", "client_ca", mode="before")
+    @classmethod
+    def _an_empty_variable_is_no_path(cls, value: object) -> object:
+        return value or None
+
+    @model_validator(mode="after")
+    def _certificates_are_whole(self) -> Self:
+        files = (self.tls_certificate, self.tls_key, self.client_ca)
+        if any(files) and not all(files):
+            raise ValueError(
+                "MLNODE_TLS_CERTIFICATE, MLNODE_TLS_KEY and MLNODE_CLIENT_CA are set together, or none of them"
+            )
+        return self
+
     @model_validator(mode="after")
     def _public_only_with_a_token(self) -> Self:
-        if not self.token and not self.allow_open and is_public(self.host):
+        if not self.token and not self.client_ca and not self.allow_open and is_public(self.host):
             raise ValueError(
-                f"{self.host} is a public address: set MLNODE_TOKEN, or MLNODE_ALLOW_OPEN=true when others are kept out"
+                f"{self.host} is a public address: set MLNODE_TOKEN or MLNODE_CLIENT_CA, or MLNODE_ALLOW_OPEN=true when "
+                "others are kept out"
             )
         return self
 
@@ -83,8 +104,8 @@ class MlNodeSettings(BaseSettings):
 
     @property
     def guarded(self) -> bool:
-        """Whether others than the node's own host are kept out: by a token, or as nobody else reaches it."""
-        return bool(self.token) or self.allow_open or is_loopback(self.host)
+        """Whether others than the node's own host are kept out: by a token, by certificates, or as nobody else reaches it."""
+        return bool(self.token) or self.client_ca is not None or self.allow_open or is_loopback(self.host)
 
 
 def sentences(error: ValidationError) -> list[str]:

@@ -8,6 +8,7 @@ over for the next; one that breaks afterwards is not asked again elsewhere: a re
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -58,8 +59,8 @@ class Backend:
 class Proxy:
     """Listens on the inference port while the node serves."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._host, self._port, self._tls = host, port, tls
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
@@ -72,7 +73,9 @@ class Proxy:
         listening = listen(self._host, self._port)
         self.backends, self.draining = backends, False
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=listening, backlog=BACKLOG)
+        self._server = await loop.create_server(
+            lambda: Connection(self), sock=listening, backlog=BACKLOG, ssl=self._tls
+        )
 
     async def close(self, patience_s: float) -> None:
         """Take no new requests, let those under way end, and cut off what has not after `patience_s` seconds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Sequence
 
 import aiohttp
@@ -29,11 +30,19 @@ log = logging.getLogger(__name__)
 class ServingEngine:
     """Serves what `plan_of` says, on host and port. Implements `base.py: Engine`."""
 
-    def __init__(self, session: aiohttp.ClientSession, plan_of: Planner, host: str, port: int) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        plan_of: Planner,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._session = session
         self._plan_of = plan_of
         self._host, self._port = host, port
-        self._proxy = Proxy(host, port)
+        self._scheme = "https" if tls else "http"
+        self._proxy = Proxy(host, port, tls)
         self._request: InferenceUp | None = None
         self._plan: Plan | None = None
         self._instances: list[Instance] = []
@@ -50,7 +59,7 @@ class ServingEngine:
     def url(self) -> str:
         """Where the model is served while `alive`."""
         host = ANY_ADDRESS.get(self._host, self._host)
-        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+        return f"{self._scheme}://[{host}]:{self._port}" if ":" in host else f"{self._scheme}://{host}:{self._port}"
 
     @property
     def alive(self) -> bool:

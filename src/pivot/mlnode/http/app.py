@@ -29,7 +29,7 @@ from pivot.mlnode.http.unguarded import Unguarded
 from pivot.mlnode.metrics import CONTENT_TYPE, Metrics
 from pivot.mlnode.poc.session import NotValidating
 from pivot.mlnode.poc.verification import TooMuchWaiting
-from pivot.mlnode.reach import TooManyTries
+from pivot.mlnode.reach import TooManyTries, Tries
 from pivot.mlnode.service import ModeConflict, OtherSprint, Service, StartInterrupted, StartTooSlow, StopFailed
 from pivot.mlnode.training.job import AlreadyTraining, NotTraining, TrainingFailed
 from pivot.mlnode.watches import ClockWatch, DeviceWatch
@@ -72,6 +72,7 @@ def management_app(
     clock: ClockWatch | None = None,
     callback_hosts: CallbackHosts | None = None,
     models: Models = list,
+    tries: Tries | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """The application on the management port. models: lists what this machine has; may take its time."""
@@ -87,7 +88,8 @@ def management_app(
         app.add_exception_handler(refusal, _refusal)
     for failure in _FAILURES:
         app.add_exception_handler(failure, _failure)
-    app.include_router(node_routes(service, devices, callback_hosts, models, version), prefix=PREFIX, tags=["node"])
+    of_node = node_routes(service, devices, callback_hosts, models, version, tries or Tries())
+    app.include_router(of_node, prefix=PREFIX, tags=["node"])
     app.include_router(inference_routes(service, access.guarded), prefix=f"{PREFIX}/inference", tags=["inference"])
     app.include_router(proof_routes(service, callback_hosts), prefix=f"{PREFIX}/pow", tags=["proof of compute"])
     app.include_router(training_routes(service, access.guarded), prefix=f"{PREFIX}/train", tags=["training"])

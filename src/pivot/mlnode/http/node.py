@@ -53,7 +53,7 @@ class Version(BaseModel):
 
 
 def node_routes(
-    service: Service, devices: DeviceWatch, callback_hosts: CallbackHosts, models: Models, version: str
+    service: Service, devices: DeviceWatch, callback_hosts: CallbackHosts, models: Models, version: str, tries: Tries
 ) -> APIRouter:
     """Routes that belong to no mode."""
     router = APIRouter()
@@ -95,8 +95,6 @@ def node_routes(
     async def which() -> Version:
         """Of this software."""
         return Version(version=version)
-
-    tries = Tries()
 
     @router.post("/callback/try")
     async def try_callback(wanted: CallbackTry) -> CallbackTried:
