@@ -11,11 +11,17 @@ from aiohttp import web
 
 from pivot.api.fleet import reach
 from pivot.api.http.admin import admin_app
+from pivot.api.http.api_keys import serve_api_keys
+from pivot.api.keys.issued import IssuedKeys
+from pivot.api.listening import Listener, bind
+from pivot.api.settings import HttpSettings
+from pivot.api.tls import server_context
 from pivot.protocol.mlnode_api import Mode
 from tests.api.fleet.chain import MODEL, FakeChain, FakePhases
 from tests.api.fleet.ml_node import FakeMlNode
 from tests.api.poc.host import host
 from tests.api.serving import serving
+from tests.certificates import Authority
 from tests.cli.conftest import Pivot
 
 
@@ -148,3 +154,46 @@ async def test_what_a_node_says_of_itself_and_how_its_engine_starts_is_in_the_ta
     await nodes("add", "node1", *ports(node), "--model", MODEL)
     while "GPU 1 is lost.; loading weights, 43%" not in (table := (await nodes("list")).out):
         assert "node1" in table
+
+
+@pytest.fixture
+async def guarded(pivot: Pivot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Pivot]:
+    """`pivot` on the machine of a host whose admin port wants a certificate, with one that it takes."""
+    authority = Authority(tmp_path, "host")
+    own, ada = authority.issue("network-node"), authority.issue("ada")
+    chain = FakeChain()
+    async with host(chain, FakePhases(chain), tmp_path) as one:
+        api = HttpSettings(tls_certificate=own.certificate, tls_key=own.key, admin_client_ca=authority.file)
+        app = admin_app(one.settings, one.identity, chain, one.fleet)
+        serve_api_keys(app, IssuedKeys(one.database))
+        bound = bind("127.0.0.1", 0, "PORT")
+        listener = Listener(app, bound, server_context(api, api.admin_client_ca))
+        await listener.start()
+        monkeypatch.setenv("ADMIN_URL", f"https://127.0.0.1:{bound.getsockname()[1]}")
+        monkeypatch.setenv("ADMIN_CERTIFICATE", str(ada.both))
+        monkeypatch.setenv("ADMIN_CA", str(authority.file))
+        yield pivot
+        await listener.close()
+
+
+async def test_a_port_that_wants_a_certificate_is_shown_one(guarded: Pivot) -> None:
+    assert (await guarded("admin", "nodes", "list", "--json")).json == []
+    assert (await guarded("keys", "api", "create", "Ada", "--budget", "5gonka")).code == 0
+
+
+async def test_without_the_right_certificate_the_port_does_not_answer(
+    guarded: Pivot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path, "other").issue("stranger")
+    for name, value, told in (
+        ("ADMIN_CERTIFICATE", "", "does not answer"),
+        ("ADMIN_CERTIFICATE", str(stranger.both), "does not answer"),
+        ("ADMIN_CERTIFICATE", str(stranger.key), "holds no certificate with its key (--certificate"),
+        ("ADMIN_CA", str(tmp_path / "other.crt"), "certificate verify failed"),
+        ("ADMIN_CA", str(stranger.key), "holds no authority's certificate (--ca"),
+        ("ADMIN_URL", "http://127.0.0.1:9200", "is no https:// address"),
+    ):
+        with monkeypatch.context() as changed:
+            changed.setenv(name, value)
+            answer = await guarded("admin", "nodes", "list")
+        assert (answer.code, told in answer.err) == (1, True), answer.err

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pivot.cli.admin_port import DEFAULT_URL, AdminPort, node_path, refusal
+from pivot.cli.admin_port import DEFAULT_URL, AdminPort, Ca, Certificate, Token, Url, node_path, refusal
 from pivot.cli.output import CommandFailed, Json, print_json, say
 
 DEFAULT_INFERENCE_PORT = 5000
@@ -26,17 +26,15 @@ app.add_typer(nodes, name="nodes")
 claims = typer.Typer(help="The host's claims on its rewards.", no_args_is_help=True)
 app.add_typer(claims, name="claim-reward")
 
-Url = Annotated[str, typer.Option("--url", envvar="ADMIN_URL", help="Admin port of the API node.")]
-Token = Annotated[
-    str, typer.Option("--token", envvar="DAPI_API__ADMIN_TOKEN", help="Bearer token of the admin port, if it has one.")
-]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of ML nodes.")]
 
 
 @nodes.command("list")
-def list_nodes(url: Url = DEFAULT_URL, token: Token = "", as_json: Json = False) -> None:
+def list_nodes(
+    url: Url = DEFAULT_URL, token: Token = "", certificate: Certificate = None, ca: Ca = None, as_json: Json = False
+) -> None:
     """Show all ML nodes: what each does, what it should do, and why the two differ."""
-    listed = AdminPort(url, token).call("GET", "nodes")
+    listed = AdminPort(url, token, certificate, ca).call("GET", "nodes")
     if as_json:
         print_json(listed)
     elif listed:
@@ -67,11 +65,13 @@ def add_node(
     ] = None,
     url: Url = DEFAULT_URL,
     token: Token = "",
+    certificate: Certificate = None,
+    ca: Ca = None,
     as_json: Json = False,
 ) -> None:
     """Add an ML node, or replace the one of the same id; or all of a file."""
     if file is not None:
-        _add_file(AdminPort(url, token), file, as_json=as_json)
+        _add_file(AdminPort(url, token, certificate, ca), file, as_json=as_json)
         return
     if not node_id or not host:
         raise typer.BadParameter("give an ID and --host, or --file", param_hint="ID")
@@ -91,13 +91,20 @@ def add_node(
     }
     if node_token is not None:
         document["auth_token"] = node_token
-    _add_one(AdminPort(url, token), document, as_json=as_json)
+    _add_one(AdminPort(url, token, certificate, ca), document, as_json=as_json)
 
 
 @nodes.command("remove")
-def remove_nodes(ids: Ids, url: Url = DEFAULT_URL, token: Token = "", as_json: Json = False) -> None:
+def remove_nodes(
+    ids: Ids,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+    certificate: Certificate = None,
+    ca: Ca = None,
+    as_json: Json = False,
+) -> None:
     """Take ML nodes away. Each ends the answers that it is giving."""
-    port = AdminPort(url, token)
+    port = AdminPort(url, token, certificate, ca)
     removed = {node_id: bool(port.call("DELETE", node_path(node_id))) for node_id in ids}
     if as_json:
         print_json(removed)
@@ -108,16 +115,30 @@ def remove_nodes(ids: Ids, url: Url = DEFAULT_URL, token: Token = "", as_json: J
 
 
 @nodes.command("enable")
-def enable_nodes(ids: Ids, url: Url = DEFAULT_URL, token: Token = "", as_json: Json = False) -> None:
+def enable_nodes(
+    ids: Ids,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+    certificate: Certificate = None,
+    ca: Ca = None,
+    as_json: Json = False,
+) -> None:
     """Let ML nodes work again: at once, or after the proof of compute that is under way."""
-    _switch(AdminPort(url, token), ids, "enable", as_json=as_json)
+    _switch(AdminPort(url, token, certificate, ca), ids, "enable", as_json=as_json)
     say(f"Enabled: {', '.join(ids)}.")
 
 
 @nodes.command("disable")
-def disable_nodes(ids: Ids, url: Url = DEFAULT_URL, token: Token = "", as_json: Json = False) -> None:
+def disable_nodes(
+    ids: Ids,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+    certificate: Certificate = None,
+    ca: Ca = None,
+    as_json: Json = False,
+) -> None:
     """Let ML nodes rest from the next proof of compute on; they keep their duties until the epoch ends."""
-    _switch(AdminPort(url, token), ids, "disable", as_json=as_json)
+    _switch(AdminPort(url, token, certificate, ca), ids, "disable", as_json=as_json)
     say(f"Disabled: {', '.join(ids)}. They keep their duties until the epoch ends.")
 
 
@@ -127,11 +148,13 @@ def recover_claim(
     force: Annotated[bool, typer.Option("--force", help="Also when checks of answers are missing.")] = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
+    certificate: Certificate = None,
+    ca: Ca = None,
     as_json: Json = False,
 ) -> None:
     """Claim the rewards of the epoch that ended last now. The API node does it by itself, when its checks are done."""
     document = {"force_claim": force} | ({} if epoch is None else {"epoch_index": epoch})
-    done = AdminPort(url, token).call("POST", "claim-reward/recover", document)
+    done = AdminPort(url, token, certificate, ca).call("POST", "claim-reward/recover", document)
     if as_json:
         print_json(done)
     if not done["success"]:

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pivot.cli.admin_port import DEFAULT_URL, AdminPort
+from pivot.cli.admin_port import DEFAULT_URL, AdminPort, Ca, Certificate, Token, Url
 from pivot.cli.output import Json, print_json, say
 from pivot.primitives.coins import NGONKA_PER_GONKA
 
@@ -18,10 +18,6 @@ _SPAN = re.compile(r"(\d{1,6})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _SHOWN_TIME = "%Y-%m-%d %H:%M"
 
-Url = Annotated[str, typer.Option("--url", envvar="ADMIN_URL", help="Admin port of the API node.")]
-Token = Annotated[
-    str, typer.Option("--token", envvar="DAPI_API__ADMIN_TOKEN", help="Bearer token of the admin port, if it has one.")
-]
 
 app = typer.Typer(help="API keys of developers for whom the host's gateway account pays.", no_args_is_help=True)
 
@@ -42,6 +38,8 @@ def create(
     expires: Annotated[str, typer.Option(help="12h, 30d, 8w, or a date (UTC): 2030-01-31. Without it never.")] = "",
     url: Url = DEFAULT_URL,
     token: Token = "",
+    certificate: Certificate = None,
+    ca: Ca = None,
     as_json: Json = False,
 ) -> None:
     """Issue an API key. It is shown this once: the host keeps only its hash."""
@@ -52,7 +50,7 @@ def create(
         "concurrency": concurrency,
         "expires_at": _expiry(expires, datetime.now(UTC)),
     }
-    issued = AdminPort(url, token).call("POST", "keys/api", document)
+    issued = AdminPort(url, token, certificate, ca).call("POST", "keys/api", document)
     if as_json:
         print_json(issued)
         return
@@ -61,9 +59,11 @@ def create(
 
 
 @app.command("list")
-def list_keys(url: Url = DEFAULT_URL, token: Token = "", as_json: Json = False) -> None:
+def list_keys(
+    url: Url = DEFAULT_URL, token: Token = "", certificate: Certificate = None, ca: Ca = None, as_json: Json = False
+) -> None:
     """Show all API keys with their terms and what they have used."""
-    listed = AdminPort(url, token).call("GET", "keys/api")
+    listed = AdminPort(url, token, certificate, ca).call("GET", "keys/api")
     if as_json:
         print_json(listed)
     elif listed:
@@ -77,10 +77,12 @@ def revoke(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of API keys, as `list` shows them.")],
     url: Url = DEFAULT_URL,
     token: Token = "",
+    certificate: Certificate = None,
+    ca: Ca = None,
     as_json: Json = False,
 ) -> None:
     """Refuse API keys from now on. What they have under way is still answered."""
-    port = AdminPort(url, token)
+    port = AdminPort(url, token, certificate, ca)
     revoked = [port.call("DELETE", f"keys/api/{key_id}") for key_id in ids]
     if as_json:
         print_json(revoked)
