@@ -63,6 +63,11 @@ def int8_activations(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return _half(_fp32(integers(8)(rows), weights))
 
 
+def bf16(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """As `fp16`, with bfloat16."""
+    return _brain(_fp32(_brain(rows), weights))
+
+
 def in_pieces(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """A product whose sum is taken in another order, as another kernel does it."""
     middle = rows.shape[1] // 2
@@ -170,6 +175,14 @@ def random_weights(model: ServedModel, seed: int = 1) -> ServedModel:
     )
 
 
+def states(machine: Machine, texts: Sequence[Sequence[int]]) -> np.ndarray:
+    """What a machine makes of texts whose vectors are asked for: the state of each one's last token. Returns: (N, D)."""
+    sequences = [BatchSequence(text, 0) for text in texts]
+    for _ in _run(machine, sequences):
+        pass
+    return np.stack([sequence.state for sequence in sequences if sequence.state is not None])
+
+
 def _run(machine: Machine, sequences: Sequence[BatchSequence]) -> Iterator[tuple[BatchSequence, Scored]]:
     batch = Batch(machine.model.decoder, machine.together)
     for sequence in sequences:
@@ -192,3 +205,9 @@ def _arithmetic(product: Product) -> Iterator[None]:
 
 def _half(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float16).astype(np.float32)
+
+
+def _brain(values: np.ndarray) -> np.ndarray:
+    """Rounded to the nearest bfloat16, ties to even."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)

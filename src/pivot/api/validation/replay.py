@@ -36,6 +36,7 @@ _SPECIAL = re.compile(
 """How models write tokens that are no text. Engines leave them out of it, also where an answer goes on behind them (`ignore_eos`)."""
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 PLAIN_FIELDS = JUDGED_WITHOUT | {
+    "best_of",
     "continue_final_message",
     "repetition_penalty",
     "logit_bias",
@@ -212,11 +213,16 @@ def _without_spaces(text: str) -> str:
 async def _post(http: aiohttp.ClientSession, url: str, body: dict[str, Any], tokens: Sequence[int] = ()) -> bytes:
     """The answer, which tells of these tokens and of none besides what the body holds. Raises TokensRefused, EngineFailed, NodeLost."""
     sent = orjson.dumps(body)
+    return await posted(http, url, sent, longest_answer(len(sent), len(tokens)))
+
+
+async def posted(http: aiohttp.ClientSession, url: str, sent: bytes, most_bytes: int) -> bytes:
+    """An own engine's answer to a body. Raises TokensRefused, EngineFailed, NodeLost."""
     try:
         async with http.post(
             url, data=payload(sent), headers=_HEADERS, timeout=TIMEOUT, allow_redirects=False
         ) as answer:
-            raw = await read_whole(answer, longest_answer(len(sent), len(tokens)))
+            raw = await read_whole(answer, most_bytes)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise NodeLost(f"no answer from {url}: {error or type(error).__name__}") from error
     if answer.status in CLIENT_ERRORS:
