@@ -17,6 +17,7 @@ from cosmos.base.v1beta1.coin_pb2 import Coin
 
 from pivot.api.ledger import chain as chain_module
 from pivot.api.settings import ApiSettings
+from pivot.api.tls import server_context
 from pivot.doctor import machine, network_node
 from pivot.doctor.finding import Finding, State
 from pivot.doctor.network_node import examine
@@ -27,6 +28,7 @@ from pivot.protocol.generated.inference.inference import query_pb2 as queries
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant
 from tests.api.fleet.chain import key
 from tests.api.ledger.engine import FakeEngine, FakeGateway, GatewayRefusal
+from tests.certificates import Authority
 from tests.doctor.test_ml_nodes import listed
 
 CONSENSUS_KEY = b"k" * 32
@@ -310,3 +312,22 @@ async def test_settings_that_open_the_host_are_wrong(one: FakeHost, monkeypatch:
     found = await one.findings(before_start=True)
     for check in ("admin port", "public url", "gpu"):
         assert found[check].state is State.WRONG
+
+
+async def test_an_admin_port_that_wants_a_certificate_is_shown_one(one: FakeHost, tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "host")
+    own, ada, api = authority.issue("network-node"), authority.issue("ada"), one.settings.api
+    api.tls_certificate, api.tls_key, api.admin_client_ca = own.certificate, own.key, authority.file
+    app = web.Application()
+    app.router.add_get("/admin/v1/nodes", one.listed)
+    app.router.add_post("/admin/v1/nodes/{id}/callback/try", one.tried)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(api, api.admin_client_ca)).start()
+    api.admin_server_port = runner.addresses[0][1]
+    shown = {"ADMIN_CERTIFICATE": str(ada.both), "ADMIN_CA": str(authority.file)}
+    assert await one.wrong(**shown) == {}
+    assert (await one.findings(**shown))["admin port"].found == "guarded by certificates"
+    for environment in ({}, {**shown, "ADMIN_CERTIFICATE": str(ada.key)}):
+        assert "ADMIN_CERTIFICATE and ADMIN_CA" in (await one.wrong(**environment))["ml nodes"]
+    await runner.cleanup()

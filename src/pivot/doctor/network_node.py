@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -70,14 +72,33 @@ class Facts:
         return Port("the chain node's RPC", host, number)
 
     @property
+    def admin_url(self) -> str:
+        """The Admin API."""
+        url = self.ports[2].url
+        return url if self.settings.api.admin_client_ca is None else url.replace("http://", "https://", 1)
+
+    @property
     def nodes_url(self) -> str:
         """The Admin API's list of ML nodes."""
-        return f"{self.ports[2].url}/admin/v1/nodes"
+        return f"{self.admin_url}/admin/v1/nodes"
 
     @property
     def api_keys_url(self) -> str:
         """The Admin API's list of API keys."""
-        return f"{self.ports[2].url}/admin/v1/keys/api"
+        return f"{self.admin_url}/admin/v1/keys/api"
+
+    @cached_property
+    def admin_tls(self) -> ssl.SSLContext | bool:
+        """What is shown to the Admin API, and trusted there; True where it wants no certificate, or there is none to show."""
+        certificate, ca = self.environment.get("ADMIN_CERTIFICATE"), self.environment.get("ADMIN_CA")
+        if self.settings.api.admin_client_ca is None or not certificate:
+            return True
+        try:
+            context = ssl.create_default_context(cafile=ca or None)
+            context.load_cert_chain(certificate, password="")
+        except (OSError, ValueError):
+            return True
+        return context
 
     @property
     def admin_headers(self) -> dict[str, str]:
@@ -244,19 +265,21 @@ async def _listed_nodes(facts: Facts) -> list[dict[str, Any]] | str:
     """The Admin API's list, or a sentence that says why there is none."""
     url = facts.nodes_url
     try:
-        async with facts.http.get(url, headers=facts.admin_headers) as answer:
+        async with facts.http.get(url, headers=facts.admin_headers, ssl=facts.admin_tls) as answer:
             if answer.status == HTTPStatus.OK:
                 listed: list[dict[str, Any]] = await answer.json()
                 return listed
             return f"the Admin API answered {answer.status}"
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        return f"the Admin API at {url} does not answer: {error or type(error).__name__}"
+        wanted = facts.settings.api.admin_client_ca is not None
+        hint = " (ADMIN_CERTIFICATE and ADMIN_CA say what to show it, and whom to trust)" if wanted else ""
+        return f"the Admin API at {url} does not answer: {error or type(error).__name__}{hint}"
 
 
 async def _has_api_keys(facts: Facts) -> bool:
     """Whether the host has issued keys that are still good; no when the Admin API cannot be asked."""
     try:
-        async with facts.http.get(facts.api_keys_url, headers=facts.admin_headers) as answer:
+        async with facts.http.get(facts.api_keys_url, headers=facts.admin_headers, ssl=facts.admin_tls) as answer:
             return answer.status == HTTPStatus.OK and any(key["revoked_at"] is None for key in await answer.json())
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         return False
@@ -266,7 +289,7 @@ async def _tried_callback(facts: Facts, node_id: str) -> CallbackTried | str:
     """What an ML node has found at the call-back URL, or a sentence that says why it cannot be asked."""
     url = f"{facts.nodes_url}/{quote(node_id, safe='')}/callback/try"
     try:
-        async with facts.http.post(url, headers=facts.admin_headers) as answer:
+        async with facts.http.post(url, headers=facts.admin_headers, ssl=facts.admin_tls) as answer:
             document = await answer.json()
             if answer.status == HTTPStatus.OK:
                 return CallbackTried.model_validate(document)
@@ -301,7 +324,12 @@ def _admin_port_is_guarded(settings: ApiSettings) -> Finding:
         require_guarded(settings)
     except OpenAdminPort as error:
         return wrong("admin port", "it would be open to everybody", str(error))
-    return ok("admin port", "open to this machine alone" if not settings.api.admin_token else "guarded by a token")
+    guards = (
+        "a token" if settings.api.admin_token else "",
+        "certificates" if settings.api.admin_client_ca is not None else "",
+    )
+    guarded = " and ".join(guard for guard in guards if guard)
+    return ok("admin port", f"guarded by {guarded}" if guarded else "open to this machine alone")
 
 
 def _public_url(settings: ApiSettings) -> Finding:
