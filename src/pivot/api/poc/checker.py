@@ -31,7 +31,8 @@ from pivot.protocol.sprint import SPRINT_PRESETS
 
 MIN_MARGIN_BLOCKS = 2
 MARGIN_DIVISOR = 5
-"""The hash is sent this share of its window before the window ends, finished checks or not."""
+"""The hash is sent this share of its window before the window ends, finished checks or not; by a host that comes in the midst of
+it, this share of what it has left."""
 USUAL_BLOCK_S = 1.0
 """Length of a block while it cannot be measured."""
 NS_PER_S = 10**9
@@ -62,6 +63,8 @@ class Checker:
         self._own_leaves = own_leaves
         self._client: LeavesClient | None = None
         self._epoch = 0
+        self._last_call = 0
+        """The height at which the hash of the votes must be sent."""
         self._checks: dict[str, tuple[HostCheck, asyncio.Task[None]]] = {}
         """By the host checked."""
         self._complete = False
@@ -86,18 +89,18 @@ class Checker:
         epoch, marks, height = moment.latest.index, moment.latest.boundaries, moment.head.height
         if epoch != self._epoch:
             await self._end_checks()
-            self._epoch, self._complete = epoch, False
+            self._epoch, self._complete, self._last_call = epoch, False, last_call(marks, height)
         votes = await votes_record(self._database, epoch)
         if votes is None and height < marks.poc_validation_reveal:
             await self._begin_checks(moment)
-            if self._decided(marks, height):
+            if self._decided(height):
                 votes = await self._decide(epoch)
         if votes is None:
             return
         if marks.poc_validation_start <= height < marks.poc_validation_reveal:
             await self._put_hash(votes, marks)
         if height >= marks.poc_validation_reveal:
-            await self._outbox.put(f"poc-votes:{epoch}", votes, deadline_height=marks.poc_validation_end)
+            await self._put_votes(votes, marks)
 
     async def _begin_checks(self, moment: Moment) -> None:
         """A check for every commit that this host was drawn for, as soon as the chain has it."""
@@ -122,7 +125,9 @@ class Checker:
             params.sample_size,
             sprint_seed=moment.latest.sprint_seed,
             source=partial(self._leaves_of, host) if not own else self._leaves_of_own,
-            recompute=partial(self._recompute, ends_at=asyncio.get_running_loop().time() + seconds_left(moment)),
+            recompute=partial(
+                self._recompute, ends_at=asyncio.get_running_loop().time() + seconds_left(moment, self._last_call)
+            ),
             late=moment.head.height > marks.poc_validation_start,
         )
 
@@ -140,11 +145,11 @@ class Checker:
     async def _recompute(self, request: ValidateRequest, *, ends_at: float) -> list[int]:
         return await self._fleet.distances(request, timeout_s=max(0.0, ends_at - asyncio.get_running_loop().time()))
 
-    def _decided(self, marks: EpochBoundaries, height: int) -> bool:
+    def _decided(self, height: int) -> bool:
         """Whether every check is done, or the hash of the votes must go out now."""
         if not self._complete:
             return False
-        return height >= last_call(marks) or all(task.done() for _, task in self._checks.values())
+        return height >= self._last_call or all(task.done() for _, task in self._checks.values())
 
     async def _decide(self, epoch: int) -> MsgSubmitPocVotes | None:
         """Fix the votes; None when this host was drawn for nobody."""
@@ -165,8 +170,13 @@ class Checker:
             self._chain.chain_id, votes.epoch_index, self._identity.address, list(votes.votes), votes.salt
         )
         message = MsgSubmitPocVoteHash(creator=self._identity.address, epoch_index=votes.epoch_index, vote_hash=digest)
-        key = f"poc-vote-hash:{votes.epoch_index}"
-        await self._outbox.put(key, message, deadline_height=marks.poc_validation_reveal)
+        await self._outbox.put(_hash_key(votes), message, deadline_height=marks.poc_validation_reveal)
+
+    async def _put_votes(self, votes: MsgSubmitPocVotes, marks: EpochBoundaries) -> None:
+        """Votes count only after their hash: who was away when it was to be sent keeps silent."""
+        hash_sent = await self._outbox.outcome(_hash_key(votes))
+        if hash_sent is not None and hash_sent.accepted:
+            await self._outbox.put(f"poc-votes:{votes.epoch_index}", votes, deadline_height=marks.poc_validation_end)
 
     async def _end_checks(self) -> None:
         checks, self._checks = self._checks, {}
@@ -178,16 +188,24 @@ class Checker:
                 log.error("the check of %s failed", host, exc_info=outcome)
 
 
-def last_call(marks: EpochBoundaries) -> int:
-    """The height at which the hash of the votes must be sent to be in its window."""
-    window = marks.poc_validation_reveal - marks.poc_validation_start
-    return marks.poc_validation_reveal - max(MIN_MARGIN_BLOCKS, window // MARGIN_DIVISOR)
+def last_call(marks: EpochBoundaries, begun: int = 0) -> int:
+    """The height at which the hash of the votes must be sent to be in its window, by a host whose checks begin at `begun`.
+
+    Whoever comes as late as that still takes a block for its checks, if there is one.
+    """
+    end = marks.poc_validation_reveal
+    left = end - max(marks.poc_validation_start, begun)
+    return max(end - max(MIN_MARGIN_BLOCKS, left // MARGIN_DIVISOR), min(begun + 1, end - 1))
 
 
-def seconds_left(moment: Moment) -> float:
-    """Time until the last call, at the pace of this epoch's blocks so far."""
+def seconds_left(moment: Moment, until: int) -> float:
+    """Time until a height, at the pace of this epoch's blocks so far."""
     epoch = moment.latest
     blocks = moment.head.height - epoch.boundaries.poc_start
     passed_ns = moment.head.time_ns - epoch.created_time
     block_s = passed_ns / blocks / NS_PER_S if epoch.created_time and blocks > 0 < passed_ns else USUAL_BLOCK_S
-    return max(0, last_call(epoch.boundaries) - moment.head.height) * block_s
+    return max(0, until - moment.head.height) * block_s
+
+
+def _hash_key(votes: MsgSubmitPocVotes) -> str:
+    return f"poc-vote-hash:{votes.epoch_index}"
