@@ -56,6 +56,8 @@ class FakeMlNode:
     """Path to the status with which it is refused."""
     hangs: set[str] = field(default_factory=set)
     """Paths that do not answer."""
+    slowness_s: float = 0.0
+    """How long it takes to each answer."""
     up_fails: str = ""
     callback_status: int = 401
     """What it finds at the call-back port; 0: nobody."""
@@ -144,6 +146,7 @@ class FakeMlNode:
         self.calls.append(request.path)
         if request.path in self.hangs:
             await asyncio.sleep(60)
+        await asyncio.sleep(self.slowness_s)
         if request.path in self.refuses:
             return web.json_response({"detail": "refused by the test"}, status=self.refuses[request.path])
         if (

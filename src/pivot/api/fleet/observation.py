@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from pivot.api.fleet.client import MlNodeClient
+from pivot.api.fleet.client import MlNodeClient, MlNodeRefused
 from pivot.api.fleet.interface import Duty, Generate, Serve, Stop, Train, Validate
 from pivot.protocol.mlnode_api import MAX_ERROR_LENGTH, Mode, PowInit, PowState, PowStatus, TrainStatus
 
@@ -32,14 +32,22 @@ class Observation:
 
 
 async def observe(client: MlNodeClient, before: Observation | None, duty: Duty | None) -> Observation:
-    """Look at a node with this duty. Raises MlNodeError. before: the last look, unless it is in doubt."""
+    """Look at a node with this duty. Raises MlNodeError. before: the last look, unless it is in doubt.
+
+    A node that should end its proof of compute or its training need not be able to tell how they stand.
+    """
     state = await client.state()
     seen = Observation(state.state, error=_cut(state.error), warnings=tuple(state.warnings))
-    if seen.mode == Mode.POW:
-        proof = await client.pow_status()
-        return replace(seen, proof=proof, error=seen.error or _cut(proof.error))
-    if seen.mode == Mode.TRAIN or (seen.mode == Mode.STOPPED and isinstance(duty, Train)):
-        return replace(seen, training=await client.train_status())
+    try:
+        if seen.mode == Mode.POW:
+            proof = await client.pow_status()
+            return replace(seen, proof=proof, error=seen.error or _cut(proof.error))
+        if seen.mode == Mode.TRAIN or (seen.mode == Mode.STOPPED and isinstance(duty, Train)):
+            return replace(seen, training=await client.train_status())
+    except MlNodeRefused as refusal:
+        if not isinstance(duty, Serve | Stop):
+            raise
+        return replace(seen, error=seen.error or str(refusal))
     if seen.mode != Mode.INFERENCE or not await client.inference_is_healthy():
         return seen
     if before is not None and before.healthy and before.looks_since < LOOKS_BETWEEN:
