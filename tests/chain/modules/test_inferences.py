@@ -11,6 +11,7 @@ from pivot.chain.modules.inferences.messages import MESSAGES
 from pivot.chain.modules.inferences.state import inference
 from pivot.chain.modules.participants import state as participants
 from pivot.chain.modules.rewards.state import stats
+from pivot.chain.modules.statistics.state import all_answers
 from pivot.chain.types import Block
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
 from pivot.protocol.generated.inference.inference.types_pb2 import Inference, InferenceStatus
@@ -98,6 +99,23 @@ def test_a_finish_pays_what_was_used_and_returns_the_rest() -> None:
     assert stats(later.state, start.assigned_to).earned_coins == COST
     assert stats(later.state, start.assigned_to).inference_count == 1
     assert emitted(later) == [("inference_finished", start.inference_id)]
+
+
+def test_an_answer_without_tokens_costs_its_prompt_alone() -> None:
+    """Embeddings are paid so."""
+    block = network()
+    start = make_start(block, max_tokens=1)
+    deliver(block, start)
+    finish = make_finish(start, completion_token_count=0)
+    deliver(block, finish)
+    record = recorded(block, finish)
+    assert record.status == InferenceStatus.FINISHED
+    assert (record.actual_cost, record.completion_token_count) == (15 * PRICE, 0)
+    assert balance(block.state, DEVELOPER.address) == DEVELOPER_COINS - 15 * PRICE
+    assert stats(block.state, start.assigned_to).earned_coins == 15 * PRICE
+    [(developer, answered)] = all_answers(block.state)
+    assert developer == DEVELOPER.address
+    assert (answered.inference.total_token_count, answered.inference.actual_cost_in_coins) == (15, 15 * PRICE)
 
 
 def test_a_finish_stands_alone() -> None:
