@@ -58,6 +58,8 @@ class FakeMlNode:
     """Paths that do not answer."""
     slowness_s: float = 0.0
     """How long it takes to each answer."""
+    frozen: bool = False
+    """Takes connections and answers nothing."""
     up_fails: str = ""
     callback_status: int = 401
     """What it finds at the call-back port; 0: nobody."""
@@ -71,6 +73,8 @@ class FakeMlNode:
     training_ended: int | None = None
     """With which exit code; None while it runs."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _runner: web.AppRunner = field(init=False, repr=False)
+    _site: web.TCPSite = field(init=False, repr=False)
 
     @classmethod
     @asynccontextmanager
@@ -90,11 +94,9 @@ class FakeMlNode:
         app.router.add_get("/api/v1/train/status", node._train_status)
         app.router.add_get("/health", node._health)
         app.router.add_get("/v1/models", node._models)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        node._runner = runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        node.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        await node.come_back()
         try:
             yield node
         finally:
@@ -102,6 +104,27 @@ class FakeMlNode:
                 task.cancel()
             await asyncio.gather(*node.tasks, return_exceptions=True)
             await runner.cleanup()
+
+    async def come_back(self) -> None:
+        """Listen, at the port that it had."""
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await self._site.start()
+        self.port = self._site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+
+    async def die(self) -> None:
+        """End all connections, and listen no more."""
+        await self._site.stop()
+        await self._server.shutdown(0)
+
+    @property
+    def connections(self) -> int:
+        """Open ones."""
+        return len(self._server.connections)
+
+    @property
+    def _server(self) -> web.Server:
+        assert self._runner.server is not None
+        return self._runner.server
 
     @property
     def url(self) -> str:
@@ -144,7 +167,7 @@ class FakeMlNode:
     @web.middleware
     async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.calls.append(request.path)
-        if request.path in self.hangs:
+        if self.frozen or request.path in self.hangs:
             await asyncio.sleep(60)
         await asyncio.sleep(self.slowness_s)
         if request.path in self.refuses:

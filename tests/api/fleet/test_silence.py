@@ -72,46 +72,52 @@ async def test_a_node_that_hangs_in_a_command_is_given_up_and_comes_back(
 ) -> None:
     monkeypatch.setattr(module, "SILENCE_S", 0.5)
     monkeypatch.setattr("pivot.api.fleet.client.LOOK_TIMEOUT_S", 0.1)
-    async with FakeMlNode.running(hangs={"/api/v1/inference/up"}) as node:
-        async with care(http, node, Desk(Serve("m"))) as reconciler:
-            await until(lambda: "/api/v1/inference/up" in node.calls)
-            node.hangs.add("/api/v1/state")
-            await until(lambda: not reconciler.reachable)
-            assert "its command is lost" in reconciler.failure_reason
-            node.hangs.clear()
-            await until(lambda: reconciler.serves("m"))
+    async with (
+        FakeMlNode.running(hangs={"/api/v1/inference/up"}) as node,
+        care(http, node, Desk(Serve("m"))) as reconciler,
+    ):
+        await until(lambda: "/api/v1/inference/up" in node.calls)
+        node.hangs.add("/api/v1/state")
+        await until(lambda: not reconciler.reachable)
+        assert "its command is lost" in reconciler.failure_reason
+        node.hangs.clear()
+        await until(lambda: reconciler.serves("m"))
 
 
 async def test_a_machine_that_begins_anew_in_a_command_is_told_again(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SILENCE_S", 0.5)
-    async with FakeMlNode.running(hangs={"/api/v1/inference/up"}) as node:
-        async with care(http, node, Desk(Serve("m"))) as reconciler:
-            await until(lambda: "/api/v1/inference/up" in node.calls)
-            node.mode = Mode.INFERENCE  # it loads
-            looks = node.calls.count("/api/v1/state")
-            await until(lambda: node.calls.count("/api/v1/state") > looks + 1)
-            node.mode = Mode.STOPPED  # its machine was switched off and on: nobody ends the old connection
-            node.hangs.clear()
-            await until(lambda: reconciler.serves("m"))
+    async with (
+        FakeMlNode.running(hangs={"/api/v1/inference/up"}) as node,
+        care(http, node, Desk(Serve("m"))) as reconciler,
+    ):
+        await until(lambda: "/api/v1/inference/up" in node.calls)
+        node.mode = Mode.INFERENCE  # it loads
+        looks = node.calls.count("/api/v1/state")
+        await until(lambda: node.calls.count("/api/v1/state") > looks + 1)
+        node.mode = Mode.STOPPED  # its machine was switched off and on: nobody ends the old connection
+        node.hangs.clear()
+        await until(lambda: reconciler.serves("m"))
 
 
 async def test_a_node_that_takes_its_time_in_a_command_is_not_given_up(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SILENCE_S", 0.2)
-    async with FakeMlNode.running(hangs={"/api/v1/inference/up"}) as node:
-        async with care(http, node, Desk(Serve("m"))) as reconciler:
-            await until(lambda: "/api/v1/inference/up" in node.calls)
-            node.refuses["/api/v1/inference/status"] = 500
-            looks = node.calls.count("/api/v1/state")
-            await until(lambda: node.calls.count("/api/v1/state") > looks + 8)
-            node.refuses["/api/v1/state"] = 409  # it is there
-            looks = node.calls.count("/api/v1/state")
-            await until(lambda: node.calls.count("/api/v1/state") > looks + 8)
-            assert node.calls.count("/api/v1/inference/up") == 1
-            assert reconciler.reachable
+    async with (
+        FakeMlNode.running(hangs={"/api/v1/inference/up"}) as node,
+        care(http, node, Desk(Serve("m"))) as reconciler,
+    ):
+        await until(lambda: "/api/v1/inference/up" in node.calls)
+        node.refuses["/api/v1/inference/status"] = 500
+        looks = node.calls.count("/api/v1/state")
+        await until(lambda: node.calls.count("/api/v1/state") > looks + 8)
+        node.refuses["/api/v1/state"] = 409  # it is there
+        looks = node.calls.count("/api/v1/state")
+        await until(lambda: node.calls.count("/api/v1/state") > looks + 8)
+        assert node.calls.count("/api/v1/inference/up") == 1
+        assert reconciler.reachable
 
 
 async def test_nodes_do_not_keep_the_same_step(http: aiohttp.ClientSession) -> None:
@@ -131,19 +137,23 @@ async def test_a_node_that_takes_long_to_get_there_is_looked_at_ever_more_rarely
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    async with FakeMlNode.running(mode=Mode.INFERENCE, model="m", healthy=False) as node:
-        async with care(http, node, Desk(Serve("m"))) as reconciler:
-            await until(lambda: "/api/v1/inference/status" in node.calls)
-            pauses = [reconciler._pause() for _ in range(30)]
-            assert pauses[0] < 2 * module.TRANSITION_POLL_S
-            assert min(pauses[-5:]) >= (1 - module.JITTER) * module.POLL_S
+    async with (
+        FakeMlNode.running(mode=Mode.INFERENCE, model="m", healthy=False) as node,
+        care(http, node, Desk(Serve("m"))) as reconciler,
+    ):
+        await until(lambda: "/api/v1/inference/status" in node.calls)
+        pauses = [reconciler._pause() for _ in range(30)]
+        assert pauses[0] < 2 * module.TRANSITION_POLL_S
+        assert min(pauses[-5:]) >= (1 - module.JITTER) * module.POLL_S
 
 
 @pytest.mark.parametrize(("mode", "path"), [(Mode.POW, "/api/v1/pow/status"), (Mode.TRAIN, "/api/v1/train/status")])
 async def test_a_node_that_cannot_tell_how_its_old_work_stands_is_told_the_new(
     http: aiohttp.ClientSession, mode: Mode, path: str
 ) -> None:
-    async with FakeMlNode.running(mode=mode, refuses={path: 500}) as node:
-        async with care(http, node, Desk(Serve("m"))) as reconciler:
-            await until(lambda: reconciler.serves("m"))
-            assert node.calls.count("/api/v1/stop") == 1
+    async with (
+        FakeMlNode.running(mode=mode, refuses={path: 500}) as node,
+        care(http, node, Desk(Serve("m"))) as reconciler,
+    ):
+        await until(lambda: reconciler.serves("m"))
+        assert node.calls.count("/api/v1/stop") == 1
