@@ -1,6 +1,7 @@
 """The whole API node against a chain node in this process."""
 
 import asyncio
+import fcntl
 import logging
 import os
 import signal
@@ -17,13 +18,16 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from pivot.api import node as node_module
+from pivot.api import run as run_module
 from pivot.api.__main__ import main
 from pivot.api.http.admin import OpenAdminPort
+from pivot.api.http.public import PublicApp
 from pivot.api.ledger.rpc import Rpc
 from pivot.api.listening import CannotListen
 from pivot.api.metrics import figures
 from pivot.api.metrics.figures import FIGURES, Kind
 from pivot.api.node import ApiNode, chain_id
+from pivot.api.occupancy.hold import HOME_LOCK, DatabaseTaken
 from pivot.api.run import run_api
 from pivot.api.settings import ApiSettings, ChainNodeSettings, HttpSettings
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
@@ -90,6 +94,19 @@ def settings(home: Path, engine: FakeEngine | None = None, gateway: FakeGateway 
             url=engine.url if engine else "http://127.0.0.1:9", grpc_url=gateway.url if gateway else "127.0.0.1:9"
         ),
     )
+
+
+def seen_nodes(monkeypatch: pytest.MonkeyPatch) -> list[ApiNode]:
+    """The nodes that `run_api` will have made."""
+    nodes: list[ApiNode] = []
+
+    class Seen(ApiNode):
+        def __init__(self, configured: ApiSettings) -> None:
+            super().__init__(configured)
+            nodes.append(self)
+
+    monkeypatch.setattr(run_module, "ApiNode", Seen)
+    return nodes
 
 
 async def status_of(url: str) -> int:
@@ -199,6 +216,86 @@ async def test_sigterm_ends_a_node(tmp_path: Path, engine: FakeEngine, gateway: 
         await asyncio.sleep(0.01)
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(running, 20)
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_cuts_the_drain_short(
+    tmp_path: Path, engine: FakeEngine, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, second: signal.Signals
+) -> None:
+    begun, let_go = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: PublicApp) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            let_go.set()
+
+    monkeypatch.setattr(PublicApp, "status", slow)
+    configured = settings(tmp_path, engine, gateway)
+    configured.api.drain_seconds = 600
+    nodes = seen_nodes(monkeypatch)
+    running = asyncio.create_task(run_api(configured))
+    while not (nodes and nodes[0]._readiness.begun):
+        await asyncio.sleep(0.01)
+    asking = asyncio.create_task(status_of(f"http://127.0.0.1:{nodes[0].public_port}/v1/status"))
+    await begun.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0.3)
+    assert not running.done()
+    assert not let_go.is_set()
+    os.kill(os.getpid(), second)
+    await asyncio.wait_for(running, 20)
+    assert let_go.is_set()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_second_node_in_the_same_home_is_refused(
+    tmp_path: Path, engine: FakeEngine, gateway: FakeGateway
+) -> None:
+    first, second = (ApiNode(settings(tmp_path, engine, gateway)) for _ in range(2))
+    await first.start()
+    with pytest.raises(DatabaseTaken, match=f"the home {tmp_path} is in use by another API node"):
+        await second.start()
+    await second.close()
+    await first.close()
+
+
+async def test_another_hosts_database_is_refused(
+    tmp_path: Path, engine: FakeEngine, gateway: FakeGateway, new_database: str
+) -> None:
+    of_one, of_another = (settings(tmp_path / name, engine, gateway) for name in ("one", "another"))
+    of_one.database_url = of_another.database_url = new_database
+    first, second = ApiNode(of_one), ApiNode(of_another)
+    await first.start()
+    await first.close()
+    with pytest.raises(DatabaseTaken, match=r"is that of host gonka1.*, and this is gonka1"):
+        await second.start()
+    await second.close()
+
+
+async def test_a_node_whose_place_is_taken_ends_with_the_reason(
+    tmp_path: Path, engine: FakeEngine, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = seen_nodes(monkeypatch)
+    running = asyncio.create_task(run_api(settings(tmp_path, engine, gateway)))
+    while not (nodes and nodes[0]._readiness.begun):
+        await asyncio.sleep(0.01)
+    nodes[0].unfit.set_exception(DatabaseTaken("another came"))
+    with pytest.raises(DatabaseTaken, match="another came"):
+        await asyncio.wait_for(running, 20)
+
+
+def test_a_second_process_says_that_the_home_is_in_use_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAPI_HOME", str(tmp_path))
+    for name in ("PUBLIC", "ML", "ADMIN"):
+        monkeypatch.setenv(f"DAPI_API__{name}_SERVER_PORT", "0")
+    with (tmp_path / HOME_LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert main() == 1
+    assert f"the home {tmp_path} is in use by another API node: only one can run on it" in capsys.readouterr().err
 
 
 async def test_sigterm_ends_a_node_that_waits_for_its_chain_node(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The API node's ports: bound before anything else starts, served by uvicorn in the node's own event loop.
 
-uvicorn bounds neither how long nor how large what surrounds a body may be (head, chunk sizes, trailers), nor how long a client may
-take no bytes of its answer; each of these would let a stranger keep connections and memory for ever.
+uvicorn bounds neither how long nor how large what surrounds a body may be (head, chunk sizes, trailers), nor how many requests
+are sent before the first is answered, nor how long a client may take no bytes of its answer; each of these would let a stranger keep
+connections and memory for ever.
 """
 
 import asyncio
@@ -27,10 +28,13 @@ HEAD_SECONDS = 30.0
 """A request's head must be whole after this long."""
 MAX_HEAD_BYTES = 64 * 2**10
 """Of a head; also of what comes between two pieces of a body, and after the last."""
+MAX_PIPELINED = 32
+"""Requests that a connection may send before an earlier one is answered."""
 WRITE_SECONDS = 30.0
 """A client that has taken no byte of its answer for so long is gone."""
 
 
+REQUEST_TIMEOUT, HEAD_TOO_LARGE = b"408 Request Timeout", b"431 Request Header Fields Too Large"
 CERTIFICATE = "certificate"
 """In the state of a request's scope: the name in the certificate that its client has shown."""
 
@@ -77,13 +81,18 @@ class Listener:
     async def start(self) -> None:
         self._task = asyncio.create_task(self._server.serve([self._socket]))
 
+    def cut_off(self) -> None:
+        """End what is under way now: whoever is being answered lets go of what it holds, and settles what was delivered."""
+        for task in self._server.server_state.tasks:
+            task.cancel()
+
     async def close(self) -> None:
         """Take no new requests, let those under way end."""
         if self._task is not None:
             self._server.should_exit = True
             await self._task
-            if cut_off := set(self._server.server_state.tasks):  # they still have to let go of what they hold
-                await asyncio.wait(cut_off, timeout=GRACE_SECONDS)
+            if ending := set(self._server.server_state.tasks):  # they still have to let go of what they hold
+                await asyncio.wait(ending, timeout=GRACE_SECONDS)
 
 
 def common_name(certificate: Mapping[str, Any]) -> str:
@@ -133,7 +142,7 @@ class _Connection(HttpToolsProtocol):
         longest = next(iter(self._waiting))
         if len(self.connections) >= MAX_CONNECTIONS and longest is not self:
             longest.give_up()
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.abort)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse_head, REQUEST_TIMEOUT)
 
     def give_up(self) -> None:
         """Close the connection at once."""
@@ -148,10 +157,12 @@ class _Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._beside_bodies += len(data)
         super().data_received(data)
-        if self._beside_bodies > MAX_HEAD_BYTES:
+        if len(self.pipeline) > MAX_PIPELINED:
             self.transport.abort()
+        elif self._beside_bodies > MAX_HEAD_BYTES:
+            self._refuse_head(HEAD_TOO_LARGE)
         elif self._head_timer is None and (self._head_begun or self.cycle is None or self.cycle.response_complete):
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse_head, REQUEST_TIMEOUT)
 
     def on_message_begin(self) -> None:
         self._head_begun = True
@@ -191,6 +202,14 @@ class _Connection(HttpToolsProtocol):
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
+
+    def _refuse_head(self, status: bytes) -> None:
+        """Say why, where nothing else is being answered, and close the connection."""
+        if self._head_begun and (self.cycle is None or self.cycle.response_complete):
+            self.transport.write(b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
+            self.transport.close()
+        else:
+            self.transport.abort()
 
     @property
     def _waiting(self) -> dict["_Connection", None]:

@@ -31,6 +31,7 @@ from pivot.api.listening import Listener, bind
 from pivot.api.metrics import sources
 from pivot.api.metrics.page import Metrics
 from pivot.api.metrics.traffic import Traffic
+from pivot.api.occupancy.hold import Hold
 from pivot.api.phases import PhaseKeeper
 from pivot.api.poc.checker import Checker
 from pivot.api.poc.leaves_service import LeavesService
@@ -72,6 +73,8 @@ class ApiNode:
         self._readiness = Readiness()
         self._front = Front(self._traffic, self._readiness)
         self._public: Listener | None = None
+        self.unfit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Raises DatabaseTaken once the node may not go on."""
         self.public_port = 0
         self.callback_port = 0
         self.admin_port = 0
@@ -101,7 +104,9 @@ class ApiNode:
         identity = Identity.load(settings.home, settings.key_name)
         database = connect(database_url(settings.database_url, settings.home))
         parts.push_async_callback(database.close)
+        hold = await self._started(Hold(database, settings.home, self.unfit.set_exception))
         await migrate(database)
+        await hold.own(identity.address)
         http = await parts.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),  # requests under way are bounded where they begin
@@ -181,6 +186,11 @@ class ApiNode:
             self.callback_port,
             self.admin_port,
         )
+
+    def hasten(self) -> None:
+        """Wait no longer for answers under way, also when `close` waits for them already."""
+        if self._public is not None:
+            self._public.cut_off()
 
     async def close(self) -> None:
         """End everything, in reverse order: first no new requests, then those under way, last the database."""
