@@ -6,7 +6,7 @@ What the chain would refuse whatever its state is must be refused here too, befo
 import asyncio
 import base64
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -181,6 +181,9 @@ class Execution:
                         return
             raise Unavailable(f"no node of this host could answer for {request.model!r}")
         finally:
+            if begun and isinstance(transcript, Transcript):
+                with suppress(ValueError):  # what cannot be read does not count
+                    transcript.finish()
             if begun and transcript.answered:
                 self._settlements.later(start.inference_id, partial(self._settle, transcript, start, acceptance, seed))
 
@@ -243,6 +246,8 @@ async def _relayed(reply: engine.EngineAnswer, transcript: Transcript | Vectors)
                 told = []
                 for data in events.feed(piece):
                     done = data == sse.DONE
+                    if done:
+                        transcript.finish()
                     for_developer = data if done else transcript.event(data)
                     if for_developer is not None:
                         told.append(sse.event(for_developer))
@@ -258,7 +263,7 @@ async def _relayed(reply: engine.EngineAnswer, transcript: Transcript | Vectors)
             )
             yield Head(reply.status, JSON, len(answer))
             yield answer
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise engine.EngineFailed(f"the engine's answer cannot be read: {error!r}") from error
 
 
