@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.calibration.engines import Answer, Machine, Question, answer, fp16, replay, retold, without_last_layer
 from pivot.api.validation.choice import Choosing
-from pivot.api.validation.judge import MILLION, judge, position_distance, position_shift, same_text
+from pivot.api.validation.judge import FORESEEN_CONFIDENCE, MILLION, judge, position_distance, position_shift, same_text
 from pivot.api.validation.positions import Replayed, Told
-from pivot.api.validation.thresholds import MEASURED, UNMEASURED, thresholds_of
+from pivot.api.validation.thresholds import CONFIDENCE, MEASURED, UNMEASURED, thresholds_of
 from pivot.mlnode.engines.embedded.requests import ChatMessage
 from pivot.mlnode.engines.embedded.sampling import Sampling
 from pivot.mlnode.engines.embedded.served import ServedModel
@@ -128,11 +128,30 @@ def test_text_that_is_too_tame_fails_where_nothing_else_decides() -> None:
     peaked = tuple((number, text, logprob) for number, (text, logprob) in enumerate(sure))
     replayed = [Replayed(0, "a", even[0][1], known)] * 400
     wanted = [("a", even[0][1], even)] * 400
-    assert "tamer" in judge(wanted, replayed, Choosing(), UNMEASURED).reason
-    assert judge(wanted, replayed, Choosing(exact=False), UNMEASURED).passed
+    found = judge(wanted, replayed, Choosing(), UNMEASURED)
+    assert "not chosen as asked" in found.reason
+    assert max(found.made) > CONFIDENCE
+    guessed = judge(wanted, replayed, Choosing(exact=False), UNMEASURED)
+    assert guessed.passed
+    assert guessed.made == ()  # what a host's defaults are is not known, so nothing adds up
     assert judge(
         [("a", sure[0][1], sure)] * 100, [Replayed(0, "a", sure[0][1], peaked)] * 100, Choosing(), UNMEASURED
     ).passed
+
+
+def test_a_developer_that_tries_seeds_until_a_text_is_strange_makes_no_honest_host_a_fraud() -> None:
+    """A text that comes up once in a million tries is a failure only if nobody could have looked for it."""
+    chances = [0.5, 0.3, 0.1, 0.05, 0.05]
+    known = tuple((number, str(number), math.log(chance)) for number, chance in enumerate(chances))
+    told_of = [(text, value) for _, text, value in known]
+    strange = [Replayed(0, "0", known[0][2], known)] * 25
+    wanted = [("0", known[0][2], told_of)] * 25
+    assert CONFIDENCE < 25 * math.log(2) < FORESEEN_CONFIDENCE
+    assert not judge(wanted, strange, Choosing(), UNMEASURED).passed
+    foreseen = judge(wanted, strange, Choosing(foreseen=True), UNMEASURED)
+    assert foreseen.passed
+    assert foreseen.made == ()
+    assert not judge(wanted * 2, strange * 2, Choosing(foreseen=True), UNMEASURED).passed
 
 
 def questions(model: ServedModel, sampling: Sampling) -> list[Question]:

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import starmap
 
-from pivot.api.validation.choice import Choosing, greedy_gap, surprise
+from pivot.api.validation.choice import Choosing, greedy_gap
 from pivot.api.validation.positions import Replayed, Told
-from pivot.api.validation.thresholds import Spread, Thresholds
+from pivot.api.validation.thresholds import CONFIDENCE, Spread, Thresholds
+from pivot.api.validation.wagers import returns, together
 from pivot.protocol.engine_arguments import LEAST_LOGPROBS
 
 SHORTEST_DIVISOR = 100
 """The published distance divides by at least so many positions (spec api.md, 6.3)."""
 NEAR_ZERO = 1e-6
 MILLION = 10**6
+FORESEEN_CONFIDENCE = math.log(1e9)
+"""What wagers must make of 1 where the developer has named the seed. Who tries so many texts has paid for more than it can spoil."""
 UNREADABLE = "\ufffd"
 """Stands for bytes that are no whole character: such texts tell tokens apart only by their rank."""
 
@@ -30,6 +33,9 @@ class Judgement:
     """The published similarity, in millionths."""
     reason: str = ""
     """Why it did not pass."""
+    made: tuple[float, ...] = ()
+    """What each wager against the choice of tokens has made of 1, as a logarithm: worth adding up over a host's answers. Empty when
+    chance or the model's defaults leave nothing to add, or when the developer may have foreseen the text."""
 
 
 def judge(
@@ -56,7 +62,7 @@ def judge(
     total = math.fsum(starmap(position_distance, tops))
     similarity = max(0.0, 1 - total / (max(SHORTEST_DIVISOR, count) * LEAST_LOGPROBS))
     value_e6 = int(similarity * MILLION)
-    reason = ""
+    reason, made = "", tuple[float, ...]()
     if (fault := _beyond(total / (count * LEAST_LOGPROBS), thresholds.distance, count)) or (
         fault := _beyond(math.fsum(starmap(position_shift, tops)) / count, thresholds.shift, count)
     ):
@@ -64,8 +70,8 @@ def judge(
     elif similarity < least_similarity:
         reason = f"the similarity is {similarity:.4f}, the model's registration wants {least_similarity:.4f}"
     elif choosing is not None:
-        reason = choice_fault(replayed, choosing, thresholds)
-    return Judgement(passed=not reason, value_e6=value_e6, reason=reason)
+        reason, made = choice_fault(replayed, choosing, thresholds)
+    return Judgement(passed=not reason, value_e6=value_e6, reason=reason, made=made)
 
 
 def position_distance(told: Sequence[tuple[str, float]], found: Replayed) -> float:
@@ -97,23 +103,20 @@ def _beyond(mean: float, spread: Spread, count: int) -> str:
     return f"{mean:.4f} apart, at most {limit:.4f} for {count} tokens" if mean > limit else ""
 
 
-def choice_fault(replayed: Sequence[Replayed], choosing: Choosing, thresholds: Thresholds) -> str:
-    """What is wrong with the choice of tokens; empty when nothing is."""
+def choice_fault(
+    replayed: Sequence[Replayed], choosing: Choosing, thresholds: Thresholds
+) -> tuple[str, tuple[float, ...]]:
+    """What is wrong with the choice of tokens, empty when nothing is, and `Judgement.made`."""
     if choosing.greedy:
         gap = greedy_gap(replayed, choosing)
         if gap > thresholds.greedy_gap:
-            return f"at temperature 0 a token stood {gap:.3f} nats below the most likely one"
-        return ""
-    leeway = thresholds.surprisal_drift * len(replayed) + thresholds.surprisal_slack
-    found = surprise(replayed, choosing, gap=thresholds.greedy_gap)
-    most = [leeway + thresholds.surprisal_z * math.sqrt(each.variance) for each in found]
-    above = min(each.excess - limit for each, limit in zip(found, most, strict=True))
-    if above > 0:
-        return f"the tokens are {above:.1f} nats more surprising than they may be"
-    below = min(-each.excess - limit for each, limit in zip(found, most, strict=True))
-    if choosing.exact and below > 0:
-        return f"the tokens are {below:.1f} nats tamer than they may be"
-    return ""
+            return f"at temperature 0 a token stood {gap:.3f} nats below the most likely one", ()
+        return "", ()
+    made = returns(replayed, choosing, drift=thresholds.drift, gap=thresholds.greedy_gap)
+    won = together(made, exact=choosing.exact)
+    most = FORESEEN_CONFIDENCE if choosing.foreseen else CONFIDENCE
+    reason = "" if won <= most else f"the tokens were not chosen as asked: odds of {won:.1f} nats, at most {most:.1f}"
+    return reason, tuple(made) if choosing.exact and not choosing.foreseen else ()
 
 
 def same_text(told: str, found: str) -> bool:

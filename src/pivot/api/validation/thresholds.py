@@ -41,11 +41,8 @@ class Thresholds:
     """How far log-probabilities of the top lie apart, in nats: what cheaper weights move and rounding hardly does."""
     greedy_gap: float
     """At temperature 0, a chosen token may stand so far below the most likely one, in nats."""
-    surprisal_z: float = 3.5
-    surprisal_slack: float = 8.0
-    """Nats: a single token that has no more than a ten-thousandth's chance may come up."""
-    surprisal_drift: float = 0.005
-    """Nats per position: what rounding may shift."""
+    drift: float = 0.02
+    """Nats per token at temperature 1 that rounding may add to what a wager gains, seen over many tokens."""
     choosing: Choosing | None = None
     """How its tokens are chosen when a request does not say; None when that is not known."""
 
@@ -62,6 +59,7 @@ MEASURED: Mapping[str, Thresholds] = {
         distance=Spread(mean=0.0065, variance=2e-4, most=0.1),
         shift=Spread(mean=0.006, variance=1e-5, most=0.03),
         greedy_gap=0.25,
+        drift=0.005,
         choosing=Choosing(),
     )
 }
