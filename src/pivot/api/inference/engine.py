@@ -4,6 +4,7 @@ The node's engine is any OpenAI-compatible server that knows vLLM's additions (`
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pivot.api.inference.payload import payload
 from pivot.api.inference.request import MAX_TOP_LOGPROBS, Request
 from pivot.primitives.hashes import sha256
 from pivot.protocol.parameters import LONGEST_GENERATION_SECONDS
+
+_SECRET = secrets.token_bytes(32)
 
 CONNECT_SECONDS = 2.0
 PROBE_AFTER_SECONDS = 2.0
@@ -77,8 +80,8 @@ class EngineAnswer:
 
 
 def seed_of(inference_id: str) -> int:
-    """The seed of a request that names none. It follows from the developer's signature, so no host can choose it."""
-    return int.from_bytes(sha256(inference_id.encode())[:4]) >> 1
+    """The seed of a request that names none. No developer can try signatures until one has a text that makes this host look a fraud."""
+    return int.from_bytes(sha256(_SECRET + inference_id.encode())[:4]) >> 1
 
 
 def engine_body(request: Request, max_tokens: int, seed: int) -> bytes:
