@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import pkgutil
+import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 import pivot.api
 from pivot.api.database import Base, Database, DatabaseUnusable, connect, database_url, migrate
+from tests.api.databases import PostgresqlDatabases
 
 
 @pytest.fixture
@@ -112,15 +115,79 @@ def test_a_url_without_a_driver_or_a_file_is_refused(url: str) -> None:
         connect(url)
 
 
+def test_a_file_needs_no_drivers_name(tmp_path: Path) -> None:
+    assert connect(f"sqlite:///{tmp_path}/other.sqlite").engine.dialect.name == "sqlite"
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
 def test_postgresqls_own_urls_are_taken(scheme: str) -> None:
     url = connect(f"{scheme}://user:secret@host:5433/name?sslmode=require").engine.url
     assert url.drivername == "postgresql+asyncpg"
-    assert (url.host, url.port, url.database, url.query) == ("host", 5433, "name", {"ssl": "require"})
+    assert (url.host, url.port, url.database, url.query) == ("host", 5433, "name", {"sslmode": "require"})
+
+
+async def test_postgresqls_own_parameters_count(postgresql_databases: PostgresqlDatabases) -> None:
+    async with postgresql_databases.lent() as url:
+        database = connect(f"{url}&sslmode=prefer&application_name=pivot-test&connect_timeout=20")
+        async with database.session() as session:
+            assert (await session.execute(text("SHOW application_name"))).scalar_one() == "pivot-test"
+        await database.close()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ("sslmode=strange", "sslmode"),
+        ("keepalives=1", "unrecognized configuration parameter"),
+        ("connect_timeout=soon", "could not convert string to float"),
+    ],
+)
+async def test_a_parameter_that_nobody_knows_is_told(
+    postgresql_databases: PostgresqlDatabases, parameters: str, reason: str
+) -> None:
+    async with postgresql_databases.lent() as url:
+        database = connect(f"{url}&{parameters}")
+        with pytest.raises(DatabaseUnusable, match=reason):
+            await migrate(database)
+        await database.close()
+
+
+async def test_a_database_that_is_not_there_is_told(postgresql_databases: PostgresqlDatabases) -> None:
+    async with postgresql_databases.lent() as url:
+        database = connect(url.replace("/test_", "/none_"))
+        with pytest.raises(DatabaseUnusable, match=r'cannot be used: database "none_.*" does not exist'):
+            await migrate(database)
+        await database.close()
+
+
+async def test_an_error_names_no_values(each_database: Database) -> None:
+    statement = text("INSERT INTO poc_sprints (epoch, secret) VALUES (1, :secret)").bindparams(secret=b"treasure")
+    with pytest.raises(SQLAlchemyError) as raised:
+        async with each_database.session() as session:
+            await session.execute(statement)
+    assert "treasure" not in str(raised.value)
+    assert b"treasure".hex() not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:secret@host:port/name",
+        "mysql://user:secret@host/name",
+        "mysql+nodriver://user:secret@host/name",
+        "://user:secret@host",
+        "user:secret@host/name",
+        "sqlite+pysqlite:///secret.sqlite",
+    ],
+)
+def test_a_url_that_is_wrong_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(DatabaseUnusable, match=r"^DATABASE_URL: ") as refused:
+        connect(url)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
 
 
 async def test_a_server_that_is_away_is_told_without_its_password(tmp_path: Path) -> None:
-    database = connect(f"postgresql://user:secret@/name?host={tmp_path}")
+    database = connect(f"postgresql://user:secret@/name?host={tmp_path}&password=secret&sslpassword=secret")
     with pytest.raises(DatabaseUnusable, match="cannot be used") as refused:
         await migrate(database)
     assert "secret" not in str(refused.value)

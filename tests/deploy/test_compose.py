@@ -128,6 +128,14 @@ def test_what_compose_does_not_take_is_found_without_it(changed: dict[str, objec
         check(document)
 
 
+def test_the_database_of_config_env_is_the_api_nodes() -> None:
+    url = "postgresql://pivot:p$ssw0rd@10.0.0.6/pivot?sslmode=require"
+    told = {name: service.get("environment", {}) for name, service in services(NETWORK_NODE, DATABASE_URL=url).items()}
+    assert told["api"]["DATABASE_URL"] == url
+    assert not [name for name, environment in told.items() if name != "api" and url in environment.values()]
+    assert services(NETWORK_NODE)["api"]["environment"]["DATABASE_URL"] == ""
+
+
 def test_the_services_are_the_published_ones() -> None:
     assert list(services(NETWORK_NODE)) == ["tmkms", "node", "api", "inference"]
     assert list(services(PROXY)) == ["proxy"]

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, NullPool, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -21,9 +22,16 @@ from pivot.api.group_writer import GroupWriter
 
 DATABASE_FILE = "api.sqlite"
 BUSY_TIMEOUT_MS = 5_000
-POSTGRESQL_NAMES = frozenset({"postgres", "postgresql"})
-"""How URLs for PostgreSQL begin that name no driver."""
+SQLITE_DRIVER = "sqlite+aiosqlite"
 POSTGRESQL_DRIVER = "postgresql+asyncpg"
+DRIVERS = {"sqlite": SQLITE_DRIVER, "postgres": POSTGRESQL_DRIVER, "postgresql": POSTGRESQL_DRIVER}
+"""By how URLs begin that name no driver."""
+SECRET_PARAMETERS = ("password", "sslpassword")
+"""Parameters of a URL that are told to nobody, like the password before its host."""
+CONNECT_SECONDS = 30.0
+"""How long a connection to a server may take, unless the URL says otherwise (`connect_timeout`)."""
+UNREACHABLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError)
+"""What a database raises that cannot be opened, or not as its URL wants it. OSError has TimeoutError in it."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -43,6 +51,12 @@ class Database:
         self.writer = writer
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
 
+    @property
+    def told_name(self) -> str:
+        """The URL without what is secret in it, for sentences."""
+        url = self.engine.url.difference_update_query(SECRET_PARAMETERS)
+        return url.render_as_string(hide_password=True)
+
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed at the end, rolled back if the body raises."""
@@ -56,20 +70,28 @@ class Database:
 
 def database_url(url: str, home: Path) -> str:
     """The configured URL, or SQLite in the node's home."""
-    return url or f"sqlite+aiosqlite:///{home / DATABASE_FILE}"
+    return url or f"{SQLITE_DRIVER}:///{home / DATABASE_FILE}"
 
 
 def connect(url: str) -> Database:
     """A database by its SQLAlchemy URL. Raises DatabaseUnusable for one that names no driver of ours.
 
-    For PostgreSQL every URL serves that its own programs take: `postgresql://user:password@host/name?sslmode=require`.
+    For PostgreSQL the URL is read as PostgreSQL's own programs read it: `postgresql://user:password@host/name?sslmode=require`.
+    Errors name statements without their values, which nobody may read in a log.
     SQLite runs in WAL mode on a file, waits for its lock instead of failing at once,
     and has every transaction on disk when it is committed.
     """
     try:
-        engine = create_async_engine(_with_driver(make_url(url)), pool_pre_ping=True)
-    except (ArgumentError, ImportError) as error:
-        raise DatabaseUnusable(f"DATABASE_URL: {error}") from error
+        parsed = _with_driver(make_url(url))
+        postgresql = {"async_creator": partial(_postgresql_connection, parsed)}
+        engine = create_async_engine(
+            parsed,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            **postgresql if parsed.drivername == POSTGRESQL_DRIVER else {},
+        )
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        raise DatabaseUnusable(f"DATABASE_URL: {error}") from None  # what it came from may hold the password
     if engine.dialect.name != "sqlite":
         return Database(engine, GroupWriter(PostgresqlAppender(engine)))
     if not engine.url.database or ":memory:" in engine.url.database:
@@ -79,13 +101,14 @@ def connect(url: str) -> Database:
 
 
 def _with_driver(url: URL) -> URL:
-    """A URL as PostgreSQL's own programs take it, as our driver does."""
-    if url.drivername in POSTGRESQL_NAMES:
-        url = url.set(drivername=POSTGRESQL_DRIVER)
-    if url.drivername == POSTGRESQL_DRIVER and "sslmode" in url.query:
-        mode = url.query["sslmode"]
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
-    return url
+    return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+
+
+async def _postgresql_connection(url: URL) -> asyncpg.Connection:
+    """A connection by what all of the URL says: TLS, several hosts, settings of the session."""
+    timeout_s = float(str(url.query.get("connect_timeout", CONNECT_SECONDS)))
+    plain = url.set(drivername="postgresql").difference_update_query(["connect_timeout"])
+    return await asyncpg.connect(plain.render_as_string(hide_password=False), timeout=timeout_s)
 
 
 async def migrate(database: Database) -> None:
@@ -93,9 +116,14 @@ async def migrate(database: Database) -> None:
     try:
         async with database.engine.begin() as connection:
             await connection.run_sync(_upgrade)
-    except (CommandError, SQLAlchemyError, OSError) as error:
-        url = database.engine.url.render_as_string(hide_password=True)
-        raise DatabaseUnusable(f"the database {url} cannot be used: {error}") from error
+    except (CommandError, *UNREACHABLE) as error:
+        raise unusable(database, error) from error
+
+
+def unusable(database: Database, error: Exception) -> DatabaseUnusable:
+    """The sentence for a database that has raised one of UNREACHABLE."""
+    cause = getattr(error, "orig", None) or error
+    return DatabaseUnusable(f"the database {database.told_name} cannot be used: {cause or type(cause).__name__}")
 
 
 def _upgrade(connection: Connection) -> None:

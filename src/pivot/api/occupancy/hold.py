@@ -14,10 +14,9 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pivot.api.database import Database, DatabaseUnusable
+from pivot.api.database import UNREACHABLE, Database, DatabaseUnusable, unusable
 from pivot.api.occupancy.tables import Host
 
 HOME_LOCK = "api.lock"
@@ -57,8 +56,8 @@ class Hold:
             return
         try:
             self._session = await self._locked_session()
-        except (SQLAlchemyError, OSError) as error:
-            raise DatabaseUnusable(f"the database {self._name} cannot be used: {error}") from error
+        except UNREACHABLE as error:
+            raise unusable(self._database, error) from error
         self._watch = asyncio.create_task(self._keep(), name="hold on the database")
 
     async def own(self, address: str) -> None:
@@ -69,7 +68,7 @@ class Hold:
                 session.add(Host(id=1, address=address))
             elif host.address != address:
                 raise DatabaseTaken(
-                    f"the database {self._name} is that of host {host.address}, and this is {address}: "
+                    f"the database {self._database.told_name} is that of host {host.address}, and this is {address}: "
                     "DATABASE_URL must name a database of this host's own"
                 )
 
@@ -82,10 +81,6 @@ class Hold:
             await self._session.invalidate()
             await self._session.close()
         await self._held.aclose()
-
-    @property
-    def _name(self) -> str:
-        return self._database.engine.url.render_as_string(hide_password=True)
 
     def _lock_file(self, path: Path, what: str) -> None:
         try:
@@ -109,7 +104,7 @@ class Hold:
             await session.close()
             raise
         await session.close()
-        raise _taken(f"the database {self._name}")
+        raise _taken(f"the database {self._database.told_name}")
 
     async def _keep(self) -> None:
         while True:
@@ -119,7 +114,7 @@ class Hold:
             except DatabaseTaken as taken:
                 self._on_loss(taken)
                 return
-            except (SQLAlchemyError, OSError) as error:
+            except UNREACHABLE as error:
                 log.warning("database_away", reason=f"{type(error).__name__} {getattr(error, 'orig', error)}")
 
     async def _look(self) -> None:
@@ -127,7 +122,7 @@ class Hold:
         if self._session is not None:
             try:
                 await self._session.execute(text("SELECT 1"))
-            except (SQLAlchemyError, OSError):
+            except UNREACHABLE:
                 lost, self._session = self._session, None
                 await lost.invalidate()
                 await lost.close()
