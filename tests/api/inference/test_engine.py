@@ -37,6 +37,28 @@ def test_an_engines_complaint_becomes_an_openai_error(complaint: bytes, message:
     assert set(error) == {"message", "type", "param", "code"}
 
 
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        {"error": {"message": "x", "code": "context_length_exceeded"}},
+        {"error": {"message": "This model's maximum context length is 1024 tokens. However, ...", "code": 400}},
+        {"error": {"message": "Input length (9) exceeds model's maximum context length (8).", "code": 400}},
+        {"error": {"message": "max_tokens=9 cannot be greater than max_model_len=8. Please request fewer."}},
+        {"error": {"message": "The prompt is longer than the maximum model length of 8."}},
+    ],
+)
+def test_what_is_longer_than_the_context_has_openais_code(complaint: Any) -> None:
+    error = orjson.loads(engine.client_error(orjson.dumps(complaint)))["error"]
+    assert error["code"] == "context_length_exceeded"
+
+
+def test_any_other_complaint_is_the_engines() -> None:
+    assert (
+        orjson.loads(engine.client_error(b'{"error":{"message":"no","code":400}}'))["error"]["code"]
+        == "refused_by_engine"
+    )
+
+
 def test_the_seed_of_a_request_follows_from_its_id() -> None:
     assert engine.seed_of("id") == engine.seed_of("id") != engine.seed_of("other")
     assert 0 <= engine.seed_of("id") < 2**31
@@ -57,7 +79,7 @@ def test_an_event_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_engines_error_in_a_stream_is_passed_on() -> None:
-    transcript = Transcript(parse(b'{"model":"m","messages":[]}'), "id")
+    transcript = Transcript(parse(b'{"model":"m","messages":[{"role":"user"}]}'), "id")
     event = b'{"error":{"message":"out of memory"}}'
     assert transcript.event(event) == event
     assert not transcript.answered

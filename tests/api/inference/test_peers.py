@@ -11,7 +11,7 @@ from pivot.api.inference.peers import Peers
 from pivot.api.inference.request import parse
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
 
-REQUEST = parse(b'{"model": "m", "messages": []}')
+REQUEST = parse(b'{"model": "m", "messages":[{"role":"user"}]}')
 START = MsgStartInference(inference_id="id")
 
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import orjson
 
-from pivot.api.http import request_ids
+from pivot.api.http import cross_origin, request_ids
 from pivot.api.http.body import Send
 from pivot.api.http.errors import ApiError, error_headers, error_object
 from pivot.api.inference import hop, sse
@@ -27,7 +27,7 @@ class Answer:
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
-        self._headers = [(request_ids.HEADER, request_id.encode())]
+        self._headers = [*cross_origin.ALLOWED, (request_ids.HEADER, request_id.encode())]
         self._received_s = time.perf_counter()
         self.begun = False
         self._content_type = ""

@@ -4,6 +4,7 @@ The node's engine is any OpenAI-compatible server that knows vLLM's additions (`
 """
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -35,6 +36,10 @@ STALL_SECONDS = 120.0
 """A stream without a byte for this long is over."""
 CLIENT_ERRORS = frozenset({400, 413, 422})
 """What an engine says when the request itself is at fault; every other error is the node's."""
+TOO_LONG = "context_length_exceeded"
+"""OpenAI's code for what is longer than the model's context."""
+_TOO_LONG = re.compile(r"maximum (context|model) length|max_model_len", re.IGNORECASE)
+"""How vLLM says it; it has no code of its own."""
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 _WHOLE_TIMEOUT = aiohttp.ClientTimeout(total=LONGEST_GENERATION_SECONDS, sock_connect=CONNECT_SECONDS)
 _STREAM_TIMEOUT = aiohttp.ClientTimeout(
@@ -117,7 +122,9 @@ def client_error(raw: bytes) -> bytes:
     if isinstance(inner, str):
         inner = {"message": inner}
     message = str(inner.get("message") or inner.get("detail") or "the engine refused the request")
-    return orjson.dumps(error_object(message, "invalid_request_error", inner.get("param"), "refused_by_engine"))
+    too_long = inner.get("code") == TOO_LONG or _TOO_LONG.search(message)
+    code = TOO_LONG if too_long else "refused_by_engine"
+    return orjson.dumps(error_object(message, "invalid_request_error", inner.get("param"), code))
 
 
 @asynccontextmanager

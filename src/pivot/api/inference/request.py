@@ -30,6 +30,7 @@ LARGEST_SEED = 2**63 - 1
 MAX_TOP_LOGPROBS = 5
 """As many alternatives as an executor keeps of each position; more cannot be asked for."""
 NOT_OFFERED = (
+    "functions",  # engines know `tools` alone, and would pass over them in silence
     "use_beam_search",  # work that tokens do not price
     "echo",  # with log-probabilities, which an engine is always asked for, it is that work too
     "prompt_logprobs",
@@ -132,6 +133,8 @@ def parse(body: bytes, path: str = CHAT_PATH) -> Request:
     _check_whole(document, "max_completion_tokens", 1, MAX_TOKENS_PER_REQUEST)
     _check_whole(document, "max_tokens", 1, MAX_TOKENS_PER_REQUEST)
     _check_whole(document, "top_logprobs", 0, MAX_TOP_LOGPROBS)
+    if path == CHAT_PATH and document.get("top_logprobs") and not document.get("logprobs"):
+        raise BadRequest("top_logprobs needs logprobs to be true", param="top_logprobs")
     _check_whole(document, "seed", -LARGEST_SEED - 1, LARGEST_SEED)
     _check_template_arguments(document.get("chat_template_kwargs"))
     _check_whole(document, "n", 1, MAX_CHOICES)
@@ -139,6 +142,8 @@ def parse(body: bytes, path: str = CHAT_PATH) -> Request:
     for name in NOT_OFFERED:
         if not _is_absent(document.get(name)):
             raise BadRequest(f"{name} is not offered on this network", param=name)
+    if path == CHAT_PATH and not document["messages"]:
+        raise MalformedBody("messages must hold one message at least", param="messages")
     return Request(body, document, model, path)
 
 
