@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,23 +17,29 @@ import orjson
 import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from pivot.api import node as node_module
 from pivot.api import run as run_module
 from pivot.api.__main__ import main
+from pivot.api.database import DatabaseUnusable, connect
 from pivot.api.http.admin import OpenAdminPort
 from pivot.api.http.public import PublicApp
 from pivot.api.ledger.rpc import Rpc
 from pivot.api.listening import CannotListen
+from pivot.api.logs import configure_logs
 from pivot.api.metrics import figures
 from pivot.api.metrics.figures import FIGURES, Kind
 from pivot.api.node import ApiNode, chain_id
 from pivot.api.occupancy.hold import HOME_LOCK, DatabaseTaken
+from pivot.api.reloading import reload
 from pivot.api.run import run_api
 from pivot.api.settings import ApiSettings, ChainNodeSettings, HttpSettings
+from pivot.doctor.network_node import examine
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, EpochBoundaries
 from pivot.protocol.parameters import preset_params
+from tests.api.databases import PostgresqlDatabases
 from tests.api.ledger.engine import CHAIN_ID, FakeEngine, FakeGateway
 
 
@@ -272,6 +279,43 @@ async def test_another_hosts_database_is_refused(
     with pytest.raises(DatabaseTaken, match=r"is that of host gonka1.*, and this is gonka1"):
         await second.start()
     await second.close()
+
+
+async def test_the_databases_password_is_told_nowhere(
+    tmp_path: Path,
+    engine: FakeEngine,
+    gateway: FakeGateway,
+    postgresql_databases: PostgresqlDatabases,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    password = "pass-of-the-database"
+    configured = settings(tmp_path, engine, gateway)
+    told: list[str] = []
+    async with postgresql_databases.empty() as url:
+        configured.database_url = url.replace("postgres@", f"postgres:{password}@") + f"&password={password}"
+        configure_logs("debug")
+        node = ApiNode(configured)
+        await node.start()
+        reload(configured, lambda: settings(tmp_path, engine, gateway))
+        damaged = connect(configured.database_url)
+        async with damaged.session() as session:
+            await session.execute(text("DROP TABLE heartbeat"))
+        await damaged.close()
+        public, admin = (f"http://127.0.0.1:{port}" for port in (node.public_port, node.admin_port))
+        async with aiohttp.ClientSession() as http:
+            for asked in (f"{admin}/metrics", f"{admin}/openapi.json", f"{public}/openapi.json", f"{public}/readyz"):
+                async with http.get(asked) as answer:
+                    told.append(await answer.text())
+        assert "heartbeat" in told[-1]
+        told += map(repr, await examine(configured, {"DATABASE_URL": configured.database_url}, before_start=True))
+        await node.close()
+    again = ApiNode(configured)
+    with pytest.raises(DatabaseUnusable, match="does not exist") as refused:
+        await again.start()
+    await again.close()
+    logged = capsys.readouterr().err
+    assert '"database_url"' in logged or "after a restart: database_url" in logged
+    assert password not in "".join([*told, logged, *traceback.format_exception(refused.value)])
 
 
 async def test_a_node_whose_place_is_taken_ends_with_the_reason(
