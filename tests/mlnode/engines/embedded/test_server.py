@@ -113,6 +113,16 @@ async def test_without_the_option_a_stream_tells_no_usage(http: aiohttp.ClientSe
     assert not any("usage" in event for event in await stream(http, "/v1/chat/completions", CHAT))
 
 
+async def test_the_usage_so_far_is_told_in_every_chunk_that_asks_for_it(http: aiohttp.ClientSession) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    events = await stream(http, "/v1/chat/completions", CHAT | {"stream_options": options})
+    told = [event["usage"]["completion_tokens"] for event in events]
+    assert told == sorted(told)
+    assert (told[0], told[-2:]) == (0, [CHAT["max_tokens"]] * 2)
+    alone = await stream(http, "/v1/completions", TEXT | {"stream_options": {"continuous_usage_stats": True}})
+    assert not any("usage" in event for event in alone)
+
+
 async def test_a_seed_repeats_an_answer_and_each_choice_has_its_own(post: Post) -> None:
     first, second = [await post("/v1/chat/completions", CHAT, n=3) for _ in range(2)]
     texts = [choice["message"]["content"] for choice in first["choices"]]
@@ -314,7 +324,7 @@ async def test_models_health_and_version(http: aiohttp.ClientSession) -> None:
             "/v1/chat/completions",
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
             None,
-            "0.type: Input should be 'text'",
+            "0.type: this model takes text alone, no image_url",
         ),
         ("/v1/completions", {"prompt": []}, None, "1 to 64 prompts"),
         ("/v1/completions", {"prompt": ""}, "prompt", "the prompt has no tokens"),

@@ -90,7 +90,9 @@ class Answer(ABC):
         return {}
 
     def _chunk(self, choices: list[Json]) -> Json:
-        return self._head | {"object": self.chunk_kind, "choices": choices}
+        options = self._request.stream_options
+        told = {"usage": self._usage()} if options and options.include_usage and options.continuous_usage_stats else {}
+        return self._head | {"object": self.chunk_kind, "choices": choices} | told
 
     def _end(self, choice: Choice) -> Json:
         """Why an answer ended; the reason names what of the request's own did it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -34,6 +34,8 @@ class StreamOptions(_Request):
     """How a stream is told."""
 
     include_usage: bool = False
+    continuous_usage_stats: bool = False
+    """Tell the usage so far in every chunk, too."""
 
 
 class GenerationRequest(_Request):
@@ -125,8 +127,15 @@ class GenerationRequest(_Request):
 class TextPart(_Request):
     """A piece of a message's content."""
 
-    type: Literal["text"]
+    type: str
     text: str
+
+    @field_validator("type")
+    @classmethod
+    def _is_text(cls, value: str) -> str:
+        if value != "text":
+            raise ValueError(f"this model takes text alone, no {value}")
+        return value
 
 
 class ChatMessage(BaseModel):
