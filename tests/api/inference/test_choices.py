@@ -50,6 +50,14 @@ async def test_choices_are_streamed_under_one_id(network: Network, usage: bool) 
     assert counted == ([12] if usage else [])
 
 
+async def test_the_usage_so_far_is_that_of_all_choices(network: Network) -> None:
+    body = network.body(n=2, stream=True, stream_options={"include_usage": True, "continuous_usage_stats": True})
+    events = (await network.post(network.hosts[0], body)).events
+    counted = [event["usage"]["completion_tokens"] for event in events if event.get("usage")]
+    assert counted == [*range(1, 13), 12]
+    assert [each["usage"]["total_tokens"] for each in events if each.get("usage")][-1] == 12 + 2 * 4
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_refusal_is_given_once_and_stays_a_400(network: Network, stream: bool) -> None:
     for host in network.hosts:

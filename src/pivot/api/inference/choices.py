@@ -84,6 +84,7 @@ async def _streams(numbered: _Numbered, request: Request, count: int) -> Parts:
     chosen: dict[int, Chosen] = {}
     events = [sse.Events() for _ in range(count)]
     last_of_all: list[dict[str, Any]] = []
+    so_far: dict[int, dict[str, Any]] = {}
     answer_id = ""
     async for number, part in numbered:
         if isinstance(part, Chosen):
@@ -112,6 +113,9 @@ async def _streams(numbered: _Numbered, request: Request, count: int) -> Parts:
                     continue
                 for choice in document["choices"]:
                     choice["index"] = number
+                if document.get("usage"):
+                    so_far[number] = document["usage"]
+                    document["usage"] = _sum(list(so_far.values()))
                 yield sse.event(orjson.dumps(document))
     if request.wants_usage and last_of_all:
         usage = _sum([document["usage"] for document in last_of_all])
