@@ -114,7 +114,7 @@ class FakeMlNode:
     async def die(self) -> None:
         """End all connections, and listen no more."""
         await self._site.stop()
-        await self._server.shutdown(0)
+        await self._server.shutdown(0.001)  # 0 would wait for ever
 
     @property
     def connections(self) -> int:

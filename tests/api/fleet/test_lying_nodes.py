@@ -36,7 +36,7 @@ async def saying(say: Say) -> AsyncIterator[tuple[str, list[int]]]:
             write(data)
             taken[place] += len(data)
 
-        writer.write = counted  # type: ignore[method-assign]
+        writer.write = counted  # type: ignore[assignment,method-assign]
         try:
             await reader.readuntil(b"\r\n\r\n")
             await say(reader, writer)
