@@ -1,10 +1,17 @@
-"""An ASGI application on a free port of this machine."""
+"""ASGI applications on free ports of this machine."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pivot.api.http.errors import ApiError, Unavailable
+from pivot.api.ledger.interface import LedgerError
 
 
 @asynccontextmanager
@@ -20,3 +27,16 @@ async def serving(app: Any) -> AsyncIterator[str]:
     finally:
         server.force_exit = True
         await server.shutdown()
+
+
+def public_port(*routes: Route) -> Starlette:
+    """Some routes of a host's public port, with the error objects that it answers."""
+
+    async def refused(_: Request, error: Exception) -> Response:
+        refusal = cast(ApiError, error)
+        return Response(refusal.body(), refusal.status, media_type="application/json")
+
+    async def chain_away(request: Request, error: Exception) -> Response:
+        return await refused(request, Unavailable(str(error)))
+
+    return Starlette(routes=routes, exception_handlers={ApiError: refused, LedgerError: chain_away})

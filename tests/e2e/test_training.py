@@ -4,15 +4,17 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from pivot.api.training.signed import signed_headers
+from pivot.api.between_hosts.signatures import signed_headers
 from pivot.devnet.plan import load_plan
 from pivot.primitives.keys import PrivateKey
+from pivot.protocol.signing import training_sign_bytes
 from tests.conftest import pivot, tails
 from tests.e2e.network import Network, get, until
 
@@ -43,7 +45,8 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 async def ask(network: Network, session: aiohttp.ClientSession, key: PrivateKey) -> tuple[int, dict[str, Any]]:
     """Ask the first host for a training, with a signature by this key."""
     host = network.hosts[0]
-    headers = signed_headers(key, network.contract["chain_id"], host["address"], TASKS, BODY.encode(), time.time_ns())
+    words = partial(training_sign_bytes, network.contract["chain_id"], host["address"], TASKS, BODY.encode())
+    headers = signed_headers(key, words, time.time_ns())
     async with session.post(host["public_url"] + TASKS, data=BODY, headers=headers) as answer:
         return answer.status, await answer.json()
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, cast
 
 import aiohttp
@@ -11,13 +12,14 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pivot.api.between_hosts.signatures import Signatures, signed_headers
 from pivot.api.http.errors import ApiError
 from pivot.api.http.training import TASKS_PATH, Training
 from pivot.api.training.hosts import LOCK_PATH
-from pivot.api.training.signed import Signatures, signed_headers
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol.generated.inference.inference.training_pb2 import JoinTrainingRequest
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCreateTrainingTask, MsgJoinTraining
+from pivot.protocol.signing import training_sign_bytes
 from tests.api.fleet.chain import CHAIN_ID, FakeOutbox, key
 from tests.api.serving import serving
 from tests.api.training.network import TrainingChain
@@ -43,7 +45,7 @@ class Port:
         """Post a signed body."""
         body = json.dumps(wanted).encode()
         stamp = timestamp_ns or time.time_ns()
-        headers = signed_headers(signer, CHAIN_ID, HOST.address, path, body, stamp)
+        headers = signed_headers(signer, partial(training_sign_bytes, CHAIN_ID, HOST.address, path, body), stamp)
         async with self._session.post(self._url + path, data=body, headers=headers) as answer:
             return answer.status, await answer.json()
 
@@ -64,7 +66,7 @@ def outbox(chain: TrainingChain) -> FakeOutbox:
 async def port(chain: TrainingChain, outbox: FakeOutbox) -> AsyncIterator[Port]:
     """Of a host that does not train itself."""
     app = FastAPI()
-    app.include_router(Training(HOST.address, chain, outbox, Signatures(HOST.address, chain), None).router)
+    app.include_router(Training(HOST.address, chain, outbox, Signatures(chain), None).router)
 
     async def refused(_: Request, error: Exception) -> Response:
         refusal = cast(ApiError, error)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import aiohttp
 from google.protobuf.message import Message
-from starlette.applications import Starlette
 from starlette.routing import Route
 
 from pivot.api.database import Database
@@ -26,7 +25,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import Participant, 
 from tests.api.databases import DatabaseAt, sqlite_at
 from tests.api.fleet.chain import FakeChain, FakeOutbox, FakePhases, key, until
 from tests.api.fleet.ml_node import FakeMlNode
-from tests.api.serving import serving
+from tests.api.serving import public_port, serving
 
 
 @dataclass
@@ -96,7 +95,7 @@ async def host(
         prover = Prover(database, settings, identity, chain, outbox, fleet, phases)
         callbacks.append(callbacks_app(settings, fleet, prover))
         leaves = LeavesService(database, identity, chain, prover.leaves)
-        public = Starlette(routes=[Route(LEAVES_PATH, leaves.endpoint)])
+        public = public_port(Route(LEAVES_PATH, leaves.endpoint))
         url = await stack.enter_async_context(serving(public))
         chain.participants[identity.address] = Participant(address=identity.address, inference_url=url)
         chain.keys[identity.address] = [identity.account.public_key]

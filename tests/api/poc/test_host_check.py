@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from pivot.api.between_hosts.client import NotAnswered
 from pivot.api.fleet.interface import NoNodeAvailable
 from pivot.api.poc.host_check import HostCheck, draw_samples, proven_fingerprint
 from pivot.api.poc.leaves_api import MAX_INDICES, ServedLeaf
-from pivot.api.poc.leaves_client import LeavesUnavailable
 from pivot.protocol.generated.inference.inference.types_pb2 import PocCommit, PocNodeCommit, PocVerdict
 from pivot.protocol.mlnode_api import ValidateRequest
 from pivot.protocol.sprint import SPRINT_PRESETS, LeafTree, leaf_bytes, nonce_of
@@ -45,7 +45,7 @@ class Claim:
             await asyncio.sleep(60)
         if self.refusals:
             self.refusals -= 1
-            raise LeavesUnavailable("not yet")
+            raise NotAnswered("not yet")
         tree = self.trees[node_number]
         return [
             ServedLeaf.of(index, self.leaves[node_number][index], tree.proof(index))

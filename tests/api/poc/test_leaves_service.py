@@ -1,18 +1,22 @@
 import time
+from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
 
-from pivot.api.poc.leaves_api import MAX_INDICES, LeavesAnswer, signed_headers
-from pivot.api.poc.leaves_service import FRESHNESS_NS, LeavesRefused
+from pivot.api.between_hosts.signatures import FRESHNESS_NS, signed_headers
+from pivot.api.http.errors import NotFound
+from pivot.api.poc.leaves_api import MAX_INDICES, LeavesAnswer
+from pivot.primitives.keys import PrivateKey
+from pivot.protocol.signing import leaves_sign_bytes
 from pivot.protocol.sprint import leaf_bytes, nonce_of, verify_merkle_proof
 from tests.api.fleet.chain import CHAIN_ID, key, until
 from tests.api.fleet.ml_node import FakeMlNode, fingerprint
 from tests.api.poc.host import Host
 from tests.api.poc.test_prover import BOOKS_CLOSE, sprint
 
-CHECKER = key(7)
+CHECKER, STRANGER = key(7), key(8)
 
 
 @pytest.fixture
@@ -25,7 +29,7 @@ async def committed(one: Host) -> Host:
         await one.phases.at(BOOKS_CLOSE)
         await until(lambda: "poc-commit:1" in one.outbox.messages)
     one.include_commit([CHECKER.address])
-    one.chain.keys[CHECKER.address] = [CHECKER.public_key]
+    one.chain.keys |= {each.address: [each.public_key] for each in (CHECKER, STRANGER)}
     return one
 
 
@@ -37,9 +41,12 @@ async def ask(
     epoch: str = "1",
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
+    by: PrivateKey = CHECKER,
 ) -> tuple[int, Any]:
     url = f"{one.chain.participants[one.address].inference_url}/v1/poc/{epoch}/leaves"
-    signed = signed_headers(CHECKER, CHAIN_ID, 1, one.address, node_number, indices, time.time_ns())
+    signed_epoch = int(epoch) if epoch in ("1", "2") else 1
+    words = partial(leaves_sign_bytes, CHAIN_ID, signed_epoch, one.address, node_number, indices)
+    signed = signed_headers(by, words, time.time_ns())
     asked = {"node_number": str(node_number), "indices": ",".join(map(str, indices)), **(query or {})}
     async with (
         aiohttp.ClientSession() as session,
@@ -77,7 +84,8 @@ async def test_a_drawn_checker_gets_leaves_that_prove_themselves(committed: Host
         ([0], {"headers": {"X-Timestamp": "soon"}}, 400, "X-Timestamp"),
         ([0], {"headers": {"X-Timestamp": str(time.time_ns() - 2 * FRESHNESS_NS)}}, 400, "clock"),
         ([0], {"headers": {"Authorization": "???"}}, 401, "base64"),
-        ([0], {"headers": {"X-Requester-Address": key(8).address}}, 403, "not a checker"),
+        ([0], {"headers": {"X-Requester-Address": key(8).address}}, 401, "does not cover"),
+        ([0], {"by": STRANGER}, 403, "not a checker"),
     ],
 )
 async def test_everything_else_is_refused_with_a_sentence(
@@ -107,5 +115,5 @@ async def test_the_draw_is_asked_of_the_chain_once(committed: Host) -> None:
 
 
 async def test_what_was_never_committed_is_refused(one: Host) -> None:
-    with pytest.raises(LeavesRefused, match="committed nothing"):
+    with pytest.raises(NotFound, match="committed nothing"):
         await one.leaves.leaves(1, 1, [0])

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import pytest
 
+from pivot.api.between_hosts.client import NotAnswered
 from pivot.api.http.errors import Conflict
 from pivot.api.training.assigner import LOOK_NS, Assigner
-from pivot.api.training.hosts import HostRefused, LockNodes
+from pivot.api.training.hosts import LockNodes
 from pivot.protocol.generated.inference.inference.training_pb2 import TrainingTaskStatus
 from pivot.protocol.generated.inference.inference.tx_pb2 import (
     MsgAssignTrainingTask,
@@ -40,7 +41,7 @@ class Agreement:
     async def lock(self, host: str, wanted: Any, node_ids: list[str] | None = None) -> None:
         self.asked.append((host, wanted.node_ids if isinstance(wanted, LockNodes) else list(node_ids or [])))
         if host in self.refusing:
-            raise Conflict("busy") if isinstance(wanted, LockNodes) else HostRefused(f"{host} is busy")
+            raise Conflict("busy") if isinstance(wanted, LockNodes) else NotAnswered(f"{host} is busy")
 
     async def close(self) -> None:
         self.closed = True

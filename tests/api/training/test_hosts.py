@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,15 +12,17 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pivot.api.between_hosts.client import NotAnswered
+from pivot.api.between_hosts.signatures import Signatures, signed_headers
 from pivot.api.fleet.interface import Stop
 from pivot.api.http.errors import ApiError, BadRequest, Conflict, NotFound, NotPermitted
 from pivot.api.http.training import Training
 from pivot.api.identity import Identity
-from pivot.api.training.hosts import LOCK_PATH, MARGIN_BLOCKS, HostRefused, Hosts, Locking, LockNodes
+from pivot.api.training.hosts import LOCK_PATH, MARGIN_BLOCKS, Hosts, Locking, LockNodes
 from pivot.api.training.promises import Promises
-from pivot.api.training.signed import Signatures, signed_headers
 from pivot.protocol.generated.inference.inference.training_pb2 import TrainingTaskStatus
 from pivot.protocol.generated.inference.inference.types_pb2 import Participant
+from pivot.protocol.signing import training_sign_bytes
 from tests.api.fleet.chain import CHAIN_ID, FakeOutbox, FakePhases, key
 from tests.api.serving import serving
 from tests.api.training.fleet import FakeFleet
@@ -105,7 +108,7 @@ async def url(chain: TrainingChain, outbox: FakeOutbox, locking: Locking) -> Asy
     """The host's public port."""
     chain.keys[ASSIGNER.address] = [ASSIGNER.public_key]
     app = FastAPI()
-    app.include_router(Training(HOST.address, chain, outbox, Signatures(HOST.address, chain), locking).router)
+    app.include_router(Training(HOST.address, chain, outbox, Signatures(chain), locking).router)
 
     async def refused(_: Request, error: Exception) -> Response:
         refusal = cast(ApiError, error)
@@ -130,19 +133,19 @@ async def test_a_host_promises_its_nodes_to_another(url: str, hosts: Hosts, prom
 
 
 async def test_a_host_that_refuses_is_quoted(url: str, hosts: Hosts) -> None:
-    with pytest.raises(HostRefused, match=r"answered 400: .*node9' is no node of this host"):
+    with pytest.raises(NotAnswered, match=r"answered 400: .*node9' is no node of this host"):
         await hosts.lock(HOST.address, 7, ["node9"])
 
 
 async def test_a18_hosts_that_cannot_be_asked_are_named(chain: TrainingChain, hosts: Hosts) -> None:
-    with pytest.raises(HostRefused, match="the chain knows no host gonka1gone"):
+    with pytest.raises(NotAnswered, match="the chain knows no host gonka1gone"):
         await hosts.lock("gonka1gone", 7, ["node1"])
     chain.participants["gonka1dead"] = Participant(inference_url="http://127.0.0.1:9")
-    with pytest.raises(HostRefused, match="host gonka1dead: ClientConnectorError"):
+    with pytest.raises(NotAnswered, match="lock-nodes: ClientConnectorError"):
         await hosts.lock("gonka1dead", 7, ["node1"])
     chain.participants["gonka1near"] = Participant(inference_url="http://127.0.0.1:9")
     careful = Hosts(Identity(account=ASSIGNER, gateway=key(9)), chain, allow_private=False)
-    with pytest.raises(HostRefused, match="private network"):
+    with pytest.raises(NotAnswered, match="private network"):
         await careful.lock("gonka1near", 7, ["node1"])
     await careful.close()
 
@@ -157,10 +160,10 @@ async def test_a21_a_request_that_its_asker_has_not_signed_is_refused(
 
     def headers(**changes: Any) -> dict[str, str]:
         asked: dict[str, Any] = {
-            "key": ASSIGNER, "chain_id": CHAIN_ID, "host": HOST.address, "path": LOCK_PATH, "body": body,
-            "timestamp_ns": now, **changes,
+            "key": ASSIGNER, "chain_id": CHAIN_ID, "host": HOST.address, "path": LOCK_PATH, "body": body, "now": now, **changes,
         }  # fmt: skip
-        return signed_headers(**asked)
+        words = partial(training_sign_bytes, asked["chain_id"], asked["host"], asked["path"], asked["body"])
+        return signed_headers(asked["key"], words, asked["now"])
 
     for wrong in (
         {},
@@ -173,7 +176,7 @@ async def test_a21_a_request_that_its_asker_has_not_signed_is_refused(
         {**headers(), "Authorization": "what?"},
     ):
         assert (await http_post(url + LOCK_PATH, body, wrong))[0] == 401
-    for wrong in (headers(timestamp_ns=now - 61 * 10**9), {**headers(), "X-Timestamp": "soon"}):
+    for wrong in (headers(now=now - 61 * 10**9), {**headers(), "X-Timestamp": "soon"}):
         assert (await http_post(url + LOCK_PATH, body, wrong))[0] == 400
     assert promises.nodes_of(7) == []
     assert (await http_post(url + LOCK_PATH, body, headers()))[0] == 200
@@ -181,6 +184,7 @@ async def test_a21_a_request_that_its_asker_has_not_signed_is_refused(
 
 async def test_a_body_of_another_shape_is_named(url: str, http_post: Any) -> None:
     body = b'{"training_task_id": 0, "node_ids": ["a"]}'
-    headers = signed_headers(ASSIGNER, CHAIN_ID, HOST.address, LOCK_PATH, body, time.time_ns())
+    words = partial(training_sign_bytes, CHAIN_ID, HOST.address, LOCK_PATH, body)
+    headers = signed_headers(ASSIGNER, words, time.time_ns())
     status, said = await http_post(url + LOCK_PATH, body, headers)
     assert (status, "training_task_id" in said) == (400, True)

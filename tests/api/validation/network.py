@@ -10,18 +10,15 @@ from typing import Any
 import aiohttp
 import orjson
 import zstandard
-from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
 from pivot.api.database import Database
 from pivot.api.fleet.interface import Lease, NoNodeAvailable
-from pivot.api.http.errors import ApiError
 from pivot.api.identity import Identity
 from pivot.api.inference import artifacts, engine
 from pivot.api.inference.request import parse
 from pivot.api.inference.transcript import Transcript
-from pivot.api.ledger.interface import LedgerError
 from pivot.api.poc.records import SprintRecord, keep_sprint, sprint_record
 from pivot.api.settings import ApiSettings
 from pivot.api.validation.artifacts_api import ARTIFACT_PATH
@@ -48,7 +45,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
 )
 from tests.api.databases import DatabaseAt, sqlite_at
 from tests.api.fleet.chain import CHAIN_ID, NOT_FOUND, FakeChain, FakeOutbox, FakePhases, epoch, key
-from tests.api.serving import serving
+from tests.api.serving import public_port, serving
 
 MODEL = "pivot/tiny-chat"
 EPOCH = 1
@@ -218,12 +215,7 @@ class Server:
         self.asked += 1
         if self.away or self.checking is None:
             return Response("gone", 503)
-        try:
-            return await self.checking.artifacts.endpoint(request)
-        except ApiError as refusal:
-            return Response(refusal.body(), refusal.status)
-        except LedgerError as error:
-            return Response(str(error), 503)
+        return await self.checking.artifacts.endpoint(request)
 
 
 @asynccontextmanager
@@ -242,7 +234,7 @@ async def host(
     settings = ApiSettings(home=home)
     settings.api.allow_private_urls = True
     server, outbox, lender = Server(), FakeOutbox(), Lender(engine_url)
-    app = Starlette(routes=[Route(ARTIFACT_PATH, server.artifacts)])
+    app = public_port(Route(ARTIFACT_PATH, server.artifacts))
     async with database_at(home) as database, aiohttp.ClientSession() as http, serving(app) as url:
         if await sprint_record(database, EPOCH) is None:
             commit = MsgCommitPoc(epoch_index=EPOCH, nodes=[PocNodeCommit(node_number=1, count=1)])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,13 +11,16 @@ import aiohttp
 import pytest
 import zstandard
 
+from pivot.api.between_hosts.client import NotAnswered
+from pivot.api.between_hosts.signatures import signed_headers
 from pivot.api.inference.artifacts import keep_anothers
-from pivot.api.validation.artifacts_api import expanded, signed_headers
-from pivot.api.validation.artifacts_client import ArtifactsClient, ArtifactUnavailable
-from pivot.api.validation.artifacts_service import FRESHNESS_NS, MAX_AT_ONCE
+from pivot.api.validation.artifacts_api import expanded
+from pivot.api.validation.artifacts_client import ArtifactsClient
+from pivot.api.validation.artifacts_service import MAX_AT_ONCE
 from pivot.primitives.hashes import sha256
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol.generated.inference.inference.types_pb2 import DisputeOutcome, Inference, Participant
+from pivot.protocol.signing import artifact_sign_bytes
 from tests.api.databases import ON_BOTH, DatabaseAt
 from tests.api.fleet.chain import CHAIN_ID, FakePhases, key
 from tests.api.validation.network import EPOCH, MODEL, OVER, SEGMENT, CheckChain, Host, host
@@ -53,7 +57,8 @@ async def ask(
     chain: CheckChain, executor: Host, by: PrivateKey = CHECKER, inference_id: str = ID, **changes: str
 ) -> tuple[int, bytes]:
     url = chain.participants[executor.address].inference_url + "/v1/artifacts/" + quote(inference_id, safe="")
-    headers = signed_headers(by, CHAIN_ID, executor.address, inference_id, time.time_ns()) | changes
+    words = partial(artifact_sign_bytes, CHAIN_ID, executor.address, inference_id)
+    headers = signed_headers(by, words, time.time_ns()) | changes
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
         return answer.status, await answer.read()
 
@@ -90,22 +95,9 @@ async def test_a_voter_gets_it_while_the_dispute_is_open(chain: CheckChain, exec
     assert (await ask(chain, executor))[0] == 403
 
 
-@pytest.mark.parametrize(
-    ("changes", "status"),
-    [
-        ({"X-Requester-Address": ""}, 401),
-        ({"X-Requester-Address": STRANGER.address}, 401),
-        ({"X-Timestamp": "soon"}, 400),
-        ({"X-Timestamp": str(time.time_ns() - 2 * FRESHNESS_NS)}, 400),
-        ({"X-Timestamp": "now"}, 401),
-        ({"Authorization": "???"}, 401),
-    ],
-)
-async def test_whoever_is_not_known_gets_nothing(
-    chain: CheckChain, executor: Host, changes: dict[str, str], status: int
-) -> None:
-    told = {name: str(time.time_ns()) if value == "now" else value for name, value in changes.items()}
-    assert (await ask(chain, executor, **told))[0] == status
+async def test_whoever_is_not_known_gets_nothing(chain: CheckChain, executor: Host) -> None:
+    for changes in ({"X-Requester-Address": STRANGER.address}, {"X-Timestamp": str(time.time_ns())}):
+        assert (await ask(chain, executor, **changes))[0] == 401
 
 
 async def test_unknown_answers_are_not_found(chain: CheckChain, executor: Host) -> None:
@@ -166,7 +158,7 @@ async def test_a_checker_takes_nothing_else(
             await keep_anothers(executor.database, "other", EPOCH, "", b"no zstd")
             record.inference_id = "other"
             chain.records["other"] = record
-    with pytest.raises(ArtifactUnavailable):
+    with pytest.raises(NotAnswered):
         await client.artifact(executor.address, record)
     assert participant
 

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from pivot.api.between_hosts.signatures import Signatures
 from pivot.api.http.body import Receive, Scope, Send
 from pivot.api.http.chain_proxy import ChainProxy
 from pivot.api.http.epochs import Archive, Engine, Epochs
@@ -44,7 +45,6 @@ from pivot.api.phases import Phases
 from pivot.api.poc.leaves_api import LEAVES_PATH
 from pivot.api.settings import ApiSettings
 from pivot.api.training.hosts import Locking
-from pivot.api.training.signed import Signatures
 from pivot.api.validation.artifacts_api import ARTIFACT_PATH
 from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol.engine_arguments import gives_vectors
@@ -88,7 +88,7 @@ class PublicApp:
             NetworkState(chain, self._answers).router,
             ChainProxy(http, settings).router,
             UsageReport(inference, chain).router,
-            Training(identity.address, chain, outbox, Signatures(identity.address, chain), locking).router,
+            Training(identity.address, chain, outbox, Signatures(chain), locking).router,
         ):
             self._others.include_router(router)
         self._add_routes(leaves, artifacts)

@@ -1,17 +1,18 @@
 """Training on the public port: what the chain has of it, and what a host can be asked for, by whom it concerns alone."""
 
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pivot.api.between_hosts.signatures import TIMESTAMP_HEADER, Signatures, Words
 from pivot.api.http.body import read_body
 from pivot.api.http.errors import BadRequest, MalformedBody, NotFound, NotPermitted
 from pivot.api.http.plain import plain
 from pivot.api.ledger.interface import Chain, Outbox
 from pivot.api.training import tasks
 from pivot.api.training.hosts import LOCK_PATH, Locking, LockNodes
-from pivot.api.training.signed import Signatures
 from pivot.primitives.hashes import tagged_hash
 from pivot.protocol.generated.inference.inference.training_pb2 import (
     TrainingConfig,
@@ -21,6 +22,7 @@ from pivot.protocol.generated.inference.inference.training_pb2 import (
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgAssignTrainingTask, MsgCreateTrainingTask
 from pivot.protocol.messages import type_url
 from pivot.protocol.mlnode_api import MAX_EPOCH
+from pivot.protocol.signing import training_sign_bytes
 
 TASKS_PATH = "/v1/training/tasks"
 MAX_BODY_BYTES = 65_536
@@ -102,7 +104,7 @@ class Training:
         """
         body = await read_body(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES)
         kind = type_url(MsgCreateTrainingTask)
-        asker = await self._signatures.require(request.headers, TASKS_PATH, body, kind)
+        asker = await self._signatures.require(request.headers, self._words(TASKS_PATH, body), kind)
         if asker != self._address:
             raise NotPermitted(
                 "this host asks for trainings in its own name alone; send a MsgCreateTrainingTask of your own"
@@ -118,7 +120,7 @@ class Training:
                 num_uoc_estimation_steps=wanted.config.num_uoc_estimation_steps,
             ),
         )
-        stamp = request.headers["X-Timestamp"].encode()
+        stamp = request.headers[TIMESTAMP_HEADER].encode()
         key = f"training-task:{tagged_hash('pivot/training-task/1', stamp + body).hex()}"
         await self._outbox.put(key, message)
         outcome = await self._outbox.wait(key, CREATION_SECONDS)
@@ -135,10 +137,14 @@ class Training:
         body = await read_body(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES)
         if self._locking is None:
             raise NotPermitted("this host does not train")
-        asker = await self._signatures.require(request.headers, LOCK_PATH, body, type_url(MsgAssignTrainingTask))
+        words, kind = self._words(LOCK_PATH, body), type_url(MsgAssignTrainingTask)
+        asker = await self._signatures.require(request.headers, words, kind)
         wanted = _parsed(LockNodes, body)
         await self._locking.lock(asker, wanted)
         return {"node_ids": wanted.node_ids}
+
+    def _words(self, path: str, body: bytes) -> Words:
+        return partial(training_sign_bytes, self._chain.chain_id, self._address, path, body)
 
     async def _made_at(self, height: int) -> dict[str, Any] | None:
         """The host's task of a block; None if it is in the queue no longer."""

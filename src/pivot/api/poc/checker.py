@@ -9,9 +9,11 @@ import secrets
 from collections.abc import Sequence
 from functools import partial
 
+from pivot.api.between_hosts.client import NotAnswered
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
 from pivot.api.fleet.interface import Fleet
+from pivot.api.http.errors import ApiError
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, Outbox
 from pivot.api.phases import Moment, Phases
@@ -19,8 +21,8 @@ from pivot.api.poc.commits import poc_duties
 from pivot.api.poc.duties import Stage, stage_at
 from pivot.api.poc.host_check import HostCheck
 from pivot.api.poc.leaves_api import ServedLeaf
-from pivot.api.poc.leaves_client import LeavesClient, LeavesUnavailable
-from pivot.api.poc.leaves_service import LeavesRefused, LeavesService
+from pivot.api.poc.leaves_client import LeavesClient
+from pivot.api.poc.leaves_service import LeavesService
 from pivot.api.poc.records import keep_votes, votes_record
 from pivot.api.settings import ApiSettings
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitPocVoteHash, MsgSubmitPocVotes
@@ -133,14 +135,14 @@ class Checker:
 
     async def _leaves_of(self, host: str, node_number: int, indices: Sequence[int]) -> list[ServedLeaf]:
         if self._client is None:
-            raise LeavesUnavailable("the checker is not started")
+            raise NotAnswered("the checker is not started")
         return await self._client.leaves(host, self._epoch, node_number, indices)
 
     async def _leaves_of_own(self, node_number: int, indices: Sequence[int]) -> list[ServedLeaf]:
         try:
             return await self._own_leaves.leaves(self._epoch, node_number, indices)
-        except LeavesRefused as error:
-            raise LeavesUnavailable(str(error)) from error
+        except ApiError as error:
+            raise NotAnswered(str(error)) from error
 
     async def _recompute(self, request: ValidateRequest, *, ends_at: float) -> list[int]:
         return await self._fleet.distances(request, timeout_s=max(0.0, ends_at - asyncio.get_running_loop().time()))

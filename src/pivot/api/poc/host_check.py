@@ -6,9 +6,9 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+from pivot.api.between_hosts.client import NotAnswered
 from pivot.api.fleet.interface import NoNodeAvailable
 from pivot.api.poc.leaves_api import MAX_INDICES, ServedLeaf
-from pivot.api.poc.leaves_client import LeavesUnavailable
 from pivot.protocol.generated.inference.inference.types_pb2 import PocCommit, PocNodeCommit, PocVerdict, PocVote
 from pivot.protocol.mlnode_api import ValidateRequest, encode_fingerprints
 from pivot.protocol.sprint import (
@@ -26,7 +26,7 @@ RETRY_PAUSE_S = 0.25
 BATCH_ID_BYTES = 8
 
 Source = Callable[[int, Sequence[int]], Awaitable[list[ServedLeaf]]]
-"""Leaves by node number and indices; raises LeavesUnavailable."""
+"""Leaves by node number and indices; raises NotAnswered."""
 Recompute = Callable[[ValidateRequest], Awaitable[list[int]]]
 """Distances of claimed leaves; raises NoNodeAvailable."""
 
@@ -111,7 +111,7 @@ class HostCheck:
             try:
                 served = {leaf.index: leaf for leaf in await self._source(node.node_number, indices)}
                 return [served[index] for index in indices]
-            except LeavesUnavailable as error:
+            except NotAnswered as error:
                 reason = str(error)
             except KeyError as error:
                 reason = f"leaf {error} is missing in the answer"

@@ -1,7 +1,6 @@
 """What a checker asks of a host, and what the host answers: `GET /v1/poc/{epoch}/leaves` (docs/protocol/poc.md).
 
-Query: `node_number`, and `indices` separated by commas. Headers: the checker's address, a time stamp in nanoseconds, and
-in `Authorization` the base64 signature over `protocol/signing.py: leaves_sign_bytes`.
+Query: `node_number`, and `indices` separated by commas. Signed (`between_hosts/signatures.py`) over `leaves_sign_bytes`.
 """
 
 import base64
@@ -9,14 +8,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pivot.primitives.keys import PrivateKey
 from pivot.protocol.mlnode_api import LeafIndex, NodeNumber, decode_base64
-from pivot.protocol.signing import leaves_sign_bytes
 
 LEAVES_PATH = "/v1/poc/{epoch}/leaves"
-ADDRESS_HEADER = "X-Requester-Address"
-TIMESTAMP_HEADER = "X-Timestamp"
-SIGNATURE_HEADER = "Authorization"
 MAX_INDICES = 256
 """Most leaves in one request."""
 MAX_PROOF_HASHES = 64
@@ -52,18 +46,6 @@ class LeavesAnswer(BaseModel):
     epoch: int
     node_number: NodeNumber
     leaves: Annotated[list[ServedLeaf], Field(max_length=MAX_INDICES)]
-
-
-def signed_headers(
-    key: PrivateKey, chain_id: str, epoch: int, host: str, node_number: int, indices: list[int], timestamp_ns: int
-) -> dict[str, str]:
-    """Headers by which a host knows that a drawn checker asks."""
-    message = leaves_sign_bytes(chain_id, epoch, host, node_number, indices, timestamp_ns)
-    return {
-        ADDRESS_HEADER: key.address,
-        TIMESTAMP_HEADER: str(timestamp_ns),
-        SIGNATURE_HEADER: key.sign_base64(message),
-    }
 
 
 def _encoded(raw: bytes) -> str:

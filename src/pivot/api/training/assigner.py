@@ -9,6 +9,7 @@ import secrets
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+from pivot.api.between_hosts.client import NotAnswered
 from pivot.api.each_moment import EachMoment
 from pivot.api.http.errors import ApiError
 from pivot.api.ledger.interface import Chain, Outbox
@@ -16,7 +17,7 @@ from pivot.api.phases import Moment, Phases
 from pivot.api.poc.duties import Stage, stage_at
 from pivot.api.training import tasks
 from pivot.api.training.choice import Candidate, choose
-from pivot.api.training.hosts import HostRefused, Hosts, Locking, LockNodes
+from pivot.api.training.hosts import Hosts, Locking, LockNodes
 from pivot.protocol.generated.inference.inference.params_pb2 import TrainingParams
 from pivot.protocol.generated.inference.inference.query_pb2 import (
     QueryHardwareNodesAllRequest,
@@ -137,7 +138,7 @@ class Assigner:
                 await self._locking.lock(host, LockNodes(training_task_id=task_id, node_ids=node_ids))
             else:
                 await self._hosts.lock(host, task_id, node_ids)
-        except (HostRefused, ApiError) as error:
+        except (NotAnswered, ApiError) as error:
             log.info("training task %d: %s", task_id, error)
             return False
         return True

@@ -1,32 +1,28 @@
 """Promising nodes to a task when its assigner asks, and asking other hosts for theirs: `POST /v1/training/lock-nodes`."""
 
-import time
-from http import HTTPStatus
+from functools import partial
 from typing import Annotated
 
-import aiohttp
 from pydantic import BaseModel, ConfigDict, Field
 
+from pivot.api.between_hosts.client import HostClient
 from pivot.api.fleet.interface import Fleet, FleetNode, Serve
 from pivot.api.http.errors import BadRequest, Conflict, NotFound, NotPermitted
 from pivot.api.identity import Identity
-from pivot.api.ledger.interface import Chain, LedgerError
+from pivot.api.ledger.interface import Chain
 from pivot.api.phases import Phases
 from pivot.api.training import tasks
 from pivot.api.training.promises import AlreadyPromised, Promises
-from pivot.api.training.signed import signed_headers
-from pivot.api.urls import UnsafeUrl, session_to_hosts, url_of
 from pivot.protocol.generated.inference.inference.training_pb2 import TrainingTaskStatus
 from pivot.protocol.mlnode_api import MAX_EPOCH
+from pivot.protocol.signing import training_sign_bytes
 
 LOCK_PATH = "/v1/training/lock-nodes"
 MAX_NODES = 64
 MAX_NODE_ID_LENGTH = 200
 MARGIN_BLOCKS = 20
 """A promise outlives the time in which the task may be assigned by so much: the look for it comes a little later."""
-TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
 MAX_ANSWER_BYTES = 65_536
-SHOWN_ANSWER_LENGTH = 300
 
 
 class LockNodes(BaseModel):
@@ -75,42 +71,21 @@ class Locking:
             raise Conflict(str(error)) from None
 
 
-class HostRefused(Exception):
-    """Another host does not promise its nodes; the sentence says why."""
-
-
 class Hosts:
-    """Signed requests to other hosts. URLs come from the chain, so they are checked before they are called."""
+    """Asks other hosts for promises."""
 
     def __init__(self, identity: Identity, chain: Chain, *, allow_private: bool) -> None:
-        self._identity = identity
         self._chain = chain
-        self._allow_private = allow_private
-        self._http = session_to_hosts(allow_private=allow_private)
+        self._client = HostClient(identity, chain, allow_private=allow_private)
 
     async def close(self) -> None:
-        await self._http.close()
+        await self._client.close()
 
     async def lock(self, host: str, task_id: int, node_ids: list[str]) -> None:
-        """Ask a host to promise nodes to a task that this host has claimed. Raises HostRefused."""
+        """Ask a host to promise nodes to a task that this host has claimed. Raises NotAnswered."""
         body = LockNodes(training_task_id=task_id, node_ids=node_ids).model_dump_json().encode()
-        key = self._identity.account
-        headers = signed_headers(key, self._chain.chain_id, host, LOCK_PATH, body, time.time_ns())
-        headers["Content-Type"] = "application/json"
-        try:
-            participant = await self._chain.participant(host)
-            if participant is None:
-                raise HostRefused(f"the chain knows no host {host}")
-            url = url_of(participant.inference_url, LOCK_PATH, allow_private=self._allow_private)
-            async with self._http.post(
-                url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
-            ) as answer:
-                said = await answer.content.read(MAX_ANSWER_BYTES)
-        except (aiohttp.ClientError, TimeoutError, OSError, LedgerError, UnsafeUrl) as error:
-            raise HostRefused(f"host {host}: {type(error).__name__} {error}".rstrip()) from error
-        if answer.status != HTTPStatus.OK:
-            shown = said[:SHOWN_ANSWER_LENGTH].decode(errors="replace")
-            raise HostRefused(f"{url} answered {answer.status}: {shown}")
+        words = partial(training_sign_bytes, self._chain.chain_id, host, LOCK_PATH, body)
+        await self._client.ask(host, LOCK_PATH, words, body=body, most_bytes=MAX_ANSWER_BYTES)
 
 
 def _is_free(node: FleetNode) -> bool:

@@ -1,0 +1,1 @@
+"""Questions from host to host: signed by who asks, answered to who may know, with bounds on both sides."""
