@@ -10,6 +10,8 @@ from pivot.api.http.errors import BadRequest, BodyTooLarge, TooManyRequests
 BODY_SECONDS = 30.0
 """A body must be here after this long."""
 
+IDENTITY = b"identity"
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -44,6 +46,8 @@ async def read_body(
     headers: Mapping[bytes, bytes], receive: Receive, limit: int, take: Callable[[int], None] | None = None
 ) -> bytes:
     """The whole body; `take` is told the length of every piece. Raises BodyTooLarge, BadRequest, and what `take` raises."""
+    if headers.get(b"content-encoding", IDENTITY) != IDENTITY:  # a few bytes could become gigabytes
+        raise BadRequest("Content-Encoding: bodies are taken as they are, not compressed", param="Content-Encoding")
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"the body has {int(declared)} bytes, at most {limit} are taken")
