@@ -96,7 +96,7 @@ async def test_a_reused_signature_is_refused(two_hosts: Network, session: aiohtt
         ({}, None, 401),
         ({"Authorization": "Bearer wrong"}, None, 401),
         ({"Authorization": "Bearer KEY"}, b"{", 400),
-        ({"Authorization": "Bearer KEY"}, b'{"model": "no/such", "messages": []}', 404),
+        ({"Authorization": "Bearer KEY"}, b'{"model": "no/such", "messages": [{"role": "user"}]}', 404),
         ({"Authorization": "Bearer KEY"}, b" " * (11 * 2**20), 413),
     ],
 )

@@ -87,7 +87,7 @@ def events(draw: st.DrawFn, *, is_chat: bool) -> list[bytes]:
 
 def answered(path: str, told: list[bytes], *, whole: bool) -> tuple[list[Any], Any]:
     """What the developer gets, and the artifact."""
-    asked = {"prompt": "x"} if path == COMPLETIONS_PATH else {"messages": []}
+    asked = {"prompt": "x"} if path == COMPLETIONS_PATH else {"messages": [{"role": "user"}]}
     found = Transcript(parse(orjson.dumps({"model": "m", "stream": True, **asked}), path), "id")
     with pytest.MonkeyPatch.context() as patched:
         if whole:
@@ -140,7 +140,7 @@ def test_what_is_unusual_is_not_cut(data: bytes) -> None:
 
 
 def test_a_cut_that_is_no_json_is_refused_when_it_is_read_and_what_came_before_is_kept() -> None:
-    request = parse(b'{"model":"m","messages":[],"stream":true}')
+    request = parse(b'{"model":"m","messages":[{"role":"user"}],"stream":true}')
     found = Transcript(request, "id")
     found.event(orjson.dumps(chat_event(" a", "b")))
     found.finish()

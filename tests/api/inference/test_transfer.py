@@ -360,7 +360,7 @@ async def test_the_gateway_does_not_pay_for_developers_who_sign_themselves(netwo
 
 
 async def test_an_unknown_model_is_not_found(network: Network) -> None:
-    reply = await network.post(network.hosts[0], network.body(model="no/such", messages=[]))
+    reply = await network.post(network.hosts[0], network.body(model="no/such"))
     assert reply.status == 404
     assert reply.json["error"]["code"] == "model_not_found"
     assert "no/such" in reply.error
