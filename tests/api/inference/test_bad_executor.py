@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pivot.api.inference import hop
+from pivot.api.inference import hop, peers
 from pivot.api.inference.parts import JSON, Head
 from pivot.protocol import signing
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
@@ -51,10 +51,10 @@ async def impostor(
     await runner.cleanup()
 
 
-async def require_passed_over(network: Network) -> None:
+async def require_passed_over(network: Network, **fields: Any) -> None:
     """The next drawn host answers, and only its acceptance is recorded."""
     agent = network.hosts[0]
-    body, headers = network.first_drawn(network.hosts[1])
+    body, headers = network.first_drawn(network.hosts[1], **fields)
     reply = await asyncio.wait_for(network.post(agent, body, headers), 5)
     assert reply.status == 200
     assert [start.assigned_to for start in await agent.started()] == [agent.address]
@@ -86,6 +86,20 @@ async def test_heartbeats_without_an_end_are_a_flood(network: Network) -> None:
 
     async with impostor(network, say):
         await require_passed_over(network)
+
+
+async def test_an_executor_that_only_lives_on_holds_no_stream_for_long(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "STALL_SECONDS", 0.3)
+
+    async def say(response: web.StreamResponse) -> None:
+        while True:
+            await response.write(hop.HEARTBEAT)
+            await asyncio.sleep(0.05)
+
+    async with impostor(network, say):
+        await require_passed_over(network, stream=True)
 
 
 @pytest.mark.parametrize("status", [500, 503, 402, 204, 302, -7])

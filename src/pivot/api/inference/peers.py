@@ -25,7 +25,7 @@ MOST_HEARTBEATS = int(LONGEST_GENERATION_SECONDS / hop.HEARTBEAT_SECONDS) + 1
 """More empty lines than this are a flood."""
 MAX_REFUSAL_BYTES = 4_096
 STALL_SECONDS = 130.0
-"""A stream without a byte for this long is over; the executor gives its engine a little less."""
+"""A stream without a byte for this long is over, or does not begin; the executor gives its engine a little less."""
 BUSY = frozenset({429, 503})
 _TIMEOUT = aiohttp.ClientTimeout(
     total=LONGEST_GENERATION_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS
@@ -57,7 +57,8 @@ class Peers:
                 )
             async with response:
                 yield Accepted(await _read_acceptance(response))
-                head = await _read_head(response.content)
+                async with asyncio.timeout(STALL_SECONDS if request.stream else None):  # heartbeats are no bytes
+                    head = await _read_head(response.content)
                 yield head
                 begun, given = True, 0
                 while piece := await response.content.readany():
