@@ -4,6 +4,7 @@ Questions go to `openai.py` on the raw request; everything else is an ordinary r
 """
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, cast
 
 import aiohttp
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pivot.api.between_hosts.signatures import Signatures
+from pivot.api.http import cross_origin
 from pivot.api.http.body import Receive, Scope, Send
 from pivot.api.http.chain_proxy import ChainProxy
 from pivot.api.http.epochs import Archive, Engine, Epochs
@@ -49,6 +51,11 @@ from pivot.api.validation.artifacts_api import ARTIFACT_PATH
 from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol.engine_arguments import gives_vectors
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
+
+ONLY_POST = JSONResponse(
+    error_object("Method Not Allowed", "invalid_request_error"), HTTPStatus.METHOD_NOT_ALLOWED, {"allow": "POST"}
+)
+"""Said to who asks for a question's route in another way."""
 
 log = structlog.get_logger(__name__)
 
@@ -99,10 +106,14 @@ class PublicApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] == "POST":
             await self._questions(scope, receive, send)
+        elif scope["type"] == "http" and cross_origin.is_preflight(scope):
+            await cross_origin.allow(scope, send)
+        elif scope["type"] == "http" and scope["path"] in PATHS:
+            await ONLY_POST(scope, receive, cross_origin.readable(scope, send))
         else:
             if self._phases.moment is not None:
                 self._answers.advance(self._phases.moment.head.height)
-            await self._tagged(scope, receive, send)
+            await self._tagged(scope, receive, cross_origin.readable(scope, send))
 
     @property
     def waiting(self) -> int:
