@@ -18,7 +18,7 @@ from pivot.protocol.engine_arguments import LEAST_LOGPROBS
 TOP = 20
 """Tokens of each position that a replay asks for."""
 Product = Callable[[np.ndarray, np.ndarray], np.ndarray]
-_fp32: Product = decoder.product
+fp32: Product = decoder.product
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Machine:
     """One engine."""
 
     model: ServedModel
-    product: Product = _fp32
-    together: int = 16
+    product: Product = fp32
+    together: int = 32
     """Sequences that are decoded in one batch."""
 
 
@@ -55,23 +55,28 @@ def load(folder: Path) -> ServedModel:
 
 def fp16(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """A product as 16-bit machines do it: operands and result rounded, the sum in fp32."""
-    return _half(_fp32(_half(rows), weights))
+    return _half(fp32(_half(rows), weights))
+
+
+def bf16_in_pieces(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """As `bf16`, the sum taken in another order."""
+    return _brain(in_pieces(_brain(rows), weights))
 
 
 def int8_activations(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """A product whose operands are rounded to 8 bits, with a step for each row."""
-    return _half(_fp32(integers(8)(rows), weights))
+    return _half(fp32(integers(8)(rows), weights))
 
 
 def bf16(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """As `fp16`, with bfloat16."""
-    return _brain(_fp32(_brain(rows), weights))
+    return _brain(fp32(_brain(rows), weights))
 
 
 def in_pieces(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """A product whose sum is taken in another order, as another kernel does it."""
     middle = rows.shape[1] // 2
-    return _fp32(rows[:, :middle], weights[:, :middle]) + _fp32(rows[:, middle:], weights[:, middle:])
+    return fp32(rows[:, :middle], weights[:, :middle]) + fp32(rows[:, middle:], weights[:, middle:])
 
 
 def answer(machine: Machine, questions: Sequence[Question]) -> list[Answer]:

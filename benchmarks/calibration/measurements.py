@@ -1,7 +1,7 @@
-"""What is measured: how far honest pairs lie apart, how often honest answers and frauds fail, and how soon a fraud is caught."""
+"""What is measured: how far honest pairs lie apart, and what the judge says of answers."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import NamedTuple
@@ -9,27 +9,32 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.calibration import engines
-from benchmarks.calibration.engines import Answer, Machine, Question, answer, replay, retold
+from benchmarks.calibration.engines import Answer, Machine, Product, answer, replay
 from benchmarks.calibration.questions import WAYS, questions
-from pivot.api.validation.choice import Choosing, greedy_gap, surprise
+from pivot.api.validation.choice import Choosing, greedy_gap
 from pivot.api.validation.judge import judge, position_distance, position_shift
-from pivot.api.validation.positions import Replayed
 from pivot.api.validation.thresholds import UNMEASURED, Spread, Thresholds
-from pivot.chain.modules.status.sequential import Steps, steps
 from pivot.mlnode.engines.embedded.served import ServedModel
 from pivot.protocol.engine_arguments import LEAST_LOGPROBS
-from pivot.protocol.parameters import preset_params
 
-CHECKED = 100
-"""Answers of a host within which a fraud must be caught."""
-RUNS = 4_000
 MARGIN = 1.5
 """By so much the thresholds lie above what honest pairs were measured to do."""
-
 LEAST_GAP = 0.25
 """Ties are rare, so few answers show how far 16-bit machines may stand apart at one."""
+DRIFT = 0.005
+"""Nats per token: above a hundred times what the machines here lose or gain by rounding."""
 
-Fraud = Callable[[Machine, Sequence[Question]], list[Answer]]
+
+class Arithmetic(NamedTuple):
+    """What a network's machines compute with: two kinds of machine, and in which the model is served."""
+
+    served: Product
+    other: Product
+    names: tuple[str, str]
+
+
+FP16 = Arithmetic(engines.fp16, engines.fp32, ("fp16", "fp32"))
+BF16 = Arithmetic(engines.bf16, engines.bf16_in_pieces, ("bf16", "bf16 in another order"))
 
 
 class Pair(NamedTuple):
@@ -47,44 +52,33 @@ class Apart:
     distance: Spread
     shift: Spread
     greedy_gap: float
-    excess_z: float
-    """Of the surprisal, in either direction, at most."""
 
 
-def honest_pairs(model: ServedModel) -> Mapping[str, Pair]:
-    """Other arithmetic, other order of sums, other batches."""
-    whole, half, pieces = Machine(model), Machine(model, engines.fp16, 4), Machine(model, engines.in_pieces, 1)
-    return {
-        "fp32, fp32 in another order": Pair(whole, pieces),
-        "fp32, fp16": Pair(whole, half),
-        "fp16, fp32": Pair(half, whole),
+class Judged(NamedTuple):
+    """What a checker finds of one answer."""
+
+    failed: bool
+    made: tuple[float, ...]
+
+
+def honest_pairs(model: ServedModel, arithmetic: Arithmetic) -> Mapping[str, Pair]:
+    """Other arithmetic, other order of sums, other batches; the executor decodes token by token, the checker reads all at once."""
+    served, other = Machine(model, arithmetic.served), Machine(model, arithmetic.other, 4)
+    first, second = arithmetic.names
+    pairs = {
+        f"{first}, {second}": Pair(served, other),
+        f"{second}, {first}": Pair(replace(other, together=32), replace(served, together=4)),
     }
-
-
-def frauds(model: ServedModel) -> Mapping[str, Fraud]:
-    """Cheaper ways to answer, each telling what suits it best."""
-    cheap = Machine(engines.without_last_layer(model))
-    return {
-        "a smaller model": lambda _, asked: answer(cheap, asked),
-        "random weights": lambda _, asked: answer(Machine(engines.random_weights(model)), asked),
-        "4-bit weights": lambda _, asked: answer(Machine(engines.with_weights(model, engines.integers(4))), asked),
-        "8-bit weights": lambda _, asked: answer(Machine(engines.with_weights(model, engines.integers(8))), asked),
-        "8-bit weights and activations": lambda _, asked: answer(
-            Machine(engines.with_weights(model, engines.integers(8)), engines.int8_activations), asked
-        ),
-        "half the prompt": _cut,
-        "greedy for what asks for chance": _greedy,
-        "a smaller model's text, the true one's log-probabilities": lambda true, asked: retold(
-            true, answer(cheap, asked)
-        ),
-    }
+    if arithmetic is FP16:
+        pairs["fp32, fp32 in another order"] = Pair(Machine(model), Machine(model, engines.in_pieces, 1))
+    return pairs
 
 
 def apart(pair: Pair, model: ServedModel, count: int, seed: int) -> Apart:
     """How far a pair lies apart over all ways to choose."""
     distances: list[float] = []
     shifts: list[float] = []
-    gap, excess = 0.0, 0.0
+    gap = 0.0
     for way, settings in WAYS.items():
         choosing = Choosing(**settings)
         answers = answer(pair.executor, questions(model, way, count, seed))
@@ -94,9 +88,7 @@ def apart(pair: Pair, model: ServedModel, count: int, seed: int) -> Apart:
             shifts += starmap(position_shift, tops)
             if choosing.greedy:
                 gap = max(gap, greedy_gap(found, choosing))
-            else:
-                excess = max(excess, _excess_z(found, choosing, UNMEASURED))
-    return Apart(len(distances), _spread(distances), _spread(shifts), gap, excess)
+    return Apart(len(distances), _spread(distances), _spread(shifts), gap)
 
 
 def thresholds_from(measured: Sequence[Apart], choosing: Choosing) -> Thresholds:
@@ -106,8 +98,24 @@ def thresholds_from(measured: Sequence[Apart], choosing: Choosing) -> Thresholds
         distance=_widest([each.distance for each in measured]),
         shift=_widest([each.shift for each in measured]),
         greedy_gap=max(LEAST_GAP, _rounded_up(2 * MARGIN * max(each.greedy_gap for each in measured))),
+        drift=DRIFT,
         choosing=choosing,
     )
+
+
+def judged(answers: Sequence[Answer], checker: Machine, way: str, thresholds: Thresholds) -> list[Judged]:
+    """What a checker says of answers to questions that want their tokens chosen in this way."""
+    choosing = Choosing(**WAYS[way])
+    found = (
+        judge(one.told, replayed, choosing, thresholds)
+        for one, replayed in zip(answers, replay(checker, answers), strict=True)
+    )
+    return [Judged(not each.passed, each.made) for each in found]
+
+
+def failed_share(found: Iterable[Judged]) -> float:
+    """Which share of answers fails."""
+    return float(np.mean([each.failed for each in found]))
 
 
 def _spread(values: Sequence[float]) -> Spread:
@@ -118,62 +126,6 @@ def _widest(spreads: Sequence[Spread]) -> Spread:
     return Spread(
         *(_rounded_up(MARGIN * max(getattr(each, name) for each in spreads)) for name in ("mean", "variance", "most"))
     )
-
-
-def failed_share(
-    told: Callable[[Sequence[Question]], list[Answer]],
-    checker: Machine,
-    model: ServedModel,
-    way: str,
-    count: int,
-    seed: int,
-    thresholds: Thresholds,
-) -> float:
-    """Which share of its answers fails when an executor tells what `told` tells."""
-    answers = told(questions(model, way, count, seed))
-    choosing = Choosing(**WAYS[way])
-    verdicts = [
-        judge(one.told, found, choosing, thresholds).passed
-        for one, found in zip(answers, replay(checker, answers), strict=True)
-    ]
-    return 1 - sum(verdicts) / len(verdicts)
-
-
-def caught(failing: float, preset: str = "mainnet", seed: int = 1) -> float:
-    """How likely the chain's sequential test calls a host a fraud within CHECKED answers, when such a share of them fails."""
-    params = preset_params(preset).validation_params
-    test: Steps = steps(params)
-    fails = np.random.default_rng(seed).random((RUNS, CHECKED)) < failing
-    evidence, run = np.zeros(RUNS), np.zeros(RUNS, int)
-    done = np.zeros(RUNS, bool)
-    for number in range(CHECKED):
-        failed = fails[:, number]
-        evidence = np.maximum(evidence + np.where(failed, test.failed, test.passed), -test.bound)
-        run = np.where(failed, run + 1, 0)
-        full = number + 1 >= params.min_ramp_up_measurements
-        done |= (run >= test.longest_run) | (full & (evidence >= test.bound))
-    return float(done.mean())
-
-
-def _cut(true: Machine, asked: Sequence[Question]) -> list[Answer]:
-    cut = [replace(each, prompt=each.prompt[len(each.prompt) // 2 :]) for each in asked]
-    return [replace(found, question=whole) for found, whole in zip(answer(true, cut), asked, strict=True)]
-
-
-def _greedy(true: Machine, asked: Sequence[Question]) -> list[Answer]:
-    tame = [replace(each, sampling=replace(each.sampling, temperature=0.0)) for each in asked]
-    return [replace(found, question=wanted) for found, wanted in zip(answer(true, tame), asked, strict=True)]
-
-
-def _excess_z(found: Sequence[Replayed], choosing: Choosing, thresholds: Thresholds) -> float:
-    """By how many deviations an answer's surprisal is off, beyond what the thresholds let be whatever its length."""
-    if not found:
-        return 0.0
-    leeway = thresholds.surprisal_drift * len(found) + thresholds.surprisal_slack
-    shapes = surprise(found, choosing, gap=thresholds.greedy_gap)
-    above = min((each.excess - leeway) / math.sqrt(each.variance + 1e-12) for each in shapes)
-    below = min((-each.excess - leeway) / math.sqrt(each.variance + 1e-12) for each in shapes)
-    return max(0.0, above, below)
 
 
 def _rounded_up(value: float) -> float:
