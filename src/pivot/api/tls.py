@@ -40,11 +40,13 @@ def client_context(settings: HttpSettings) -> ssl.SSLContext | None:
 def session_to_ml_nodes(settings: HttpSettings) -> aiohttp.ClientSession:
     """A client for this host's own ML nodes. Connections are not limited: requests under way are bounded where they begin.
 
-    Raises UnusableCertificate.
+    Nothing is decompressed: a few bytes of a node that was taken over could become gigabytes. Raises UnusableCertificate.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=client_context(settings) or True),
         cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept-Encoding": "identity"},
+        auto_decompress=False,
     )
 
 

@@ -24,6 +24,7 @@ from pivot.api.keys.issued import Terms
 from pivot.api.ledger.interface import GRPC_CODESPACE, ChainRefused, Head, Outcome
 from pivot.api.phases import Listener, Moment
 from pivot.api.settings import ApiSettings, HttpSettings
+from pivot.api.tls import session_to_ml_nodes
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol import draw, signing
 from pivot.protocol.epochs import Phase
@@ -346,7 +347,7 @@ async def running_host(
     settings = ApiSettings(home=home, api=http_settings)
     identity = Identity.load(home)
     outbox, fleet, phases = FakeOutbox(), FakeFleet(engines), FakePhases()
-    async with database_at(home) as database, aiohttp.ClientSession() as http:
+    async with database_at(home) as database, session_to_ml_nodes(http_settings) as http:
         service = InferenceService(settings, identity, database, chain, outbox, fleet, phases, http)  # type: ignore[arg-type]  # only what is asked
         await service.start()
         await service.api_keys.issue(Terms("tests"), API_KEY)

@@ -1,6 +1,7 @@
 """An ML node that says anything at all costs its host a bounded amount of memory, and the developer gets a clear error."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,24 +9,30 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from pivot.api.fleet.client import MlNodeClient, MlNodeRefused
 from pivot.api.inference import engine
+from pivot.api.settings import HttpSettings
+from pivot.api.tls import session_to_ml_nodes
 from tests.api.inference.engine import entry
 from tests.api.inference.network import Network, Reply
 
 ASKED = 8
 """Tokens of a question in these tests."""
+USAGE = {"prompt_tokens": 4, "completion_tokens": 1}
+ANSWER = orjson.dumps({"id": "e", "choices": [{"index": 0, "message": {"content": "x"}}], "usage": USAGE})
 Say = Callable[[web.StreamResponse], Awaitable[None]]
 
 
 @asynccontextmanager
-async def liar(network: Network, content_type: str, say: Say) -> AsyncIterator[list[bool]]:
+async def liar(network: Network, content_type: str, say: Say, **headers: str) -> AsyncIterator[list[bool]]:
     """All hosts' ML nodes say this. Whether each answer was cut off by the host that had asked."""
     cut_off: list[bool] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
         await request.read()
-        response = web.StreamResponse(headers={"Content-Type": content_type})
+        response = web.StreamResponse(headers={"Content-Type": content_type, **headers})
         await response.prepare(request)
         try:
             await say(response)
@@ -150,3 +157,32 @@ async def test_a_usage_that_cannot_be_is_no_answer(network: Network, lie: Any, s
     else:
         assert reply.status == 503
         assert finishes == []
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(ANSWER), gzip.compress(b" " * 2**28)], ids=["an answer", "a bomb"])
+async def test_nothing_that_an_ml_node_has_packed_is_unpacked(network: Network, packed: bytes) -> None:
+    """A megabyte on the wire would be a gigabyte in memory, before anybody could count it."""
+
+    async def say(response: web.StreamResponse) -> None:
+        await response.write(packed)
+
+    async with liar(network, "application/json", say, **{"Content-Encoding": "gzip"}):
+        refused = await ask(network, stream=False)
+    assert (refused.status, refused.json["error"]["code"]) == (503, "unavailable")
+    await require_others_are_served(network)
+
+
+async def test_nothing_that_an_ml_nodes_management_has_packed_is_unpacked() -> None:
+    asked: list[str | None] = []
+
+    async def state(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("Accept-Encoding"))
+        return web.Response(body=gzip.compress(b'{"state": "STOPPED"}'), headers={"Content-Encoding": "gzip"})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/state", state)
+    async with TestServer(app) as server, session_to_ml_nodes(HttpSettings()) as http:
+        url = str(server.make_url("")).rstrip("/")
+        with pytest.raises(MlNodeRefused, match="something else than JSON"):
+            await MlNodeClient(http, url, url).state()
+    assert asked == ["identity"]
