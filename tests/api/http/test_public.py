@@ -375,7 +375,7 @@ async def test_leaves_are_served_by_the_proof_of_compute(port: Port) -> None:
 
 async def test_participants_are_listed_page_by_page(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = Participant(
-        index=port.host.address, inference_url="http://a", status=ParticipantStatus.ACTIVE, coin_balance=5
+        index=port.host.address, inference_url="http://a", status=ParticipantStatus.ACTIVE, coin_balance=5, balance=11
     )
     answer = queries.QueryAllParticipantResponse(participant=[listed], block_height=99)
     answer.pagination.next_key = b"more"
@@ -391,10 +391,13 @@ async def test_participants_are_listed_page_by_page(port: Port, monkeypatch: pyt
         "status": "ACTIVE",
         "models": [],
         "coins_owed": 5,
+        "refunds_owed": 0,
+        "balance": 11,
         "voting_power": 10,
         "reputation": 0,
     }
-    assert [request.pagination.key for request in port.network.chain.asked] == [b"", b"more"]  # type: ignore[attr-defined]
+    pages = [each for each in port.network.chain.asked if isinstance(each, queries.QueryAllParticipantRequest)]
+    assert [page.pagination.key for page in pages] == [b"", b"more"]
 
 
 async def test_an_accounts_key_and_balance(port: Port) -> None:

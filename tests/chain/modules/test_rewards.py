@@ -569,6 +569,7 @@ def test_a_participant_is_shown_with_what_it_has_earned_in_this_epoch() -> None:
 def test_all_participants_are_listed_page_by_page() -> None:
     block = rewarding({f"host {number}": 1 for number in range(7)})
     earn(block, "host 2", 9)
+    move(block.state, DEVELOPER.address, key("host 3").address, 77)
     request = query_pb2.QueryAllParticipantRequest(pagination=PageRequest(limit=4))
     first = _ANSWERS["ParticipantAll"](view(block), request)
     request.pagination.key = first.pagination.next_key  # type: ignore[attr-defined]
@@ -577,6 +578,9 @@ def test_all_participants_are_listed_page_by_page() -> None:
     assert sorted(each.address for each in found) == sorted(key(f"host {number}").address for number in range(7))
     assert sum(each.coin_balance for each in found) == 9
     assert first.block_height == block.height  # type: ignore[attr-defined]
+    held = {each.address: each.balance for each in found}
+    assert held == {address: balance(block.state, address) for address in held}
+    assert held[key("host 3").address] == 77
 
 
 def test_any_accounts_key_and_balance_are_told() -> None:

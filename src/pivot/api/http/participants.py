@@ -183,6 +183,8 @@ class Participants:
                         "status": ParticipantStatus.Name(each.status),
                         "models": models.get(each.index, []),
                         "coins_owed": each.coin_balance,
+                        "refunds_owed": 0,  # what was not used goes back with the answer's record, never later
+                        "balance": each.balance,
                         "voting_power": weight.weight,
                         "reputation": weight.reputation,
                     }

@@ -45,10 +45,11 @@ def _all_participants(view: View, request: QueryAllParticipantRequest) -> QueryA
 
 
 def _shown(reader: Reader, record: Participant) -> Participant:
-    """The record as published: with the running epoch's statistics and the coins earned in it."""
+    """The record as published: with the running epoch's statistics, the coins earned in it, and what the account holds."""
     done = stats(reader, record.address)
     record.current_epoch_stats.CopyFrom(done)
     record.coin_balance = done.earned_coins
+    record.balance = balance(reader, record.address)
     return record
 
 
