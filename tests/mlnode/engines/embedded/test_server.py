@@ -113,6 +113,24 @@ async def test_without_the_option_a_stream_tells_no_usage(http: aiohttp.ClientSe
     assert not any("usage" in event for event in await stream(http, "/v1/chat/completions", CHAT))
 
 
+async def test_a_field_that_is_null_is_as_if_it_were_not_there(post: Post) -> None:
+    names = (
+        "stream",
+        "stream_options",
+        "n",
+        "stop",
+        "stop_token_ids",
+        "top_p",
+        "presence_penalty",
+        "tools",
+        "logprobs",
+    )
+    more = ("chat_template_kwargs", "add_generation_prompt", "skip_special_tokens", "max_completion_tokens")
+    nulls = dict.fromkeys((*names, *more))
+    plain, told = await post("/v1/chat/completions", CHAT), await post("/v1/chat/completions", CHAT, **nulls)
+    assert told["choices"] == plain["choices"]
+
+
 async def test_the_usage_so_far_is_told_in_every_chunk_that_asks_for_it(http: aiohttp.ClientSession) -> None:
     options = {"include_usage": True, "continuous_usage_stats": True}
     events = await stream(http, "/v1/chat/completions", CHAT | {"stream_options": options})

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from pivot.mlnode.engines.embedded.answers import Json
 from pivot.mlnode.engines.embedded.batch import Sequence as BatchSequence
-from pivot.mlnode.engines.embedded.requests import TokenId
+from pivot.mlnode.engines.embedded.requests import EngineRequest, TokenId
 from pivot.mlnode.engines.embedded.weights import Floats
 
 MAX_INPUTS = 2_048
@@ -28,10 +28,8 @@ SMALLEST_LENGTH = 1e-12
 """A shorter vector is divided by this, as torch does it."""
 
 
-class EmbeddingRequest(BaseModel):
+class EmbeddingRequest(EngineRequest):
     """Body of `/v1/embeddings`: texts or token ids, one or several."""
-
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     model: str | None = None
     input: str | list[TokenId] | list[str] | list[list[TokenId]]

@@ -26,11 +26,19 @@ StopString = Annotated[str, Field(min_length=1, max_length=MAX_STOP_LENGTH)]
 Penalty = Annotated[float, Field(ge=-MAX_PENALTY, le=MAX_PENALTY)]
 
 
-class _Request(BaseModel):
+class EngineRequest(BaseModel):
+    """What is asked of the engine."""
+
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        """Clients in some languages write every field that they know."""
+        return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
 
-class StreamOptions(_Request):
+
+class StreamOptions(EngineRequest):
     """How a stream is told."""
 
     include_usage: bool = False
@@ -38,7 +46,7 @@ class StreamOptions(_Request):
     """Tell the usage so far in every chunk, too."""
 
 
-class GenerationRequest(_Request):
+class GenerationRequest(EngineRequest):
     """What chats and completions share. What is None is as the model's `generation_config.json` has it."""
 
     model: str | None = None
@@ -68,22 +76,7 @@ class GenerationRequest(_Request):
     @field_validator("stop", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else (value or [])
-
-    @field_validator("stop_token_ids", mode="before")
-    @classmethod
-    def _none_is_empty(cls, value: Any) -> Any:
-        return [] if value is None else value
-
-    @field_validator("min_p", "presence_penalty", "frequency_penalty", mode="before")
-    @classmethod
-    def _none_is_zero(cls, value: Any) -> Any:
-        return 0.0 if value is None else value
-
-    @field_validator("n", mode="before")
-    @classmethod
-    def _none_is_one(cls, value: Any) -> Any:
-        return 1 if value is None else value
+        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _streams_tell_no_prompt(self) -> Self:
@@ -124,7 +117,7 @@ class GenerationRequest(_Request):
         )
 
 
-class TextPart(_Request):
+class TextPart(EngineRequest):
     """A piece of a message's content."""
 
     type: str
@@ -231,7 +224,7 @@ class CompletionRequest(GenerationRequest):
         return DEFAULT_COMPLETION_TOKENS if self.max_tokens is None else self.max_tokens
 
 
-class TokenizeRequest(_Request):
+class TokenizeRequest(EngineRequest):
     """Body of `/tokenize`: a prompt, or messages."""
 
     model: str | None = None
@@ -250,7 +243,7 @@ class TokenizeRequest(_Request):
         return self
 
 
-class DetokenizeRequest(_Request):
+class DetokenizeRequest(EngineRequest):
     """Body of `/detokenize`."""
 
     model: str | None = None
