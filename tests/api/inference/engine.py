@@ -35,6 +35,7 @@ class FakeEngine:
     """Answers every question with the same words."""
 
     url: str = ""
+    model: str = "pivot/tiny"
     bodies: list[dict[str, Any]] = field(default_factory=list)
     hangs: bool = False
     fails_with: int | None = None
@@ -57,6 +58,7 @@ class FakeEngine:
             app.router.add_post(path, engine._answer)
         app.router.add_post("/v1/embeddings", engine._answer)
         app.router.add_get("/health", engine._health)
+        app.router.add_get("/v1/models", engine._models)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -69,6 +71,9 @@ class FakeEngine:
         if self.hangs:
             await asyncio.sleep(60)
         return web.Response()
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": self.model}]})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
