@@ -8,6 +8,7 @@ import logging
 import signal
 from functools import partial
 
+from pivot.api import interpreter
 from pivot.api.listening import allow_open_files
 from pivot.api.logs import configure_logs
 from pivot.api.node import ApiNode
@@ -24,6 +25,7 @@ async def run_api(settings: ApiSettings) -> None:
     """
     configure_logs(settings.log_level, settings.log_format)
     allow_open_files()
+    interpreter.prepare()
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     node = ApiNode(settings)
@@ -51,3 +53,4 @@ async def run_api(settings: ApiSettings) -> None:
             task.cancel()
         await asyncio.gather(starting, ending, return_exceptions=True)
         await node.close()
+        interpreter.forget_what_was_spared()
