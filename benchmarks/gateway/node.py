@@ -77,7 +77,7 @@ async def _serve(pipe: Connection, upstream_port: int, home: Path, developer: st
         front = Front(Traffic(), Readiness())
         front.open(QuestionEndpoint(service), PATHS)
         bound = bind("127.0.0.1", 0, "the benchmark's port")
-        listener = Listener(PerAddress(front), bound)
+        listener = Listener(PerAddress(front, settings.api), bound)
         await listener.start()
         parts.push_async_callback(listener.close)
         pipe.send((bound.getsockname()[1], identity.address))

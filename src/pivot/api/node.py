@@ -100,7 +100,7 @@ class ApiNode:
         self.public_port, self.callback_port, self.admin_port = (
             bound.getsockname()[1] for bound in (public, callbacks, admin)
         )
-        self._public = await self._started(Listener(PerAddress(self._front), public))
+        self._public = await self._started(Listener(PerAddress(self._front, settings.api), public))
         identity = Identity.load(settings.home, settings.key_name)
         database = connect(database_url(settings.database_url, settings.home))
         parts.push_async_callback(database.close)

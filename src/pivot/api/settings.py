@@ -40,6 +40,10 @@ DEFAULT_ARTIFACT_BYTES = 20 * 2**30
 DEFAULT_CHAIN_REQUESTS_PER_MINUTE = 6_000
 DEFAULT_ACCOUNT_CONCURRENCY = 384
 """Three quarters of what a host has under way for developers (`http/openai.py: MAX_TRANSFERS`)."""
+DEFAULT_ADDRESS_REQUESTS_PER_MINUTE = 6_000
+DEFAULT_ADDRESS_CONCURRENCY = 512
+"""An eighth of what the public port holds, and as many as a host answers for a single transfer agent."""
+DEFAULT_REGISTRATIONS_PER_MINUTE = 30
 DEFAULT_DRAIN_SECONDS = 15.0
 """Our compose files kill a container after 30 s; connections and outbox may take as long again."""
 LARGEST_PORT = 65_535
@@ -109,6 +113,12 @@ class HttpSettings(BaseModel):
     """Its requests at a time, those included that wait for their turn; 0: no limit."""
     chain_requests_per_minute: int = Field(default=DEFAULT_CHAIN_REQUESTS_PER_MINUTE, ge=0)
     """What the public port passes on to the chain node under `/chain-api/` and `/chain-rpc/`, for all together; 0: nothing."""
+    address_requests_per_minute: int = Field(default=DEFAULT_ADDRESS_REQUESTS_PER_MINUTE, ge=1)
+    """Of one public address at the public port, beside questions to models."""
+    address_concurrency: int = Field(default=DEFAULT_ADDRESS_CONCURRENCY, ge=1)
+    """Requests of one public address at a time, questions to models included."""
+    registrations_per_minute: int = Field(default=DEFAULT_REGISTRATIONS_PER_MINUTE, ge=0)
+    """What others may make this host write to the chain; the chain has a quota of its own. 0: nothing."""
     drain_seconds: float = Field(default=DEFAULT_DRAIN_SECONDS, ge=0)
     """How long answers under way may take once the node is told to end; what comes new meanwhile is refused."""
 

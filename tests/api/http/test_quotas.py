@@ -8,6 +8,7 @@ import pytest
 
 from pivot.api.http import quotas
 from pivot.api.http.quotas import PerAddress, asker_of
+from pivot.api.settings import HttpSettings
 
 PUBLIC, OTHER = "8.8.8.8", "9.9.9.9"
 
@@ -22,9 +23,10 @@ class Port:
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        self.limits = HttpSettings()
         self.go_on = asyncio.Event()
         self.go_on.set()
-        self._app = PerAddress(self._answer, lambda: self.now_s)
+        self._app = PerAddress(self._answer, self.limits, lambda: self.now_s)
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         await self.go_on.wait()
@@ -44,9 +46,9 @@ class Port:
         return sent[0]["status"], dict(sent[0]["headers"]), orjson.loads(sent[1]["body"])
 
 
-async def test_a4_more_requests_a_minute_than_an_address_may_send_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quotas, "REQUESTS_PER_MINUTE", 3)
+async def test_a4_more_requests_a_minute_than_an_address_may_send_are_refused() -> None:
     port = Port()
+    port.limits.address_requests_per_minute = 3
     assert [(await port.ask(scope()))[0] for _ in range(4)] == [200, 200, 200, 429]
     _, headers, refusal = await port.ask(scope())
     assert (headers[b"retry-after"], refusal["error"]["code"]) == (b"20", "too_many_requests")
@@ -56,9 +58,25 @@ async def test_a4_more_requests_a_minute_than_an_address_may_send_are_refused(mo
     assert (await port.ask(scope()))[0] == 200
 
 
-async def test_a4_an_address_holds_a_part_of_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quotas, "REQUESTS_UNDER_WAY", 2)
+async def test_limits_that_change_count_at_once() -> None:
     port = Port()
+    port.limits.address_requests_per_minute = 1
+    assert [(await port.ask(scope()))[0] for _ in range(2)] == [200, 429]
+    port.limits.address_requests_per_minute = 2
+    assert [(await port.ask(scope()))[0] for _ in range(3)] == [200, 200, 429]
+    port.limits.address_concurrency = 1
+    port.go_on.clear()
+    held = asyncio.create_task(port.ask(scope(OTHER)))
+    await asyncio.sleep(0)
+    assert (await port.ask(scope(OTHER)))[0] == 429
+    port.limits.address_concurrency = 2
+    port.go_on.set()
+    assert (await port.ask(scope(OTHER)))[0] == (await held)[0] == 200
+
+
+async def test_a4_an_address_holds_a_part_of_the_port() -> None:
+    port = Port()
+    port.limits.address_concurrency = 2
     port.go_on.clear()
     question = "/v1/chat/completions"
     held = [asyncio.create_task(port.ask(scope(path=question))) for _ in range(2)]

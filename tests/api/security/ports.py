@@ -24,6 +24,7 @@ from pivot.api.metrics.traffic import Traffic
 from pivot.api.poc.callback import callback_token
 from pivot.api.readiness.checks import Readiness
 from pivot.api.rewards.claimer import Recovery
+from pivot.api.settings import HttpSettings
 from tests.api.fleet.chain import FakeChain, FakePhases
 from tests.api.http.test_public import running_port
 from tests.api.inference.network import API_KEY, Network
@@ -160,7 +161,7 @@ async def all_ports(network: Network, home: Path) -> AsyncIterator[Ports]:
         serve_api_keys(admin, IssuedKeys(one.database))
         serve_claims(admin, NoClaims())  # type: ignore[arg-type]  # all that is asked
         applications = {
-            PUBLIC: PerAddress(front),
+            PUBLIC: PerAddress(front, HttpSettings()),
             ADMIN: admin,
             CALLBACKS: callbacks_app(one.settings, one.fleet, one.prover),
         }

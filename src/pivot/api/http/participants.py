@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,10 +12,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
 from pivot.api.http.body import read_body
-from pivot.api.http.errors import BadRequest, MalformedBody, NotFound, TooManyRequests, Unauthorized
+from pivot.api.http.errors import BadRequest, MalformedBody, NotFound, NotPermitted, TooManyRequests, Unauthorized
+from pivot.api.keys.shares import Share
 from pivot.api.ledger.answers import BriefAnswers
 from pivot.api.ledger.interface import Chain, ChainRefused, Outbox
 from pivot.api.phases import Phases
+from pivot.api.settings import HttpSettings
 from pivot.primitives import keys
 from pivot.primitives.addresses import from_public_key
 from pivot.primitives.hashes import tagged_hash
@@ -26,8 +29,6 @@ from pivot.protocol.signing import registration_sign_bytes
 QUERY = "/inference.inference.Query"
 PAGE_LENGTH = 1_000
 MAX_PAGES = 100
-REGISTRATIONS_PER_MINUTE = 30
-"""What this host lets others make it write to the chain; the chain has a quota of its own."""
 REGISTRATION_SECONDS = 20.0
 """How long a registration is awaited before the answer says that it is still under way."""
 RETRY_BLOCKS = 20
@@ -59,6 +60,7 @@ class Participants:
         outbox: Outbox,
         phases: Phases,
         answers: BriefAnswers,
+        limits: HttpSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._own_address = own_address
@@ -66,8 +68,8 @@ class Participants:
         self._outbox = outbox
         self._phases = phases
         self._clock = clock
-        self._allowance = float(REGISTRATIONS_PER_MINUTE)
-        self._refilled = clock()
+        self._limits = limits
+        self._registrations = Share()
         self._answers = answers
         self.router = APIRouter()
         self.router.add_api_route("/v1/participants", self.everyone)
@@ -153,15 +155,14 @@ class Participants:
             raise Unauthorized("registration_signature does not cover address, url and validator_key on this chain")
 
     def _take_allowance(self) -> None:
-        now = self._clock()
-        refill = (now - self._refilled) * REGISTRATIONS_PER_MINUTE / 60
-        self._allowance = min(REGISTRATIONS_PER_MINUTE, self._allowance + refill)
-        self._refilled = now
-        if self._allowance < 1:
-            raise TooManyRequests(
-                f"this host forwards {REGISTRATIONS_PER_MINUTE} registrations per minute; ask another"
-            )
-        self._allowance -= 1
+        """Raises TooManyRequests, NotPermitted. The setting may change while the node runs."""
+        per_minute = self._limits.registrations_per_minute
+        if not per_minute:
+            raise NotPermitted("this host forwards no registrations; ask another")
+        wait_s = self._registrations.take(per_minute, self._clock())
+        if wait_s > 0:
+            sentence = f"this host forwards {per_minute} registrations a minute; wait, or ask another"
+            raise TooManyRequests(sentence, retry_after_s=math.ceil(wait_s))
 
     async def _load_everyone(self, epoch: int) -> dict[str, Any]:
         group = await self._chain.epoch_group(epoch) if epoch else None

@@ -83,7 +83,7 @@ class PublicApp:
         self._epochs = Epochs(engine, phases, archive)
         self.members_of = self._epochs.members_of
         self._answers = BriefAnswers()
-        self._participants = Participants(identity.address, chain, outbox, phases, self._answers)
+        self._participants = Participants(identity.address, chain, outbox, phases, self._answers, settings.api)
         self._chain = chain
         self._identity = identity
         self._phases = phases

@@ -17,12 +17,9 @@ from pivot.api.http.body import Receive, Scope, Send
 from pivot.api.http.errors import TooManyRequests, error_headers
 from pivot.api.inference.request import PATHS
 from pivot.api.keys.shares import Shares
+from pivot.api.settings import HttpSettings
 from pivot.api.urls import is_public
 
-REQUESTS_PER_MINUTE = 6_000
-"""Of one address, beside questions."""
-REQUESTS_UNDER_WAY = 512
-"""Of one address: an eighth of what the port holds, and as many as a host answers for a single transfer agent."""
 MAX_ADDRESSES = 65_536
 """That are remembered; those that have nothing under way are forgotten first."""
 KNOWN_PEERS = 16_384
@@ -34,8 +31,10 @@ FORWARDED_HEADER = b"x-forwarded-for"
 class PerAddress:
     """ASGI application around the public port's: answers 429 to an address that takes more than its share."""
 
-    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, app: ASGIApp, limits: HttpSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        """limits: may change while the port is served."""
         self._app = app
+        self._limits = limits
         self._clock = clock
         self._shares = Shares(MAX_ADDRESSES)
 
@@ -54,11 +53,12 @@ class PerAddress:
 
     def _place(self, asker: str, *, counted: bool) -> AbstractContextManager[None]:
         share = self._shares.of(asker)
-        if share.under_way >= REQUESTS_UNDER_WAY:
+        if share.under_way >= self._limits.address_concurrency:
             raise _BeyondQuota(f"{asker} has {share.under_way} requests under way, and may have no more")
-        wait_s = share.take(REQUESTS_PER_MINUTE, self._clock()) if counted else 0.0
+        per_minute = self._limits.address_requests_per_minute
+        wait_s = share.take(per_minute, self._clock()) if counted else 0.0
         if wait_s > 0:
-            sentence = f"{asker} may send {REQUESTS_PER_MINUTE} requests a minute beside questions to models"
+            sentence = f"{asker} may send {per_minute} requests a minute beside questions to models"
             raise _BeyondQuota(sentence, retry_after_s=math.ceil(wait_s))
         return share.place()
 
