@@ -97,6 +97,26 @@ async def test_a_text_may_fill_the_whole_context_and_no_more(post: Post) -> None
 
 
 @pytest.mark.parametrize(
+    ("cut", "read"),
+    [
+        ({"truncate_prompt_tokens": 2}, [5, 6]),
+        ({"truncate_prompt_tokens": 2, "truncation_side": "left"}, [7, 8]),
+        ({"truncate_prompt_tokens": 9}, [5, 6, 7, 8]),
+        ({"truncate_prompt_tokens": -1}, [5, 6, 7, 8]),
+    ],
+)
+async def test_an_input_is_cut_where_it_is_asked_to_be(post: Post, cut: dict[str, Any], read: list[int]) -> None:
+    answer = await post({"input": [5, 6, 7, 8], **cut})
+    assert answer["usage"]["prompt_tokens"] == len(read)
+    assert vectors(answer) == pytest.approx(vectors(await post({"input": read})), abs=TOLERANCE)
+
+
+async def test_a_text_of_any_length_is_cut_to_the_context(post: Post) -> None:
+    answer = await post({"input": "word " * 9_000, "truncate_prompt_tokens": -1})
+    assert answer["usage"]["prompt_tokens"] == CONTEXT
+
+
+@pytest.mark.parametrize(
     ("body", "param"),
     [
         ({}, "input"),
@@ -107,7 +127,9 @@ async def test_a_text_may_fill_the_whole_context_and_no_more(post: Post) -> None
         ({"input": [-1]}, "input.0"),
         ({"input": [1], "encoding_format": "bytes"}, "encoding_format"),
         ({"input": [1], "dimensions": 2}, None),
-        ({"input": [1], "truncate_prompt_tokens": 2}, None),
+        ({"input": [1], "truncate_prompt_tokens": -2}, "truncate_prompt_tokens"),
+        ({"input": [1], "truncate_prompt_tokens": 0}, "input"),
+        ({"input": [1], "truncation_side": "middle"}, "truncation_side"),
         ({"input": [[1]] * 2_049}, None),
     ],
 )

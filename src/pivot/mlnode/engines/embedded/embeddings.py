@@ -10,14 +10,15 @@ import base64
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from pivot.mlnode.engines.embedded.answers import Json
 from pivot.mlnode.engines.embedded.batch import Sequence as BatchSequence
 from pivot.mlnode.engines.embedded.requests import EngineRequest, TokenId
+from pivot.mlnode.engines.embedded.served import ServedModel
 from pivot.mlnode.engines.embedded.weights import Floats
 
 MAX_INPUTS = 2_048
@@ -35,7 +36,10 @@ class EmbeddingRequest(EngineRequest):
     input: str | list[TokenId] | list[str] | list[list[TokenId]]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
-    truncate_prompt_tokens: int | None = None
+    truncate_prompt_tokens: Annotated[int, Field(ge=-1)] | None = None
+    """Tokens that are read of each input; -1: as many as the context holds."""
+    truncation_side: Literal["left", "right"] = "right"
+    """Where an input is cut."""
     add_special_tokens: bool = True
     use_activation: bool | None = None
     """False: the vectors as they are, not brought to length 1."""
@@ -44,8 +48,6 @@ class EmbeddingRequest(EngineRequest):
     def _only_what_is_offered(self) -> Self:
         if self.dimensions is not None:
             raise ValueError("this model does not support matryoshka representation: its dimensions cannot be changed")
-        if self.truncate_prompt_tokens is not None:
-            raise ValueError("truncate_prompt_tokens is not offered by this engine")
         if not 0 < len(self.inputs) <= MAX_INPUTS:
             raise ValueError(f"input must be 1 to {MAX_INPUTS} inputs")
         return self
@@ -57,6 +59,15 @@ class EmbeddingRequest(EngineRequest):
             return [self.input]
         ids = [part for part in self.input if isinstance(part, int)]
         return [ids] if ids else [part for part in self.input if not isinstance(part, int)]
+
+    def tokens(self, model: ServedModel, part: str | list[int]) -> list[int]:
+        """The tokens of one input that are read. Raises BadPrompt."""
+        limit = model.context if self.truncate_prompt_tokens == -1 else self.truncate_prompt_tokens
+        if isinstance(part, str):
+            part = model.encode(part, add_special_tokens=self.add_special_tokens, param="input", cut=limit is not None)
+        if limit is None or limit >= len(part):
+            return part
+        return part[:limit] if self.truncation_side == "right" else part[len(part) - limit :]
 
 
 def embedding_answer(request: EmbeddingRequest, model: str, read: Sequence[BatchSequence]) -> Json:

@@ -77,9 +77,11 @@ class ServedModel:
             raise BadPrompt(str(error), param="messages") from error
         return self.encode(text)
 
-    def encode(self, text: str, *, add_special_tokens: bool = False, param: str = "prompt") -> list[int]:
-        """The ids of a text. Raises BadPrompt, without reading it, for one that cannot fit the context."""
-        if len(text) > self.context * self.tokenizer.longest:
+    def encode(
+        self, text: str, *, add_special_tokens: bool = False, param: str = "prompt", cut: bool = False
+    ) -> list[int]:
+        """The ids of a text. Raises BadPrompt, without reading it, for one that cannot fit the context, unless it will be cut."""
+        if not cut and len(text) > self.context * self.tokenizer.longest:
             raise self._too_long(f"at least {len(text) // self.tokenizer.longest}", param)
         return self.tokenizer.encode(text, add_special_tokens=add_special_tokens)
 

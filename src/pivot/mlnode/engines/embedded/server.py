@@ -11,7 +11,6 @@ import contextlib
 import importlib.metadata
 import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -89,10 +88,7 @@ class Engine:
         """`POST /v1/embeddings`."""
         request = await _body(http, EmbeddingRequest)
         self._require_model(request.model)
-        encode = partial(self._model.encode, add_special_tokens=request.add_special_tokens, param="input")
-        sequences = [
-            self._model.read_sequence(encode(each) if isinstance(each, str) else each) for each in request.inputs
-        ]
+        sequences = [self._model.read_sequence(request.tokens(self._model, each)) for each in request.inputs]
         done = await while_connected(http, self._read(sequences))
         if done is None:
             return Response(status_code=CLIENT_GONE)
