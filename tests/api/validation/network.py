@@ -1,7 +1,7 @@
 """Hosts whose answers are checked, in this process: real engine, real HTTP between hosts, real database; the chain is held here."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -257,15 +257,19 @@ async def answered(
     *,
     shaped: Callable[[dict[str, Any]], None] = untouched,
     max_tokens: int = 24,
+    instead: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> Inference:
-    """An answer of `executor`, as the request path makes it, and its record. shaped: what a cheat does to the artifact."""
+    """An answer of `executor`, as the request path makes it, and its record.
+
+    shaped: what a cheat does to the artifact. instead: what it asks its engine for, other than the developer did.
+    """
     question = {"model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": max_tokens, **fields}
     body = orjson.dumps(question)
     request = parse(body)
     inference_id = f"{text}/{len(chain.records)}+{time.time_ns()}="
     transcript = Transcript(request, inference_id)
-    asked = engine.engine_body(request, max_tokens, seed=7)
+    asked = orjson.dumps({**orjson.loads(engine.engine_body(request, max_tokens, seed=7)), **(instead or {})})
     async with (
         aiohttp.ClientSession() as http,
         http.post(

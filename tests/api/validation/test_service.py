@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pivot.api.validation.checks import Checks
-from pivot.api.validation.examiner import _is_one_text
+from pivot.api.validation.examiner import _is_about_text
 from pivot.api.validation.tables import Kind, State
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitValidations, MsgVoteDisputes
 from pivot.protocol.generated.inference.inference.types_pb2 import AnswerVerdict, Inference
@@ -72,18 +72,12 @@ async def test_an_honest_answer_passes(
     assert not pair[0].sent(MsgSubmitValidations)  # nobody checks its own
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:,"}}],
-        "Two, please.",
-    ],
-)
-def test_what_no_engine_can_replay_is_checked_by_its_artifact_alone(content: Any) -> None:
-    asked = {"messages": [{"role": "user", "content": content}], "n": 1 if isinstance(content, list) else 2}
-    assert not _is_one_text(asked)
-    assert _is_one_text({"messages": [{"role": "user", "content": [{"type": "text", "text": "?"}]}, "odd"], "n": 1})
-    assert _is_one_text({"prompt": "?"})
+def test_what_no_engine_can_replay_is_checked_by_its_artifact_alone() -> None:
+    content = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
+    assert not _is_about_text({"messages": [{"role": "user", "content": content}]})
+    assert _is_about_text({"messages": [{"role": "user", "content": [{"type": "text", "text": "?"}]}, "odd"], "n": 1})
+    assert _is_about_text({"messages": [{"role": "user", "content": "Two, please."}], "n": 2})  # no host accepts it
+    assert _is_about_text({"prompt": "?"})
 
 
 async def test_nothing_is_checked_before_its_segment_is_over_and_the_element_revealed(
@@ -138,6 +132,30 @@ async def test_m_item34_a19_other_tokens_other_length_or_no_log_probabilities_fa
 ) -> None:
     record = await answered(pair[0], chain, engine_url, shaped=shaped)
     assert await verdict(phases, pair[1], record) == FAILED
+
+
+async def test_m_item34_a_host_that_never_leaves_anything_to_chance_fails_when_its_answers_together_show_it(
+    chain: CheckChain, phases: FakePhases, pair: list[Host], engine_url: str
+) -> None:
+    """No single answer of a model that is so sure does."""
+    texts = ["Who pays for a request?", "How do I become a host?", "Tell me about weight.", "What is a sprint?"]
+    records = [
+        await answered(pair[0], chain, engine_url, text, temperature=1.3, instead={"temperature": 0})
+        for text in texts * 12
+    ]
+    messages = pair[1].outbox.messages
+    reports: dict[str, AnswerVerdict] = {}
+
+    def all_reported() -> bool:
+        for message in pair[1].sent(MsgSubmitValidations):
+            reports.update({report.inference_id: report.verdict for report in message.reports})
+        return len(reports) == len(records)
+
+    await blocks_until(phases, all_reported, most=200)
+    assert messages
+    found = list(reports.values())
+    assert found.count(PASSED) > 10
+    assert found.count(FAILED) > 5
 
 
 @pytest.mark.parametrize("max_tokens", [1, 2, 4])

@@ -17,9 +17,10 @@ from pivot.api.validation.artifacts_client import ArtifactsClient, ArtifactUnava
 from pivot.api.validation.checks import Verdict
 from pivot.api.validation.choice import choosing_of
 from pivot.api.validation.evidence import Evidence, WrongArtifact, evidence_of
-from pivot.api.validation.judge import MILLION, judge
+from pivot.api.validation.judge import MILLION, Judgement, judge
+from pivot.api.validation.purses import HELD, Purses
 from pivot.api.validation.replay import USUAL_MAX_LOGPROBS, NotTheTexts, TokensRefused, replay
-from pivot.api.validation.tables import Check
+from pivot.api.validation.tables import Check, Kind
 from pivot.api.validation.thresholds import thresholds_of
 from pivot.primitives.fixed_point import ONE
 from pivot.protocol.decimals import fixed_point
@@ -56,6 +57,7 @@ class Examiner:
         self._client = client
         self._lender = lender
         self._http = http
+        self._purses = Purses()
 
     async def examine(self, check: Check, *, urgent: bool, patience_over: bool) -> Verdict | None:
         """What is to be said of an answer; None when the chain knows it no more.
@@ -72,7 +74,7 @@ class Examiner:
             if patience_over:
                 return Verdict(AnswerVerdict.ANSWER_WITHHELD, reason=str(error))
             raise NotYet(str(error)) from error
-        found = await self._judged(record, raw, urgent=urgent)
+        found = await self._judged(check, record, raw, urgent=urgent)
         if found.verdict == AnswerVerdict.ANSWER_FAILED:
             log.warning("%s answered %s wrongly: %s", record.executed_by, record.inference_id, found.reason)
             epoch = record.finished_epoch_id
@@ -88,16 +90,30 @@ class Examiner:
                 raise
             return await self._client.artifact(check.accuser, record)
 
-    async def _judged(self, record: Inference, raw: bytes, *, urgent: bool) -> Verdict:
+    async def _judged(self, check: Check, record: Inference, raw: bytes, *, urgent: bool) -> Verdict:
         try:
             evidence = await asyncio.to_thread(evidence_of, raw, record)
-            if not _is_one_text(evidence.request):
+            if not _is_about_text(evidence.request):
                 return Verdict(AnswerVerdict.ANSWER_PASSED, MILLION)
-            return await self._replayed(record, evidence, urgent=urgent)
+            found = await self._replayed(record, evidence, urgent=urgent)
         except (WrongArtifact, NotTheTexts, TokensRefused) as error:
             return Verdict(AnswerVerdict.ANSWER_FAILED, reason=str(error))
+        reason = found.reason or self._suspected(check, record, found)
+        verdict = AnswerVerdict.ANSWER_FAILED if reason else AnswerVerdict.ANSWER_PASSED
+        return Verdict(verdict, found.value_e6, reason)
 
-    async def _replayed(self, record: Inference, evidence: Evidence, *, urgent: bool) -> Verdict:
+    def _suspected(self, check: Check, record: Inference, found: Judgement) -> str:
+        """Why an answer without a fault of its own fails: its host's answers together; empty when it does not.
+
+        A duty is drawn by lot, so its answer counts for its host. An answer under dispute was picked by whoever disputes it.
+        """
+        host, model = record.executed_by, record.model
+        if check.kind == Kind.DUTY and found.made:
+            self._purses.add(host, model, found.made)
+        odds = self._purses.suspicion(host, model)
+        return f"its host's tokens are not chosen as asked: odds of {odds:.1f} nats" if odds > HELD else ""
+
+    async def _replayed(self, record: Inference, evidence: Evidence, *, urgent: bool) -> Judgement:
         registered = await self._registered(record)
         try:
             arguments = split(registered_arguments(registered))
@@ -119,15 +135,14 @@ class Examiner:
         except (NoNodeAvailable, EngineFailed, NodeLost) as error:
             raise NotYet(f"no own node has computed it: {error}") from error
         thresholds, defaults = thresholds_of(record.model, arguments)
-        found = judge(
+        return await asyncio.to_thread(
+            judge,
             evidence.positions[: len(replayed)],
             replayed,
             choosing_of(evidence.request, defaults),
             thresholds,
             least_similarity=_least_similarity(registered),
         )
-        verdict = AnswerVerdict.ANSWER_PASSED if found.passed else AnswerVerdict.ANSWER_FAILED
-        return Verdict(verdict, found.value_e6, found.reason)
 
     async def _registered(self, record: Inference) -> Model:
         """The model as it was registered when the answer's epoch was formed."""
@@ -141,10 +156,8 @@ def _least_similarity(model: Model) -> float:
     return fixed_point(model.validation_threshold) / ONE
 
 
-def _is_one_text(request: dict[str, Any]) -> bool:
-    """Whether one text answers a text. No engine reads pictures from token ids, nor tells an artifact several choices apart."""
-    if request.get("n") not in (None, 1):
-        return False
+def _is_about_text(request: dict[str, Any]) -> bool:
+    """Whether text is asked for by text alone. No engine reads pictures from token ids."""
     messages = request.get("messages")
     contents = (
         [each.get("content") for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
