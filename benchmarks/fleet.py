@@ -23,7 +23,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import uvloop
 from report import machine, print_table, versions
 
@@ -35,6 +34,7 @@ from pivot.api.fleet.fleet import HostFleet
 from pivot.api.fleet.interface import NodeFault, Serve
 from pivot.api.identity import Identity
 from pivot.api.settings import ApiSettings
+from pivot.api.tls import session_to_ml_nodes
 from tests.api.fleet.chain import MODEL, FakeChain, FakeOutbox, key
 from tests.api.fleet.ml_node import FakeMlNode
 
@@ -73,8 +73,8 @@ async def measure(machines: Connection, folder: Path, rest_s: float) -> Figures:
         database = connect(database_url("", folder))
         stack.push_async_callback(database.close)
         await migrate(database)
-        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         settings, identity = ApiSettings(home=folder), Identity(account=key(1), gateway=key(2))
+        http = await stack.enter_async_context(session_to_ml_nodes(settings.api))
         fleet = HostFleet(database, http, settings, identity, chain, FakeOutbox(on_put=chain.take_hardware))
         await fleet.start()
         stack.push_async_callback(fleet.close)

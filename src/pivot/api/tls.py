@@ -5,6 +5,7 @@ from pathlib import Path
 
 import aiohttp
 
+from pivot.api.fleet.sockets import kept_alive
 from pivot.api.settings import HttpSettings
 
 
@@ -43,7 +44,7 @@ def session_to_ml_nodes(settings: HttpSettings) -> aiohttp.ClientSession:
     Nothing is decompressed: a few bytes of a node that was taken over could become gigabytes. Raises UnusableCertificate.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=client_context(settings) or True),
+        connector=aiohttp.TCPConnector(limit=0, ssl=client_context(settings) or True, socket_factory=kept_alive),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,

@@ -8,6 +8,7 @@ import pytest
 
 from pivot.api.identity import Identity
 from pivot.api.settings import ApiSettings
+from pivot.api.tls import session_to_ml_nodes
 from tests.api.fleet.chain import FakeChain, FakeOutbox, key
 
 
@@ -24,8 +25,8 @@ def identity() -> Identity:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+async def http(settings: ApiSettings) -> AsyncIterator[aiohttp.ClientSession]:
+    async with session_to_ml_nodes(settings.api) as session:
         yield session
 
 

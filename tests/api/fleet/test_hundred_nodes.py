@@ -18,6 +18,7 @@ from pivot.api.http.admin import admin_app
 from pivot.api.identity import Identity
 from pivot.api.poc.duties import Assignment, Stage, duty_of
 from pivot.api.settings import ApiSettings
+from pivot.api.tls import session_to_ml_nodes
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitHardwareDiff
 from pivot.protocol.mlnode_api import PowState
 from tests.api.fleet.chain import MODEL, FakeChain, FakeOutbox, epoch, until
@@ -64,7 +65,7 @@ async def hundred(
     async with AsyncExitStack() as stack:
         names = [f"node{number:03}" for number in range(1, NODES + 1)]
         nodes = {name: await stack.enter_async_context(FakeMlNode.running()) for name in names}
-        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        http = await stack.enter_async_context(session_to_ml_nodes(settings.api))
         fleet = HostFleet(database, http, settings, identity, chain, outbox)
         await fleet.start()
         stack.push_async_callback(fleet.close)

@@ -1,6 +1,7 @@
 """What the API node says to one ML node over HTTP. Every status and every body is read.
 
-A node may be broken or taken over: every wait and every length is bounded, no redirect is followed, nothing is decompressed.
+A node may be broken or taken over: every wait and every length is bounded, no redirect is followed, and nothing is
+decompressed (`tls.py: session_to_ml_nodes`).
 """
 
 from http import HTTPStatus
@@ -34,7 +35,6 @@ INFERENCE_UP_TIMEOUT_S = 1_800.0
 """Loading a large model takes minutes."""
 MAX_ANSWER_BYTES = 2**20
 SHOWN_ANSWER_LENGTH = 300
-_PLAIN = {"Accept-Encoding": "identity"}
 
 Payload = TypeVar("Payload", bound=BaseModel)
 
@@ -151,20 +151,14 @@ class MlNodeClient:
         self, method: str, url: str, body: BaseModel | None, timeout_s: float, *, expect_json: bool = True
     ) -> Any:
         """The JSON of a 2xx answer; None for an empty body."""
-        headers = _PLAIN | (self._headers if url.startswith(self.management_url) else {})
+        headers = dict(self._headers) if url.startswith(self.management_url) else {}
         if body:
             headers["Content-Type"] = "application/json"
         data = body.model_dump_json().encode() if body else None
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._http.request(
-                method,
-                url,
-                data=data,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-                auto_decompress=False,
+                method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 raw = bytearray()
                 while len(raw) <= MAX_ANSWER_BYTES and (more := await answer.content.readany()):
