@@ -13,9 +13,7 @@ import aiohttp
 import pytest
 
 from pivot.mlnode import service as module
-from pivot.mlnode.engines.base import EngineFailed
-from pivot.mlnode.poc.session import NotValidating, PowSession
-from pivot.mlnode.service import (
+from pivot.mlnode.changes import (
     CHANGES,
     CHECK,
     END,
@@ -27,6 +25,10 @@ from pivot.mlnode.service import (
     LEARN,
     SERVE,
     Change,
+)
+from pivot.mlnode.engines.base import EngineFailed
+from pivot.mlnode.poc.session import NotValidating, PowSession
+from pivot.mlnode.service import (
     ModeConflict,
     OtherSprint,
     Service,

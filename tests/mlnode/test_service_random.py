@@ -9,17 +9,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pivot.mlnode.changes import END, END_NODE, END_PROOF, END_SERVING, END_TRAINING
 from pivot.mlnode.engines.base import EngineFailed
-from pivot.mlnode.service import (
-    END,
-    END_NODE,
-    END_PROOF,
-    END_SERVING,
-    END_TRAINING,
-    ModeConflict,
-    Service,
-    StartInterrupted,
-)
+from pivot.mlnode.service import ModeConflict, Service, StartInterrupted
 from pivot.mlnode.training.job import AlreadyTraining, NotTraining
 from pivot.protocol.mlnode_api import (
     InferenceState,

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from pivot.mlnode.callback_hosts import CallbackHosts, GuardedResolver
+from pivot.mlnode.changes import END_NODE
 from pivot.mlnode.engines.choice import planner
 from pivot.mlnode.engines.serving import ServingEngine
 from pivot.mlnode.http.app import Access, Lifespan, management_app
@@ -24,7 +25,7 @@ from pivot.mlnode.model_cache import cache_folders, held_models
 from pivot.mlnode.poc.groups import workers_on
 from pivot.mlnode.poc.session import PowSession
 from pivot.mlnode.reach import Tries
-from pivot.mlnode.service import END_NODE, Service
+from pivot.mlnode.service import Service
 from pivot.mlnode.settings import MlNodeSettings
 from pivot.mlnode.tls import Tls, tls_of
 from pivot.mlnode.training.job import BUNDLED_TRAINER, TrainingJob

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from pivot.mlnode.changes import END_SERVING
 from pivot.mlnode.http.unguarded import require_guarded
-from pivot.mlnode.service import END_SERVING, Service
+from pivot.mlnode.service import Service
 from pivot.protocol.mlnode_api import Done, Failed, InferenceStatus, InferenceUp
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from pivot.mlnode.callback_hosts import CallbackHosts
-from pivot.mlnode.service import END_PROOF, Service
+from pivot.mlnode.changes import END_PROOF
+from pivot.mlnode.service import Service
 from pivot.protocol.mlnode_api import PowEnvelope, PowInit, PowStatus, ValidateRequest
 
 
