@@ -37,10 +37,13 @@ class FakeEngine:
     url: str = ""
     model: str = "pivot/tiny"
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    """What each request was called."""
     hangs: bool = False
     fails_with: int | None = None
     refuses_with: Any = None
     breaks_after: int | None = None
+    breaks_whole: bool = False
     stalls_after: int | None = None
     pause_s: float = 0.0
     content: bool = True
@@ -78,6 +81,7 @@ class FakeEngine:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         self.bodies.append(body)
+        self.names.append(request.headers.get("X-Request-Id", ""))
         try:
             if self.hangs:
                 await asyncio.sleep(60)
@@ -90,6 +94,9 @@ class FakeEngine:
             if "input" in body:
                 return self._vectors(body)
             words = WORDS[: body["max_tokens"]]
+            if self.breaks_whole:
+                await asyncio.sleep(self.pause_s)
+                request.transport.abort()  # type: ignore[union-attr]
             return await (self._stream(request, body, words) if body.get("stream") else self._whole(body, words))
         except asyncio.CancelledError:
             self.cancelled += 1
@@ -115,7 +122,7 @@ class FakeEngine:
             "model": body["model"],
             "choices": [choice],
             "usage": usage(len(words)),
-            "prompt_token_ids": PROMPT_TOKEN_IDS,
+            **({} if "prompt" in body else {"prompt_token_ids": PROMPT_TOKEN_IDS}),
         }
         return web.json_response(document)
 

@@ -180,7 +180,7 @@ class FakeFleet:
         self.leased += 1
         try:
             yield Lease(able[0].url, able[0].url)
-        except ConnectionError:
+        except (ConnectionError, aiohttp.ClientConnectionError):
             self.lost.append(able[0].url)
             raise
         finally:

@@ -15,6 +15,10 @@ import aiohttp
 import numpy as np
 import pytest
 
+from pivot.api.inference.assembly import Assembly
+from pivot.api.inference.engine import engine_body
+from pivot.api.inference.request import CHAT_PATH, COMPLETIONS_PATH, parse
+from pivot.api.inference.transcript import Transcript
 from pivot.mlnode.engines import instance as instance_module
 from pivot.mlnode.engines.base import Engine, EngineFailed
 from pivot.mlnode.engines.serving import ServingEngine
@@ -271,6 +275,52 @@ async def test_an_answer_is_streamed_piece_by_piece(
     assert lines[-1] == b"data: [DONE]\n"
     assert json.loads(lines[-2][6:])["usage"]["completion_tokens"] == 5
     assert engine.status.instances[0].busy == 0
+
+
+@pytest.mark.parametrize("kind", TRUE_MODELS, indirect=True)
+async def test_a_streamed_answer_put_together_is_the_whole_one(
+    engine: ServingEngine, kind: EngineKind, session: aiohttp.ClientSession
+) -> None:
+    await engine.start(kind.up)
+    asked: list[tuple[str, dict[str, Any]]] = [
+        (CHAT_PATH, {"messages": [{"role": "user", "content": "What is an epoch?"}]}),
+        (CHAT_PATH, {"messages": [{"role": "user", "content": "hi"}], "logprobs": True, "return_token_ids": True}),
+        (CHAT_PATH, {"messages": [{"role": "user", "content": "hi"}], "stop": ["e"]}),
+        (COMPLETIONS_PATH, {"prompt": "An epoch", "temperature": 1.5}),
+        (COMPLETIONS_PATH, {"prompt": "An epoch", "logprobs": 2, "return_token_ids": True}),
+    ]
+    for path, fields in asked:
+        request = parse(json.dumps({"model": kind.up.model, "max_tokens": 24, **fields}).encode(), path)
+        whole, pieces = (Transcript(request, "id", 24) for _ in range(2))
+        told = []
+        for stream in (False, True):
+            body = engine_body(request, 24, 5, stream=stream)
+            async with session.post(engine.url + path, data=body, headers={"Content-Type": "application/json"}) as got:
+                assert got.status == 200
+                told.append(await got.read())
+        answer = json.loads(whole.whole(told[0]))
+        assembly = Assembly(is_chat=request.is_chat)
+        *events, done, _ = told[1].split(b"\n\n")
+        for event in events:
+            assembly.add(pieces.note(event.removeprefix(b"data: ")))
+        pieces.finish()
+        assert done == b"data: [DONE]"
+        assert without_nothing(json.loads(assembly.whole())) == without_nothing(answer)
+        assert pieces.positions.json() == whole.positions.json()
+        assert (pieces.token_ids, pieces.content) == (whole.token_ids, whole.content)
+        assert pieces.completion_token_count == whole.completion_token_count
+
+
+def without_nothing(document: Any) -> Any:
+    """A document without the fields that say nothing, and without those that differ from one request to the next."""
+    if isinstance(document, list):
+        return [without_nothing(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    own = ("id", "created")
+    return {
+        name: without_nothing(each) for name, each in document.items() if each not in (None, [], {}) and name not in own
+    }
 
 
 @pytest.mark.parametrize("kind", TRUE_MODELS, indirect=True)

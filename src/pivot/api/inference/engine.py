@@ -6,15 +6,17 @@ The node's engine is any OpenAI-compatible server that knows vLLM's additions (`
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
 import orjson
+import structlog
 
 from pivot.api.fleet.interface import NodeFault
 from pivot.api.http.errors import error_object
+from pivot.api.inference import hop
 from pivot.api.inference.parts import EVENT_STREAM
 from pivot.api.inference.payload import payload
 from pivot.api.inference.request import MAX_TOP_LOGPROBS, Request
@@ -89,8 +91,11 @@ def seed_of(inference_id: str) -> int:
     return int.from_bytes(sha256(_SECRET + inference_id.encode())[:4]) >> 1
 
 
-def engine_body(request: Request, max_tokens: int, seed: int) -> bytes:
-    """The body for the engine: as the developer sent it, with what checking and accounting need (design, section 7)."""
+def engine_body(request: Request, max_tokens: int, seed: int, *, stream: bool) -> bytes:
+    """The body for the engine: as the developer sent it, with what checking and accounting need (design, section 7).
+
+    stream: whether the engine shall stream, which the developer need not have asked for.
+    """
     document = dict(request.document)
     if request.is_chat:
         document["logprobs"] = True
@@ -102,7 +107,8 @@ def engine_body(request: Request, max_tokens: int, seed: int) -> bytes:
     document["max_tokens"] = max_tokens
     document["return_token_ids"] = True
     document["seed"] = seed
-    if request.stream:
+    if stream:
+        document["stream"] = True
         document["stream_options"] = {**(document.get("stream_options") or {}), "include_usage": True}
     return orjson.dumps(document)
 
@@ -127,16 +133,32 @@ def client_error(raw: bytes) -> bytes:
     return orjson.dumps(error_object(message, "invalid_request_error", inner.get("param"), code))
 
 
+def abandon(asked: asyncio.Future[EngineAnswer]) -> None:
+    """Nobody waits for this answer any more, should it still come."""
+    asked.cancel()
+    asked.add_done_callback(
+        lambda done: None if done.cancelled() or done.exception() else done.result().response.close()
+    )
+
+
 @asynccontextmanager
 async def ask(
-    http: aiohttp.ClientSession, inference_url: str, path: str, body: bytes, *, most_bytes: int, stream: bool
+    http: aiohttp.ClientSession,
+    inference_url: str,
+    path: str,
+    body: bytes,
+    *,
+    most_bytes: int,
+    stream: bool,
+    leave: Callable[[asyncio.Future[EngineAnswer]], None] = abandon,
 ) -> AsyncGenerator[EngineAnswer, None]:
     """The engine's answer at one of `request.PATHS`, as soon as its first bytes are here.
 
     Raises NodeLost, or EngineFailed for a 5xx and the like, and for more than `most_bytes`.
-    Leaving the context early closes the connection, which stops the engine's work.
+    Leaving the context early closes the connection, which stops the engine's work. leave: what becomes of an answer that is
+    still awaited when the task that waits is cancelled.
     """
-    answer = await _answer(http, inference_url, path, body, most_bytes=most_bytes, stream=stream)
+    answer = await _answer(http, inference_url, path, body, most_bytes=most_bytes, stream=stream, leave=leave)
     try:
         if answer.status != 200 and answer.status not in CLIENT_ERRORS:
             raise EngineFailed(
@@ -149,32 +171,36 @@ async def ask(
 
 
 async def _answer(
-    http: aiohttp.ClientSession, inference_url: str, path: str, body: bytes, *, most_bytes: int, stream: bool
+    http: aiohttp.ClientSession,
+    inference_url: str,
+    path: str,
+    body: bytes,
+    *,
+    most_bytes: int,
+    stream: bool,
+    leave: Callable[[asyncio.Future[EngineAnswer]], None],
 ) -> EngineAnswer:
     asked = asyncio.ensure_future(_post(http, inference_url + path, body, most_bytes=most_bytes, stream=stream))
     try:
         while not (await asyncio.wait({asked}, timeout=PROBE_AFTER_SECONDS))[0]:
             await _require_alive(http, inference_url)
         return asked.result()
+    except asyncio.CancelledError:
+        leave(asked)
+        raise
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        _abandon(asked)
+        abandon(asked)
         raise NodeLost(f"no answer from {inference_url}: {error or type(error).__name__}") from error
     except BaseException:
-        _abandon(asked)
+        abandon(asked)
         raise
-
-
-def _abandon(asked: asyncio.Future[EngineAnswer]) -> None:
-    """Nobody waits for this answer any more, should it still come."""
-    asked.cancel()
-    asked.add_done_callback(
-        lambda done: None if done.cancelled() or done.exception() else done.result().response.close()
-    )
 
 
 async def _post(http: aiohttp.ClientSession, url: str, body: bytes, *, most_bytes: int, stream: bool) -> EngineAnswer:
     timeout = _STREAM_TIMEOUT if stream else _WHOLE_TIMEOUT
-    response = await http.post(url, data=payload(body), headers=_HEADERS, timeout=timeout, allow_redirects=False)
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    headers = {**_HEADERS, **hop.named(request_id)} if request_id else _HEADERS
+    response = await http.post(url, data=payload(body), headers=headers, timeout=timeout, allow_redirects=False)
     try:
         is_stream = response.status == 200 and response.content_type == EVENT_STREAM
         first = await (response.content.readany() if is_stream else read_whole(response, most_bytes))

@@ -5,8 +5,7 @@ What the chain would refuse whatever its state is must be refused here too, befo
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -18,15 +17,16 @@ from pivot.api.fleet.interface import Fleet, NoNodeAvailable
 from pivot.api.group_writer import GroupWriter
 from pivot.api.http.errors import BadRequest, Forbidden, Unauthorized, Unavailable, error_object
 from pivot.api.identity import Identity
-from pivot.api.inference import artifacts, embedding_input, embeddings, engine, sse
+from pivot.api.inference import artifacts, assembly, embedding_input, embeddings, engine, relaying, sse
 from pivot.api.inference.access import require_in_window
 from pivot.api.inference.embeddings import Vectors
 from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market
-from pivot.api.inference.parts import EVENT_STREAM, JSON, Accepted, Head, Parts
+from pivot.api.inference.parts import Accepted, Head, Parts
 from pivot.api.inference.request import Request, max_tokens, prompt_bound
 from pivot.api.inference.settlements import Settlements
 from pivot.api.inference.transcript import Transcript
+from pivot.api.inference.unattended import Unattended
 from pivot.api.inference.used_signatures import Role, UsedSignatures
 from pivot.api.ledger.interface import Outbox
 from pivot.primitives import addresses, keys
@@ -41,8 +41,6 @@ MAX_NODE_VERSION_LENGTH = 64
 """As on the chain. Nobody signs this field of a start."""
 LONG_ANSWER_TOKENS = 512
 """Above this many tokens an artifact is made in a thread, so that other requests do not wait for it."""
-LONG_ANSWER_BYTES = 2**20
-"""From here on a whole answer is read in a thread."""
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +69,7 @@ class Execution:
         self._fleet = fleet
         self._http = http
         self._settlements = Settlements()
+        self._unattended = Unattended()
 
     async def admit(self, start: MsgStartInference) -> None:
         """Refuse a start that the chain would refuse, or that is not for this host, before its body is read (A-18).
@@ -123,37 +122,44 @@ class Execution:
             self._funds.held(payers, escrow, named=named) as hold,
             aclosing(self.answer(request, start, patience_s)) as parts,
         ):
-            async for part in parts:
-                if isinstance(part, Head):
-                    hold.spent = part.status == HTTPStatus.OK
-                yield part
+            accepted = False
+            try:
+                async for part in parts:
+                    if isinstance(part, Accepted):
+                        accepted = True
+                    elif isinstance(part, Head):
+                        hold.spent = part.status == HTTPStatus.OK
+                    yield part
+            except asyncio.CancelledError:
+                hold.spent = accepted  # what was answered by now will be settled
+                raise
 
     async def answer(self, request: Request, start: MsgStartInference, patience_s: float) -> Parts:
         """The answer's parts. Waits up to `patience_s` seconds for a node.
 
         Raises SignatureReused and Unavailable before the acceptance, Unavailable also between it and the head. After the
         head, a node that breaks off ends a stream with an error event, and any other answer with a ConnectionError.
+        Whoever leaves before the end pays for what was answered by then, or, if the engine was asked for a whole answer,
+        for all of it.
         """
         asked_seed = request.document.get("seed")
         seed = engine.seed_of(start.inference_id) if asked_seed is None else asked_seed
-        transcript: Transcript | Vectors
-        if request.wants_vectors:
-            transcript, body = Vectors(request, start.inference_id), embeddings.engine_body(request)
-            most_bytes = embeddings.longest_answer(embedding_input.count(request.document))
-        else:
-            transcript = Transcript(request, start.inference_id, start.max_tokens)
-            body = engine.engine_body(request, start.max_tokens, seed)
-            most_bytes = engine.longest_answer(start.prompt_token_count, start.max_tokens)
+        streams = request.stream or assembly.is_possible(request, start.max_tokens)
+        body, most_bytes = _for_engine(request, start, seed, streams=streams)
         acceptance = ""
-        begun = False
+        begun = left = False
         try:
             for _ in range(NODES_TO_TRY):
+                transcript = _transcript(request, start)
                 try:
-                    async with self._fleet.lend(request.model, wait_s=patience_s) as lease:
+                    async with AsyncExitStack() as lent:
+                        lease = await lent.enter_async_context(self._fleet.lend(request.model, wait_s=patience_s))
                         if not acceptance:
                             marked = self._use_signature(start)
                             acceptance = self._acceptance(start)
                             yield Accepted(acceptance)
+                        settle = partial(self._settle_later, transcript, start, acceptance, seed)
+                        leave = engine.abandon if streams else partial(self._unattended.take, lent, transcript, settle)
                         async with (
                             engine.ask(
                                 self._http,
@@ -161,9 +167,10 @@ class Execution:
                                 request.path,
                                 body,
                                 most_bytes=most_bytes,
-                                stream=request.stream,
+                                stream=streams,
+                                leave=leave,
                             ) as reply,
-                            aclosing(_relayed(reply, transcript)) as relayed,
+                            aclosing(relaying.relayed(reply, transcript)) as relayed,
                         ):
                             async for part in relayed:
                                 if not begun:
@@ -180,15 +187,16 @@ class Execution:
                         yield sse.event(orjson.dumps(error_object(sentence, "server_error", None, "node_failed")))
                         return
             raise Unavailable(f"no node of this host could answer for {request.model!r}")
+        except asyncio.CancelledError:
+            left = bool(acceptance)
+            raise
         finally:
-            if begun and isinstance(transcript, Transcript):
-                with suppress(ValueError):  # what cannot be read does not count
-                    transcript.finish()
-            if begun and transcript.answered:
-                self._settlements.later(start.inference_id, partial(self._settle, transcript, start, acceptance, seed))
+            if begun or left:
+                self._settle_later(transcript, start, acceptance, seed)
 
     async def close(self) -> None:
         """Wait until everything that was answered is recorded."""
+        await self._unattended.close()
         await self._settlements.close()
 
     async def _require_transfer_signature(self, start: MsgStartInference) -> None:
@@ -205,6 +213,15 @@ class Execution:
 
     def _acceptance(self, start: MsgStartInference) -> str:
         return self._identity.account.sign_base64(signing.acceptance_sign_bytes(start))
+
+    def _settle_later(
+        self, transcript: Transcript | Vectors, start: MsgStartInference, acceptance: str, seed: int
+    ) -> None:
+        if isinstance(transcript, Transcript):
+            with suppress(ValueError):  # what cannot be read does not count
+                transcript.finish()
+        if transcript.answered:
+            self._settlements.later(start.inference_id, partial(self._settle, transcript, start, acceptance, seed))
 
     async def _settle(
         self, transcript: Transcript | Vectors, start: MsgStartInference, acceptance: str, seed: int
@@ -232,39 +249,18 @@ class Execution:
         await self._outbox.put(f"finish:{start.inference_id}", finish)
 
 
-async def _relayed(reply: engine.EngineAnswer, transcript: Transcript | Vectors) -> AsyncGenerator[Head | bytes, None]:
-    """Head and bytes for the developer, noted on the way. Raises NodeLost, or EngineFailed for what cannot be read."""
-    try:
-        if reply.status != HTTPStatus.OK:
-            refusal = engine.client_error(reply.first)
-            yield Head(reply.status, JSON, len(refusal))
-            yield refusal
-        elif reply.is_stream and isinstance(transcript, Transcript):
-            yield Head(reply.status, EVENT_STREAM)
-            done, events, piece = False, sse.Events(), reply.first
-            while piece:
-                told = []
-                for data in events.feed(piece):
-                    done = data == sse.DONE
-                    if done:
-                        transcript.finish()
-                    for_developer = data if done else transcript.event(data)
-                    if for_developer is not None:
-                        told.append(sse.event(for_developer))
-                if told:
-                    yield b"".join(told)
-                piece = await reply.more()
-            if not done:
-                raise engine.NodeLost("the stream ended before its last event")
-        else:
-            is_long = len(reply.first) > LONG_ANSWER_BYTES
-            answer = (
-                await asyncio.to_thread(transcript.whole, reply.first) if is_long else transcript.whole(reply.first)
-            )
-            yield Head(reply.status, JSON, len(answer))
-            yield answer
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise engine.EngineFailed(f"the engine's answer cannot be read: {error!r}") from error
+def _transcript(request: Request, start: MsgStartInference) -> Transcript | Vectors:
+    if request.wants_vectors:
+        return Vectors(request, start.inference_id)
+    return Transcript(request, start.inference_id, start.max_tokens)
+
+
+def _for_engine(request: Request, start: MsgStartInference, seed: int, *, streams: bool) -> tuple[bytes, int]:
+    """The engine's request, and the most bytes of its answer."""
+    if request.wants_vectors:
+        return embeddings.engine_body(request), embeddings.longest_answer(embedding_input.count(request.document))
+    body = engine.engine_body(request, start.max_tokens, seed, stream=streams)
+    return body, engine.longest_answer(start.prompt_token_count, start.max_tokens)
 
 
 def _require_same(request: Request, start: MsgStartInference) -> None:

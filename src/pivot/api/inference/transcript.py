@@ -68,19 +68,27 @@ class Transcript:
     def event(self, data: bytes) -> bytes | None:
         """Note the JSON of one event of a stream; the JSON for the developer, or None if there is nothing for them in it.
 
-        The last usage counts, so `continuous_usage_stats` cannot make an answer cheap (weakness A-28).
         Raises ValueError, KeyError, TypeError, AttributeError, OverflowError for what cannot be read.
         """
-        cut = None if self._wants_logprobs else cut_logprobs(data)
-        document, logprobs = cut or (orjson.loads(data), None)
+        document = self.note(data)
         if "error" in document:
             return data
-        self._note(document, "delta", logprobs)
         if not self._wants_usage:
             if not document["choices"]:
                 return None
             document.pop("usage", None)
         return orjson.dumps(document)
+
+    def note(self, data: bytes) -> dict[str, Any]:
+        """Note the JSON of one event; what it says without what only the checkers need. Raises what `event` raises.
+
+        The last usage counts, so `continuous_usage_stats` cannot make an answer cheap (weakness A-28).
+        """
+        cut = None if self._wants_logprobs else cut_logprobs(data)
+        document, logprobs = cut or (orjson.loads(data), None)
+        if "error" not in document:
+            self._note(document, "delta", logprobs)
+        return document
 
     def whole(self, data: bytes) -> bytes:
         """Note a whole answer; the JSON for the developer. Raises what `event` raises."""

@@ -1,7 +1,9 @@
 """The transfer agent's side: draw the executors, ask them one after the other, pass the first answer on (weakness A-17)."""
 
+import asyncio
 import base64
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 from http import HTTPStatus
@@ -68,6 +70,7 @@ class Transfer:
         """Head and bytes of the answer.
 
         Raises UnknownModel, WrongEndpoint, InsufficientBalance, BudgetSpent, SignatureReused, Unavailable; after the head ConnectionError.
+        Whoever leaves once an executor has accepted may have to pay: what it had answered by then it settles by itself.
         """
         terms = await self._market.terms(request.model)
         terms.require_offered(request)
@@ -78,12 +81,14 @@ class Transfer:
         with self._charges.held(order.api_key, start.inference_id, escrow, self._market.height) as begin_charge:
             async with self._funds.held([payer], escrow, named=named) as hold:
                 marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
-                async with aclosing(self._first_answer(request, start, terms)) as parts:
+
+                def spend() -> None:
+                    hold.spent = True
+                    begin_charge()
+
+                async with aclosing(self._first_answer(request, start, terms, spend)) as parts:
                     async for part in parts:
                         if isinstance(part, Head):
-                            if part.status == HTTPStatus.OK:
-                                hold.spent = True
-                                begin_charge()
                             await marked
                         yield part
 
@@ -91,7 +96,9 @@ class Transfer:
         """Wait until every start is in the outbox."""
         await self._settlements.close()
 
-    async def _first_answer(self, request: Request, start: MsgStartInference, terms: Terms) -> Parts:
+    async def _first_answer(
+        self, request: Request, start: MsgStartInference, terms: Terms, spend: Callable[[], None]
+    ) -> Parts:
         """Head and bytes of the first candidate that answers. Raises Unavailable."""
         candidates = self._standings.in_order(terms.candidates(start.inference_id))
         failures: dict[str, str] = {}
@@ -101,7 +108,7 @@ class Transfer:
                 try:
                     with self._standings.asked(address):
                         is_stream, last = False, b""
-                        async with aclosing(self._asked(request, start, attempt, address, patience_s)) as parts:
+                        async with aclosing(self._asked(request, start, attempt, address, patience_s, spend)) as parts:
                             async for part in parts:
                                 if isinstance(part, bytes):
                                     last = (last + part[-len(LAST_EVENT) :])[-len(LAST_EVENT) :]
@@ -146,13 +153,23 @@ class Transfer:
         )
 
     async def _asked(
-        self, request: Request, start: MsgStartInference, attempt: int, address: str, patience_s: float
+        self,
+        request: Request,
+        start: MsgStartInference,
+        attempt: int,
+        address: str,
+        patience_s: float,
+        spend: Callable[[], None],
     ) -> Parts:
-        """Head and bytes of one candidate. Raises CandidateFailed before the head."""
+        """Head and bytes of one candidate. Raises CandidateFailed before the head.
+
+        spend: called when the answer will be paid for. If the developer leaves before the head, no start is put: it would
+        blame an executor that has nothing to settle yet, and the finish of one that has embeds it.
+        """
         start.assigned_to, start.attempt = address, attempt
         signed = signing.start_sign_bytes(start)
         start.transfer_signature = base64.b64encode(self._identity.account.sign(signed)).decode()
-        acceptance = ""
+        acceptance, begun = "", False
         asked_s = time.perf_counter()
         try:
             async with aclosing(await self._parts_of(request, start, patience_s)) as parts:
@@ -162,12 +179,18 @@ class Transfer:
                         await self._require_acceptance(start, acceptance)
                         continue
                     if isinstance(part, Head):
+                        begun = True
                         if part.status == HTTPStatus.OK:
+                            spend()
                             self._put_later(start, acceptance)
                         elif part.status not in CLIENT_ERRORS:
                             raise CandidateFailed(f"{part.status}: {await _beginning(parts)}")
                         yield Chosen(address, start.inference_id, time.perf_counter() - asked_s)
                     yield part
+        except asyncio.CancelledError:
+            if acceptance and not begun:
+                spend()
+            raise
         except ApiError as refusal:
             raise CandidateFailed(refusal.message, busy=not acceptance and refusal.status in BUSY) from None
 

@@ -203,6 +203,8 @@ class CompletionAnswer(Answer):
 
     def _part(self, choice: Choice, shown: str, tokens: Many[Scored]) -> Json:
         fields = {"index": choice.index, "text": shown} | self._detail(tokens, offset=choice.offset)
+        if self._request.return_token_ids and len(choice.scores) == len(tokens):  # the first, as in vLLM
+            fields["prompt_token_ids"] = list(choice.sequence.prompt)
         choice.offset += sum(len(self._token(score.id)) for score in tokens)
         return fields
 

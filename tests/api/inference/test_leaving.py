@@ -1,0 +1,174 @@
+"""Developers who leave before a whole answer has come: the engine stops where it can, and what it has answered is paid for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from pivot.api.inference import artifacts, unattended
+from pivot.api.inference.request import CHAT_PATH
+from pivot.primitives.hashes import sha256
+from tests.api.inference.engine import WORDS
+from tests.api.inference.network import API_KEY, Host, Network
+
+LONG = 100
+"""Tokens that make an answer one that is put together from a stream."""
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+
+
+async def until(true: Callable[[], Awaitable[Any]]) -> Any:
+    for _ in range(200):
+        if found := await true():
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never came")
+
+
+async def leave(network: Network, body: bytes, headers: dict[str, str], seconds: float) -> None:
+    with pytest.raises(TimeoutError):
+        async with (
+            asyncio.timeout(seconds),
+            network.http.post(network.hosts[0].url + CHAT_PATH, data=body, headers=headers),
+        ):
+            raise AssertionError("the answer came")
+
+
+async def unattended_of(host: Host) -> set[Any]:
+    return host.service.execution._unattended._tasks
+
+
+@pytest.mark.parametrize("executor", [0, 1])
+async def test_a30_who_leaves_a_whole_answer_stops_the_engine_and_pays_for_what_it_has_answered(
+    network: Network, executor: int
+) -> None:
+    host = network.hosts[executor]
+    host.engine.pause_s = 0.1
+    body, headers = network.first_drawn(host, max_tokens=LONG)
+    await leave(network, body, headers, 0.45)
+    [finish] = await until(host.settled)
+    assert 1 <= finish.completion_token_count < len(WORDS)
+    assert finish.prompt_token_count == 4
+    text = "".join(WORDS[: finish.completion_token_count])
+    assert finish.response_hash == sha256(text.encode()).hex()
+    document = orjson.loads(await artifacts.find(host.database, finish.inference_id) or b"")
+    assert document["content"] == text
+    assert len(document["logprobs"]) == len(document["token_ids"]) == finish.completion_token_count
+    assert (host.engine.cancelled, host.fleet.leased) == (1, 0)
+    assert finish.start.acceptance_signature
+    assert await network.hosts[0].started() == []  # the finish embeds it
+
+
+async def test_a30_a_key_is_charged_for_an_answer_that_was_left(network: Network) -> None:
+    for host in network.hosts:
+        host.engine.pause_s = 0.1
+    await leave(network, network.body(max_tokens=LONG), {"Authorization": f"Bearer {API_KEY}"}, 0.45)
+
+    async def finishes() -> list[Any]:
+        return [finish for host in network.hosts for finish in await host.settled()]
+
+    [finish] = await until(finishes)
+    service = network.hosts[0].service
+    assert set(service._charges._open) == {finish.inference_id}
+    [charge] = service._charges._open.values()
+    assert charge.key.held == charge.escrow > 0
+
+
+@pytest.mark.parametrize("executor", [0, 1])
+@pytest.mark.parametrize("fields", [{"tools": TOOLS, "max_tokens": LONG}, {"max_tokens": 8}], ids=["tools", "short"])
+async def test_a30_an_answer_that_was_asked_for_whole_is_finished_and_paid_in_full(
+    network: Network, executor: int, fields: dict[str, Any]
+) -> None:
+    host = network.hosts[executor]
+    host.engine.pause_s = 0.5
+    body, headers = network.first_drawn(host, **fields)
+    await leave(network, body, headers, 0.2)
+    assert (len(host.engine.bodies), host.fleet.leased) == (1, 1)
+    assert not host.engine.bodies[0].get("stream")
+    await asyncio.sleep(0.5)
+    [finish] = await until(host.settled)
+    assert (finish.prompt_token_count, finish.completion_token_count) == (4, len(WORDS))
+    assert (host.engine.cancelled, host.fleet.leased) == (0, 0)
+
+
+@pytest.mark.parametrize("executor", [0, 1])
+async def test_nobody_pays_or_is_blamed_for_an_answer_that_had_not_begun(network: Network, executor: int) -> None:
+    host = network.hosts[executor]
+    host.engine.hangs = True
+    body, headers = network.first_drawn(host, max_tokens=LONG)
+    await leave(network, body, headers, 0.3)
+
+    async def stopped() -> int:
+        return host.engine.cancelled
+
+    await until(stopped)
+    assert await host.settled() == []
+    assert await network.hosts[0].started() == []
+    assert host.fleet.leased == 0
+
+
+async def test_an_unattended_answer_that_fails_sets_its_node_aside(network: Network) -> None:
+    host = network.hosts[0]
+    host.engine.pause_s = 0.5
+    host.engine.breaks_whole = True
+    body, headers = network.first_drawn(host)
+    await leave(network, body, headers, 0.2)
+
+    async def lost() -> list[str]:
+        return host.fleet.lost
+
+    assert await until(lost) == [host.engine.url]
+    assert await host.settled() == []
+    assert host.fleet.leased == 0
+
+
+async def test_a_node_that_ends_does_not_wait_for_unattended_answers(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unattended, "LAST_SECONDS", 0.05)
+    host = network.hosts[0]
+    host.engine.pause_s = 30
+    body, headers = network.first_drawn(host)
+    await leave(network, body, headers, 0.2)
+    await until(lambda: unattended_of(host))
+    async with asyncio.timeout(5):
+        assert await host.settled() == []
+    assert host.fleet.leased == 0
+
+
+@pytest.mark.parametrize("fault", ["breaks_after", "stalls_after"])
+async def test_a17_a_node_that_breaks_a_whole_answer_off_leaves_it_to_the_next_host(
+    network: Network, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pivot.api.inference.engine._STREAM_TIMEOUT", aiohttp.ClientTimeout(sock_read=0.2))
+    victim = network.hosts[1]
+    setattr(victim.engine, fault, 3)
+    body, headers = network.first_drawn(victim, max_tokens=LONG)
+    reply = await network.post(network.hosts[0], body, headers)
+    assert reply.json["choices"][0]["message"]["content"] == "".join(WORDS)
+    assert await victim.settled() == []
+    [finish] = await network.hosts[0].settled()
+    assert finish.completion_token_count == len(WORDS)
+    assert victim.fleet.lost == [victim.engine.url]
+
+
+@pytest.mark.parametrize("completion", [False, True], ids=["chat", "completion"])
+@pytest.mark.parametrize("asked", [{}, {"logprobs": True}, {"return_token_ids": True}], ids=str)
+async def test_an_assembled_answer_is_the_one_that_would_have_come_whole(
+    network: Network, completion: bool, asked: dict[str, Any]
+) -> None:
+    path = "/v1/completions" if completion else CHAT_PATH
+    answers = []
+    for max_tokens in (LONG, 8):
+        fields: dict[str, Any] = {"max_tokens": max_tokens, **asked}
+        if completion and "logprobs" in asked:
+            fields["logprobs"] = 3
+        body = network.completion(**fields) if completion else network.body(**fields)
+        answers.append((await network.post(network.hosts[0], body, path=path)).json)
+    told = [body for host in network.hosts for body in host.engine.bodies]
+    assert sorted(bool(body.get("stream")) for body in told) == [False, True]
+    for answer in answers:
+        del answer["id"]
+    assert answers[0] == answers[1]
