@@ -6,10 +6,13 @@ from collections.abc import Iterator
 import orjson
 import pytest
 import structlog
+from sqlalchemy import text
 
+from pivot.api.database import Database, connect
 from pivot.api.inference import hop
 from pivot.api.logs import configure_logs
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgStartInference
+from tests.api.databases import ON_BOTH
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +44,21 @@ def test_lines_for_people_are_no_json(capsys: pytest.CaptureFixture[str]) -> Non
     assert "node=node1" in text
     assert "ValueError: no such thing" in text
     assert "\x1b" not in text
+
+
+@ON_BOTH
+async def test_statements_and_their_values_are_in_no_log(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("debug")
+    again = connect(database.engine.url.render_as_string(hide_password=False))
+    statement = text("INSERT INTO poc_votes (epoch, votes) VALUES (1, :votes)").bindparams(votes=b"treasure")
+    async with again.session() as session:
+        await session.execute(statement)
+    await again.close()
+    logged = capsys.readouterr().err
+    assert "treasure" not in logged
+    assert "poc_votes" not in logged
 
 
 def test_the_requests_name_goes_to_the_executor() -> None:

@@ -8,8 +8,8 @@ import sys
 
 import structlog
 
-QUIET = ("alembic", "aiohttp.access", "uvicorn.error")
-"""Libraries that tell at `info` what only their authors want to know."""
+QUIET = ("aiosqlite", "alembic", "aiohttp.access", "sqlalchemy", "uvicorn.error")
+"""Libraries that tell at `info` or `debug` what only their authors want to know, or, as those of the database, what nobody may know."""
 JSON_FORMAT = "json"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -110,6 +111,22 @@ async def test_what_concerns_the_connection_alone_is_not_passed_on(
     assert b"Authorization: Bearer x" in lines
     assert not {b"connection", b"te", b"transfer-encoding"} & {line.partition(b":")[0].lower() for line in lines}
     assert (lines[-1], body) == (b"content-length: 6", b"onetwo")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [("trace-1.ab", "trace-1.ab"), ("a b", "without a name"), (None, "without a name")]
+)
+async def test_a_requests_name_is_in_the_log(
+    proxy: Proxy, session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, given: str | None, told: str
+) -> None:
+    headers = {"X-Request-Id": given} if given else {}
+    with caplog.at_level(logging.DEBUG, "pivot.mlnode.engines.relay"):
+        async with Upstream(WORD).running() as upstream:
+            await proxy.open([upstream.backend])
+            async with session.post(url(proxy), data=b"{}", headers=headers) as response:
+                assert response.status == 200
+    [line] = [record.getMessage() for record in caplog.records if record.name == "pivot.mlnode.engines.relay"]
+    assert line == f"request {told}: b'/v1/completions' to the instance on port {upstream.backend.port}"
 
 
 async def test_what_stands_behind_a_body_is_no_header(proxy: Proxy) -> None:

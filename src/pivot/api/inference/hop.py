@@ -8,6 +8,7 @@ kind of the answer, and the answer itself.
 
 import base64
 import binascii
+import secrets
 from collections.abc import Mapping
 
 import orjson
@@ -28,11 +29,21 @@ REQUEST_ID_HEADER = "X-Request-Id"
 ANSWER_TYPE = "application/vnd.pivot.answer"
 HEARTBEAT = b"\n"
 HEARTBEAT_SECONDS = 2.0
+_ENDING_BYTES = 8
 MAX_HEAD_BYTES = 1_024
 MAX_START_BYTES = 2_048
 """A start has some 700 bytes; a whole batch of them must fit into one transaction."""
 MAX_PATIENCE_DIGITS = 9
 LONGEST_PATIENCE_SECONDS = 30.0
+
+
+def named(request_id: str) -> dict[str, str]:
+    """The header that gives an ML node a request's name, for its log.
+
+    Engines take it for the name under which they know a request, and refuse a second one of that name. Developers may
+    give many requests the same one, so each gets an ending of its own.
+    """
+    return {REQUEST_ID_HEADER: f"{request_id}.{secrets.token_hex(_ENDING_BYTES)}"}
 
 
 def request_headers(start: MsgStartInference, patience_s: float) -> dict[str, str]:

@@ -171,6 +171,8 @@ class Connection(asyncio.Protocol):
             return request.keep_alive
         passed_over: list[Backend] = []
         while not self._instances.draining and (backend := self._instances.choose(passed_over)):
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("request %s: %r to the instance on port %d", request.name, request.target, backend.port)
             backend.busy += 1
             try:
                 answer = await self._ask(backend, request)

@@ -8,6 +8,7 @@ from http import HTTPMethod
 LOOPBACK = "127.0.0.1"
 VERSION_PREFIX = re.compile(rb"/v[0-9]+(?:\.[0-9]+)+(?:[-+][0-9A-Za-z.]+)?(?=/)")
 """`/v3.0.8/…`, as gateways of the published deployment write it; `/v1/…` is none."""
+NAME = re.compile(rb"[A-Za-z0-9._:-]{1,200}")
 NOT_PASSED_ON = frozenset(
     {
         b"connection",
@@ -48,6 +49,12 @@ class Request:
     def only_head(self) -> bool:
         """Whether the client wants no body back. Instances know no HEAD: they are asked with GET."""
         return self.method == HTTPMethod.HEAD.encode()
+
+    @property
+    def name(self) -> str:
+        """What its client calls it (`X-Request-Id`), as far as that is a name."""
+        given = next((value for name, value in self.headers if name.lower() == b"x-request-id"), b"")
+        return given.decode("ascii") if NAME.fullmatch(given) else "without a name"
 
     @property
     def passes(self) -> bool:
