@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from fastapi import FastAPI
 from google.protobuf.message import Message
 
 from pivot.api.http.admin import admin_app
@@ -25,10 +26,11 @@ from pivot.api.poc.callback import callback_token
 from pivot.api.readiness.checks import Readiness
 from pivot.api.rewards.claimer import Recovery
 from pivot.api.settings import HttpSettings
-from tests.api.fleet.chain import FakeChain, FakePhases
+from tests.api.fleet.chain import FakeChain, FakePhases, epoch
 from tests.api.http.test_public import running_port
 from tests.api.inference.network import API_KEY, Network
 from tests.api.poc.host import host
+from tests.api.poc.test_prover import MARKS
 
 PUBLIC, ADMIN, CALLBACKS = "public", "admin", "callbacks"
 ADMIN_TOKEN = "the token of the admin port"
@@ -45,6 +47,10 @@ class Door:
     posts: str
     gets: str
     authorization: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.number}"
 
     def head(self, method: str, *headers: str, path: str = "") -> bytes:
         """A request's head for this port."""
@@ -67,6 +73,8 @@ class Ports:
     network: Network
     traffic: Traffic
     doors: dict[str, Door]
+    applications: dict[str, FastAPI]
+    """What of each is described by an OpenAPI document."""
 
     def __getitem__(self, name: str) -> Door:
         return self.doors[name]
@@ -154,7 +162,10 @@ async def all_ports(network: Network, home: Path) -> AsyncIterator[Ports]:
         front.open(public.app, PATHS)
         readiness.begun = True
         chain = FakeChain()
-        one = await stack.enter_async_context(host(chain, FakePhases(chain), home))
+        phases = FakePhases(chain)
+        one = await stack.enter_async_context(host(chain, phases, home))
+        chain.latest = epoch(1)
+        await phases.at(MARKS.poc_start)
         one.settings.api.admin_token = ADMIN_TOKEN
         admin = admin_app(one.settings, one.identity, one.chain, one.fleet)
         serve_figures(admin, Metrics(traffic))
@@ -172,4 +183,5 @@ async def all_ports(network: Network, home: Path) -> AsyncIterator[Ports]:
             ADMIN: Door(at[ADMIN], "/admin/v1/nodes", "/admin/v1/nodes", f"Bearer {ADMIN_TOKEN}"),
             CALLBACKS: Door(at[CALLBACKS], "/v1/poc/validated", "/v1/poc/validated", f"Bearer {token}"),
         }
-        yield Ports(network, traffic, doors)
+        described = {**applications, PUBLIC: public.app._others}
+        yield Ports(network, traffic, doors, described)  # type: ignore[arg-type]  # the front is none, and replaced

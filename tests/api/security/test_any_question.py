@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pivot.api.inference.request import CHAT_PATH, COMPLETIONS_PATH
 from tests.api.inference.network import API_KEY, MODEL, Network
-from tests.api.security.test_openapi import ANSWER_SECONDS, INTERNALS
+from tests.api.security.ports import INTERNALS
+from tests.api.security.test_openapi import ANSWER_SECONDS
 
 EXAMPLES = 120
 NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)

@@ -5,9 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.inference.network import Network
-from tests.api.security.test_openapi import INTERNALS, admin
-
-__all__ = ["admin"]
+from tests.api.security.ports import INTERNALS
 
 BODIES = {
     "nothing": b"",

@@ -13,9 +13,8 @@ from pivot.api.private_files import write_private
 from pivot.api.settings import ApiSettings, HttpSettings
 from tests.api.http.test_admin import call, one
 from tests.api.poc.host import Host
-from tests.api.security.test_openapi import admin
 
-__all__ = ["admin", "one"]
+__all__ = ["one"]
 
 
 def test_a2_a_crash_while_a_file_is_written_leaves_the_one_before(
