@@ -1,22 +1,17 @@
 """The API node's database: migrated at the start, durable, and refused with a sentence when it cannot be used."""
 
 import asyncio
-import importlib
-import pkgutil
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-import pivot.api
-from pivot.api.database import Base, Database, DatabaseUnusable, connect, database_url, migrate
+from pivot.api.database import Database, DatabaseUnusable, connect, database_url, migrate
 from tests.api.databases import PostgresqlDatabases
+from tests.api.schema import differences
 
 
 @pytest.fixture
@@ -36,15 +31,6 @@ async def file(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def test_the_migrated_schema_is_the_declared_one(database: Database) -> None:
-    for module in pkgutil.walk_packages(pivot.api.__path__, "pivot.api."):
-        if module.name.endswith(".tables"):
-            importlib.import_module(module.name)
-
-    def differences(connection: Connection) -> list[Any]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        found: list[Any] = compare_metadata(context, Base.metadata)
-        return found
-
     await migrate(database)
     await migrate(database)
     async with database.engine.connect() as connection:

@@ -33,6 +33,7 @@ CONNECT_SECONDS = 30.0
 UNREACHABLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError)
 """What a database raises that cannot be opened, or not as its URL wants it. OSError has TimeoutError in it."""
 MIGRATIONS = Path(__file__).parent / "migrations"
+NEWEST = "head"
 
 
 class DatabaseUnusable(Exception):
@@ -115,7 +116,7 @@ async def migrate(database: Database) -> None:
     """Bring the schema up to this version of the program. Raises DatabaseUnusable."""
     try:
         async with database.engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(upgrade)
     except (CommandError, *UNREACHABLE) as error:
         raise unusable(database, error) from error
 
@@ -126,11 +127,12 @@ def unusable(database: Database, error: Exception) -> DatabaseUnusable:
     return DatabaseUnusable(f"the database {database.told_name} cannot be used: {cause or type(cause).__name__}")
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, revision: str = NEWEST) -> None:
+    """Bring the schema up to a revision."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _sqlite_connection(url: URL) -> sqlite3.Connection:
