@@ -4,6 +4,7 @@ Only http and https, no address inside this machine's networks (unless the setti
 the URL, no cookies, nothing decompressed. Callers follow no redirects and bound every wait.
 """
 
+import errno
 import ipaddress
 import socket
 
@@ -14,6 +15,14 @@ from yarl import URL
 
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv4 addresses behind a translator (RFC 6052)."""
+NEVER = (
+    "168.63.129.16/32",  # where Azure answers its machines
+    "192.0.0.0/24",  # of the protocols' own; Oracle keeps a machine's credentials at 192.0.0.192
+    "192.88.99.0/24",  # relays of 6to4
+    "3fff::/20",  # for documents
+)
+"""Networks that are nobody's on the internet, though Python's table (3.11) takes them for public."""
+_NEVER = tuple(map(ipaddress.ip_network, NEVER))
 
 
 class UnsafeUrl(ValueError):
@@ -66,7 +75,8 @@ class PublicResolver(AbstractResolver):
         found = await self._system.resolve(host, port, family)
         for each in found:
             if not is_public(each["host"]):
-                raise OSError(f"{host} resolves to {each['host']}, which is not a public address")
+                sentence = f"{host} resolves to {each['host']}, which is not a public address"
+                raise OSError(errno.EHOSTUNREACH, sentence)  # with a number, the client tells the sentence
         return found
 
     async def close(self) -> None:
@@ -84,4 +94,6 @@ def is_public(address: str) -> bool:
             return is_public(str(embedded))
         if parsed.is_site_local:
             return False
+    if any(parsed in network for network in _NEVER if network.version == parsed.version):
+        return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
