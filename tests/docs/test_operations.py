@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from pivot.api.metrics.figures import FIGURES
-from pivot.api.metrics.sources import CHECKS, DUTIES, NODE_STATES
+from pivot.api.metrics.sources import CHECKS, DUTIES, NODE_STATES, POC_CHECK
 from pivot.api.reloading import CHANGEABLE
 from tests.docs.pages import table
 
@@ -29,6 +29,6 @@ def test_every_figure_is_described_as_it_describes_itself() -> None:
 def test_states_of_ml_nodes_and_changeable_settings_are_named() -> None:
     named = set(re.findall(r"`([^`]+)`", PAGE))
     assert set(NODE_STATES) <= named
-    assert {*DUTIES, *CHECKS.values()} <= named
+    assert {*DUTIES, POC_CHECK, *CHECKS.values()} <= named
     [sentence] = re.findall(r"SIGHUP changes ([^.]+(?:\.[a-z][^.]*)*)\. One line", PAGE)
     assert set(re.findall(r"`([^`]+)`", sentence)) == CHANGEABLE

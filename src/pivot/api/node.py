@@ -131,7 +131,7 @@ class ApiNode:
             Prover(database, settings, identity, chain, outbox, fleet, phases, training.training_of)
         )
         leaves = LeavesService(database, identity, chain, prover.leaves)
-        await self._started(Checker(database, settings, identity, chain, outbox, fleet, phases, leaves))
+        checker = await self._started(Checker(database, settings, identity, chain, outbox, fleet, phases, leaves))
         await self._started(Revealer(database, identity, chain, outbox, phases))
         answers = await self._started(
             AnswerChecking(database, settings, identity, chain, outbox, fleet, phases, ml_nodes)
@@ -168,6 +168,7 @@ class ApiNode:
             sources.of_fleet(fleet, public_app),
             sources.of_guarded_ports((at_admin, at_callbacks)),
             sources.of_outbox(outbox),
+            sources.of_poc_checks(checker),
             sources.of_checks(database),
             sources.of_chain(follower, phases),
             sources.of_accounts(identity, chain, phases),

@@ -72,6 +72,11 @@ async def test_a_host_that_is_no_member_has_no_weight() -> None:
     assert await source() == [*told, (figures.WEIGHT, (), 40)]
 
 
+async def test_hosts_to_check_are_counted() -> None:
+    told = await sources.of_poc_checks(SimpleNamespace(tally=(5, 3)))()
+    assert told == [(figures.DUTIES_DUE, ("poc-check",), 5), (figures.DUTIES_DONE, ("poc-check",), 3)]
+
+
 async def test_checks_that_are_told_to_the_chain_are_done(each_database: Database) -> None:
     async with each_database.session() as session:
         for place, (kind, state) in enumerate(

@@ -80,6 +80,7 @@ async def test_hosts_check_each_other_and_vote(pair: tuple[Host, Host], phases: 
     first, second = pair
     await phases.at(BOOKS_CLOSE + 2)
     await until(lambda: checked(first) and checked(second))
+    assert first.checker.tally == (1, 1)
     assert "poc-vote-hash:1" not in first.outbox.messages  # another commit may still come
     await phases.at(MARKS.poc_exchange_end)
     await until(lambda: not first.checker._checks)
@@ -96,6 +97,7 @@ async def test_hosts_check_each_other_and_vote(pair: tuple[Host, Host], phases: 
     assert first.outbox.deadlines["poc-votes:1"] == MARKS.poc_validation_end
     await phases.at(MARKS.poc_validation_end)
     assert first.checker._checks == {}
+    assert first.checker.tally == (1, 1)
 
 
 async def test_a_lone_host_checks_itself(one: Host, node: FakeMlNode) -> None:

@@ -57,7 +57,9 @@ WRONG_TOKENS = Figure(
 NODES = Figure("ml_nodes", Kind.GAUGE, ("state",), "ML nodes by what they do")
 NODE_REQUESTS = Figure("ml_node_requests", Kind.GAUGE, ("node",), "requests that an ML node answers now")
 DUTIES_DUE = Figure("duties_due", Kind.GAUGE, ("kind",), "duties that fell due, as far as they are remembered")
-DUTIES_DONE = Figure("duties_done", Kind.GAUGE, ("kind",), "those of them that the chain has")
+DUTIES_DONE = Figure(
+    "duties_done", Kind.GAUGE, ("kind",), "those of them that the chain has, or that need not be told to it"
+)
 OUTBOX_ENTRIES = Figure("outbox_entries", Kind.GAUGE, (), "messages that are not settled on the chain yet")
 OUTBOX_AGE = Figure(
     "outbox_oldest_age_seconds", Kind.GAUGE, (), "since when the oldest of them waits, to about a block"

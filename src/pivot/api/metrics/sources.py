@@ -40,6 +40,8 @@ DUTIES = {
 }
 """Kinds of duty, and how the keys of their entries in the outbox begin."""
 
+POC_CHECK = "poc-check"
+"""Kind of duty: to check a host's proof of compute."""
 CHECKS = {Kind.DUTY: "check", Kind.VOTE: "dispute-vote"}
 """Kinds of duty by the kind of a check."""
 
@@ -51,6 +53,13 @@ class Fleet(Protocol):
     def waiting(self) -> int: ...
 
     def reports(self) -> Sequence[NodeReport]: ...
+
+
+class PocChecks(Protocol):
+    """What is asked of the checker (`poc/checker.py`)."""
+
+    @property
+    def tally(self) -> tuple[int, int]: ...
 
 
 class Line(Protocol):
@@ -117,6 +126,16 @@ def of_outbox(outbox: DurableOutbox) -> Source:
             due, done = await outbox.tally(prefix)
             samples += [(figures.DUTIES_DUE, (kind,), due), (figures.DUTIES_DONE, (kind,), done)]
         return samples
+
+    return source
+
+
+def of_poc_checks(checker: PocChecks) -> Source:
+    """Hosts whose proof of compute this host must check, of the last sprint."""
+
+    async def source() -> Iterable[Sample]:
+        due, done = checker.tally
+        return [(figures.DUTIES_DUE, (POC_CHECK,), due), (figures.DUTIES_DONE, (POC_CHECK,), done)]
 
     return source
 

@@ -69,6 +69,8 @@ class Checker:
         """The height at which the hash of the votes must be sent."""
         self._checks: dict[str, tuple[HostCheck, asyncio.Task[None]]] = {}
         """By the host checked."""
+        self._ended = 0, 0
+        """The tally of those that are no longer here."""
         self._complete = False
         """Whether the commits can no longer change."""
         self._steps = EachMoment("checker", phases, self._step)
@@ -83,6 +85,13 @@ class Checker:
         await self._end_checks()
         if self._client:
             await self._client.close()
+
+    @property
+    def tally(self) -> tuple[int, int]:
+        """How many hosts' commits this one was drawn to check in this sprint, or else the last, and how many checks are done."""
+        if not self._checks:
+            return self._ended
+        return len(self._checks), sum(task.done() for _, task in self._checks.values())
 
     async def _step(self, moment: Moment) -> None:
         if stage_at(moment) is not Stage.CHECKING:
@@ -181,6 +190,7 @@ class Checker:
             await self._outbox.put(f"poc-votes:{votes.epoch_index}", votes, deadline_height=marks.poc_validation_end)
 
     async def _end_checks(self) -> None:
+        self._ended = self.tally
         checks, self._checks = self._checks, {}
         for _, task in checks.values():
             task.cancel()
