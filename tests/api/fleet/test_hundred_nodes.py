@@ -109,7 +109,7 @@ async def test_at_rest_each_node_is_asked_twice_a_look_and_nothing_else(hundred:
     looks = (time.monotonic() - began) / ((1 - reconciler.JITTER) * reconciler.POLL_S) + 1
     for node in hundred.nodes.values():
         calls = Counter(node.calls)
-        assert calls["/health"] <= calls["/api/v1/state"] <= looks
+        assert calls["/health"] - 1 <= calls["/api/v1/state"] <= looks  # the first look may have been under way
         assert calls.total() - calls["/health"] - calls["/api/v1/state"] <= calls["/v1/models"] <= looks / 10 + 1
         assert node.connections <= 2
 
@@ -155,8 +155,9 @@ async def test_when_half_flap_the_other_half_serves_and_nobody_is_told_twice(hun
         for place, name in enumerate(flapping):
             node = hundred.nodes[name]
             away = (turn + place) % 2 == 0
-            node.refuses = {"/api/v1/state": 500} if away and place % 3 else {}
-            node.frozen = away and not place % 3
+            node.frozen = away and place % 3 == 0
+            node.healthy = not (away and place % 3 == 1)
+            node.refuses = {"/api/v1/state": 500} if away and place % 3 == 2 else {}
         await asyncio.sleep(0.25)
         seen_out |= set(names) - hundred.serving()
         assert steady <= hundred.serving()
@@ -164,7 +165,8 @@ async def test_when_half_flap_the_other_half_serves_and_nobody_is_told_twice(hun
         assert all(node.connections <= 2 for node in hundred.nodes.values())
     assert seen_out
     for name in flapping:
-        hundred.nodes[name].refuses, hundred.nodes[name].frozen = {}, False
+        node = hundred.nodes[name]
+        node.frozen, node.healthy, node.refuses = False, True, {}
     await until(lambda: len(hundred.serving()) == NODES, PATIENCE_S)
     assert all(node.calls.count("/api/v1/inference/up") == 1 for node in hundred.nodes.values())
 

@@ -323,3 +323,42 @@ async def test_a_node_that_does_not_tell_how_its_start_goes_on_is_not_at_fault(h
         assert (reconciler.starting, reconciler.reachable, reconciler.failure_reason) == (None, True, "")
         node.healthy = True
         await until(lambda: reconciler.serves("m"))
+
+
+async def test_a_node_that_loads_its_model_already_is_not_thrown_back_by_a_restart_of_its_api_node(
+    http: aiohttp.ClientSession,
+) -> None:
+    async with (
+        FakeMlNode.running(mode=Mode.INFERENCE, model="m", healthy=False) as node,
+        care(http, node, Desk(Serve("m"))) as reconciler,
+    ):
+        await until(lambda: node.calls.count("/health") > 3)
+        node.healthy = True
+        await until(lambda: reconciler.serves("m"))
+        assert not {"/api/v1/stop", "/api/v1/inference/up"} & set(node.calls)
+
+
+async def test_a_health_check_that_fails_now_and_then_ends_no_streams(http: aiohttp.ClientSession) -> None:
+    async with FakeMlNode.running() as node, care(http, node, Desk(Serve("m"))) as reconciler:
+        for _ in range(3):
+            node.healthy = True
+            await until(lambda: reconciler.serves("m"))
+            assert reconciler._under_way_since is None  # what failed hours ago is forgotten
+            node.healthy = False
+            await until(lambda: not reconciler.serves("m") and reconciler._under_way_since)
+        assert node.calls.count("/api/v1/inference/up") == 1
+
+
+async def test_an_engine_that_does_not_recover_is_started_again(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RECOVERY_S", 0.2)
+    async with FakeMlNode.running() as node, care(http, node, Desk(Serve("m"))) as reconciler:
+        await until(lambda: reconciler.serves("m"))
+        node.healthy = False
+        await until(lambda: node.calls.count("/api/v1/inference/up") == 2)
+        looks = node.calls.count("/health")
+        await until(lambda: node.calls.count("/health") > looks + 5)
+        assert node.calls.count("/api/v1/inference/up") == 2  # now it loads, which takes its time
+        node.healthy = True
+        await until(lambda: reconciler.serves("m"))

@@ -42,7 +42,9 @@ LEASE_POLL_S = 0.05
 SILENCE_S = 30.0
 """A command is given up when the node is silent for so long, or was seen at it and has been idle for so long since."""
 PATIENCE_S = 1_800.0
-"""How long a node may be getting there (loading a model) before it is told again."""
+"""How long a node may be getting there (loading a model), whoever has told it, before it is told again."""
+RECOVERY_S = 60.0
+"""The same for an engine that has served: a health check that fails now and then ends no streams."""
 LOGGED_WARNINGS = 20
 """Of one node in WARNINGS_S: a node that says something else at every look does not fill the disk."""
 WARNINGS_S = 60.0
@@ -83,8 +85,10 @@ class NodeReconciler:
         self._fulfils = False
         self._doubted = False
         """Whether a request has failed, so that what the node serves is to be asked again."""
-        self._taken_at: float | None = None
-        """When the node took the command for its present duty (monotonic seconds)."""
+        self._has_fulfilled = False
+        """Whether it was seen at its present duty."""
+        self._under_way_since: float | None = None
+        """Since when it is getting there (monotonic seconds); None while it is not."""
         self._failures = 0
         self._not_before = 0.0
         self._transition_s = TRANSITION_POLL_S
@@ -174,6 +178,7 @@ class NodeReconciler:
             self._fulfils = self._duty is not None and not self.must_be_told and fulfils(self._duty, self.seen)
             if self._fulfils:
                 self._failures, self.failure_reason = 0, ""
+                self._has_fulfilled, self._under_way_since = True, None
             elif self.seen.error:
                 self.failure_reason = self.seen.error
         self._changed()
@@ -216,16 +221,21 @@ class NodeReconciler:
     def _adopt_duty(self) -> None:
         duty = self._duty_of(self.view())
         if not same(duty, self._duty):
-            self._fulfils, self._taken_at, self._failures, self._not_before = False, None, 0, 0.0
-            self._transition_s = TRANSITION_POLL_S
+            self._fulfils, self._has_fulfilled, self._under_way_since = False, False, None
+            self._failures, self._not_before, self._transition_s = 0, 0.0, TRANSITION_POLL_S
         self._duty = duty
 
     def _should_act(self) -> bool:
         if self._duty is None or self._fulfils or not self.reachable or self.seen is None:
             return False
         now = time.monotonic()
-        if self._taken_at is not None and now < self._taken_at + PATIENCE_S and under_way(self._duty, self.seen):
-            return False
+        if self.must_be_told or not under_way(self._duty, self.seen):
+            self._under_way_since = None
+        else:
+            self._under_way_since = self._under_way_since or now
+            patience = RECOVERY_S if self._has_fulfilled and isinstance(self._duty, Serve) else PATIENCE_S
+            if now < self._under_way_since + patience:
+                return False
         return now >= self._not_before
 
     async def _act(self) -> None:
@@ -256,7 +266,8 @@ class NodeReconciler:
         if isinstance(outcome, MlNodeError):
             self._note_failure(outcome)
         elif outcome is None:
-            self.must_be_told, self._taken_at, self.failure_reason = False, time.monotonic(), ""
+            self.must_be_told, self.failure_reason = False, ""
+            self._has_fulfilled, self._under_way_since = False, None
             self._back_off()  # a node that took the command and does not follow is told again, ever more rarely
 
     async def _give(self, duty: Duty, seen: Observation) -> None:
