@@ -296,7 +296,7 @@ async def test_an_unknown_model_is_a_404_in_openais_shape(port: Port) -> None:
 
 
 async def test_a_model_says_what_it_offers(port: Port) -> None:
-    listed = [Model(id="a/writes"), Model(id="a/pools", model_args=["--runner", "pooling"])]
+    listed = [Model(id="a/writes", hf_repo="org/writes"), Model(id="a/pools", model_args=["--runner", "pooling"])]
     port.network.chain.answers["ModelsAll"] = queries.QueryModelsAllResponse(model=listed)
     port.network.chain.answers["GetAllModelPerTokenPrices"] = queries.QueryGetAllModelPerTokenPricesResponse()
     _, told = await port.get("/v1/models")
@@ -304,6 +304,7 @@ async def test_a_model_says_what_it_offers(port: Port) -> None:
         "a/writes": ["/v1/chat/completions", "/v1/completions"],
         "a/pools": ["/v1/embeddings"],
     }
+    assert [each["root"] for each in told["data"]] == ["org/writes", "a/pools"]
 
 
 async def test_embeddings_are_answered_at_their_own_path(port: Port) -> None:

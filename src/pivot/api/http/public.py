@@ -169,6 +169,7 @@ class PublicApp:
                 "object": "model",
                 "created": 0,
                 "owned_by": model.proposed_by,
+                "root": model.hf_repo or model.id,  # vLLM's clients ask it for the tokenizer
                 "context_window": model.context_window,
                 "price_per_token": prices.get(model.id),
                 "endpoints": paths_of(gives_vectors(model.model_args)),
