@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from pivot.api import listening
+from pivot.api.fleet.fleet import HostFleet
 from pivot.api.http import body as bodies
 from tests.api.inference.network import Network
 from tests.api.security.ports import ADMIN, CALLBACKS, INTERNALS, PUBLIC, Caller, Door, Ports, all_ports
 
 EVERY_PORT = pytest.mark.parametrize("name", [PUBLIC, ADMIN, CALLBACKS])
 CHUNK = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+NODE = b'{"id": "n", "host": "h", "inference_port": 1, "poc_port": 2, "max_concurrent": 1}'
 MANY = 100 * 2**20
 """Bytes of a body that nobody wants."""
 TAKEN_AT_MOST = 12 * 2**20
@@ -248,3 +250,27 @@ async def test_a_field_that_comes_twice_means_the_same_to_everybody(ports: Ports
     assert [start.max_tokens for start in starts] == [3]
     asked = [body for host in network.hosts for body in host.engine.bodies]
     assert [body["max_tokens"] for body in asked] == [3]
+
+
+@EVERY_PORT
+async def test_a4_a_fault_of_the_nodes_own_is_told_without_itself(
+    ports: Ports, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No panic: who meets a bug gets a bare 500, and the next one is answered."""
+    door, body = ports[name], ports.network.body()
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("what /src/pivot/api knows alone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ports.network.hosts[0].service.access, "admit", fail)
+        broken.setattr(HostFleet, "put", fail)
+        broken.setattr(HostFleet, "accept_distances", fail)
+        document = {ADMIN: NODE, CALLBACKS: b'{"batch_id": "x", "distances": [1]}'}.get(name, body)
+        async with Caller.at(door) as caller:
+            await caller.send(door.head("POST", f"Content-Length: {len(document)}") + document)
+            status, told = await caller.answer()
+    assert status == 500
+    require_clear(told)
+    assert b"knows alone" not in told
+    await door.require_others_are_served()
