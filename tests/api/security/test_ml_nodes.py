@@ -124,6 +124,26 @@ async def test_a_stream_that_holds_no_events_is_cut_off(
     await require_others_are_served(network)
 
 
+async def test_bytes_without_events_are_a_stream_that_stalls(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "STALL_SECONDS", 0.3)
+
+    async def say(response: web.StreamResponse) -> None:
+        for number in range(3):
+            await response.write(chunk(number))
+        while True:
+            await response.write(b": I live\n\n")
+            await asyncio.sleep(0.02)
+
+    async with liar(network, "text/event-stream", say) as cut_off:
+        reply = await ask(network, stream=True)
+        await asyncio.sleep(0.1)
+    assert cut_off == [True]
+    assert orjson.loads(reply.raw.rstrip().rpartition(b"data: ")[2])["error"]["code"] == "node_failed"
+    finishes = [finish for host in network.hosts for finish in await host.settled()]
+    assert [finish.completion_token_count for finish in finishes] == [3]
+    await require_others_are_served(network)
+
+
 LIES = [
     {"prompt_tokens": 4, "completion_tokens": 10**12},
     {"prompt_tokens": 10**15, "completion_tokens": 1},

@@ -81,13 +81,20 @@ async def _assembled(reply: engine.EngineAnswer, transcript: Transcript) -> byte
 
 
 async def _events(reply: engine.EngineAnswer) -> AsyncGenerator[list[bytes], None]:
-    """The data of a stream's events, piece by piece. Raises NodeLost, also for a stream that ends without saying so."""
-    last, events, piece = b"", sse.Events(), reply.first
+    """The data of a stream's events, piece by piece.
+
+    Raises NodeLost, also for a stream that ends without saying so, and for bytes that go on while events have ceased.
+    """
+    now = asyncio.get_running_loop().time
+    last, events, piece, told_s = b"", sse.Events(), reply.first, now()
     while piece:
         told = events.feed(piece)
         if told:
             last = told[-1]
             yield told
+            told_s = now()  # whoever takes the events may take their time
+        elif now() > told_s + engine.STALL_SECONDS:
+            raise engine.NodeLost(f"the stream has had no event for {engine.STALL_SECONDS:g} s")
         piece = await reply.more()
     if last != sse.DONE:
         raise engine.NodeLost("the stream ended before its last event")
