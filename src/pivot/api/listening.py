@@ -30,6 +30,10 @@ MAX_HEAD_BYTES = 64 * 2**10
 """Of a head; also of what comes between two pieces of a body, and after the last."""
 MAX_PIPELINED = 32
 """Requests that a connection may send before an earlier one is answered."""
+WRITE_AHEAD_BYTES = 32 * 2**10
+"""Of an answer whose client takes it more slowly than it comes; beyond, the application waits."""
+MAX_WEBSOCKET_MESSAGE_BYTES = 512 * 2**10
+"""From a client: a call, with a transaction in it."""
 WRITE_SECONDS = 30.0
 """A client that has taken no byte of its answer for so long is gone."""
 
@@ -59,13 +63,20 @@ def allow_open_files() -> None:
 
 
 class Listener:
-    """One application on one bound socket; `tls`: which certificate it shows, and whose it wants to see."""
+    """One application on one bound socket.
 
-    def __init__(self, app: ASGIApp, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+    tls: which certificate it shows, and whose it wants to see. websocket_path: the only path at which websockets are spoken.
+    """
+
+    def __init__(
+        self, app: ASGIApp, bound: socket.socket, tls: ssl.SSLContext | None = None, *, websocket_path: str = ""
+    ) -> None:
         config = uvicorn.Config(
             app,
-            http=_Connection,
-            ws="none",
+            http=_speaking_websocket_at(websocket_path) if websocket_path else _Connection,
+            ws="wsproto" if websocket_path else "none",
+            ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # a few bytes could become many
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -125,6 +136,9 @@ class _Server(uvicorn.Server):
 class _Connection(HttpToolsProtocol):
     """A connection that is closed when its client keeps it without need."""
 
+    websocket_path = b""
+    _handed_over = False
+    """Whether the connection has become a websocket, which has limits of its own."""
     _beside_bodies = 0
     """Bytes received since the last byte of a body, or since a message ended."""
     _head_begun = False
@@ -136,6 +150,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it, too
         super().connection_made(transport)
+        transport.set_write_buffer_limits(WRITE_AHEAD_BYTES)
         if verified := transport.get_extra_info("peercert"):
             self._certificate = common_name(verified)
         self._waiting[self] = None
@@ -157,12 +172,25 @@ class _Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._beside_bodies += len(data)
         super().data_received(data)
+        if self._handed_over:
+            return
         if len(self.pipeline) > MAX_PIPELINED:
             self.transport.abort()
         elif self._beside_bodies > MAX_HEAD_BYTES:
             self._refuse_head(HEAD_TOO_LARGE)
         elif self._head_timer is None and (self._head_begun or self.cycle is None or self.cycle.response_complete):
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse_head, REQUEST_TIMEOUT)
+
+    def _should_upgrade(self) -> bool:
+        at_its_path = bool(self.websocket_path) and self.url.partition(b"?")[0] == self.websocket_path
+        idle = self.cycle is None or self.cycle.response_complete
+        return at_its_path and idle and super()._should_upgrade()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._handed_over = True
+        self._waiting.pop(self, None)
+        self._end_timers()
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         self._head_begun = True
@@ -229,3 +257,7 @@ class _Connection(HttpToolsProtocol):
         for timer in (self._head_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
+
+
+def _speaking_websocket_at(path: str) -> type[_Connection]:
+    return type("_WebsocketConnection", (_Connection,), {"websocket_path": path.encode()})

@@ -44,6 +44,10 @@ class FakeEngine:
     refuses_with: Any = None
     breaks_after: int | None = None
     breaks_whole: bool = False
+    told: int = 0
+    """Tokens of all streams."""
+    held: asyncio.Event | None = None
+    """Until it is set, no whole answer is given."""
     stalls_after: int | None = None
     pause_s: float = 0.0
     content: bool = True
@@ -94,8 +98,9 @@ class FakeEngine:
             if "input" in body:
                 return self._vectors(body)
             words = WORDS[: body["max_tokens"]]
+            if self.held is not None and not body.get("stream"):
+                await self.held.wait()
             if self.breaks_whole:
-                await asyncio.sleep(self.pause_s)
                 request.transport.abort()  # type: ignore[union-attr]
             return await (self._stream(request, body, words) if body.get("stream") else self._whole(body, words))
         except asyncio.CancelledError:
@@ -165,6 +170,7 @@ class FakeEngine:
             if body["stream_options"].get("continuous_usage_stats"):
                 chunk["usage"] = usage(number + 1)
             await self._event(response, chunk)
+            self.told += 1
         if body["stream_options"].get("include_usage"):
             await self._event(response, {**base, "choices": [], "usage": usage(len(words))})
         await response.write(b"data: [DONE]\n\n")

@@ -34,6 +34,8 @@ BYTES_PER_TOKEN = 8_192
 BYTES_PER_PROMPT_TOKEN = 16
 """Of an answer, which names the prompt's tokens."""
 BYTES_BESIDE_TOKENS = 2**20
+READ_AHEAD_BYTES = 16 * 2**10
+"""Of a stream whose developer takes its pieces more slowly than they come; at twice as many the engine waits."""
 STALL_SECONDS = 120.0
 """A stream without a byte for this long is over."""
 CLIENT_ERRORS = frozenset({400, 413, 422})

@@ -10,6 +10,7 @@ from typing import Self
 import aiohttp
 
 from pivot.api.inference import hop
+from pivot.api.inference.engine import READ_AHEAD_BYTES
 from pivot.api.inference.parts import Accepted, CandidateFailed, Head, Parts
 from pivot.api.inference.payload import payload
 from pivot.api.inference.request import Request
@@ -54,6 +55,7 @@ class Peers:
                     headers=hop.request_headers(start, patience_s),
                     timeout=_TIMEOUT,
                     allow_redirects=False,
+                    read_bufsize=READ_AHEAD_BYTES if request.stream else None,
                 )
             async with response:
                 yield Accepted(await _read_acceptance(response))
