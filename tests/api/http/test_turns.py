@@ -10,7 +10,7 @@ from pivot.api.http.turns import Turns
 
 
 async def held(turns: Turns, begun: list[int], number: int, until: asyncio.Event) -> None:
-    async with turns.turn():
+    async with turns:
         begun.append(number)
         await until.wait()
 
@@ -26,9 +26,9 @@ async def test_places_go_to_those_who_waited_longest() -> None:
         assert begun == list(range(number + 1))
         end.set()
         await tasks[number]
-    async with turns.turn():
+    async with turns:
         with pytest.raises(TooManyRequests):
-            await Turns(0, waiting=0, patience_s=5).turn().__aenter__()
+            await Turns(0, waiting=0, patience_s=5).__aenter__()
 
 
 async def test_whoever_goes_away_leaves_the_line_and_takes_no_place() -> None:
@@ -41,7 +41,7 @@ async def test_whoever_goes_away_leaves_the_line_and_takes_no_place() -> None:
     end.set()
     await asyncio.gather(tasks[0], tasks[2])
     assert begun == [0, 2]
-    async with turns.turn():
+    async with turns:
         pass
 
 
@@ -50,7 +50,7 @@ async def test_a_place_that_comes_to_somebody_who_has_just_gone_is_passed_on() -
     begun: list[int] = []
     end = asyncio.Event()
     async with AsyncExitStack() as first:
-        await first.enter_async_context(turns.turn())
+        await first.enter_async_context(turns)
         gone, other = (asyncio.ensure_future(held(turns, begun, number, end)) for number in range(2))
         await asyncio.sleep(0)
         await first.aclose()  # the place is given to `gone`, which is cancelled before it hears of it
@@ -63,8 +63,8 @@ async def test_a_place_that_comes_to_somebody_who_has_just_gone_is_passed_on() -
 
 async def test_nobody_waits_for_ever() -> None:
     turns = Turns(1, waiting=2, patience_s=0.01)
-    async with turns.turn():
+    async with turns:
         with pytest.raises(Unavailable):
-            await turns.turn().__aenter__()
-    async with turns.turn():
+            await turns.__aenter__()
+    async with turns:
         pass

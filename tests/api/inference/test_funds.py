@@ -1,6 +1,6 @@
 """Coins are set aside once, and released whole."""
 
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 
 import pytest
 
@@ -16,31 +16,32 @@ def funds(**balances: int) -> Funds:
 
 async def test_payers_pay_in_order_each_what_it_can() -> None:
     held = funds(developer=10, gateway=5)
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:
         for escrow in (8, 4, 3):
-            await stack.enter_async_context(held.held(["developer", "gateway"], escrow, named="they"))
+            stack.enter_context(await held.hold(["developer", "gateway"], escrow, named="they"))
         with pytest.raises(InsufficientBalance, match="they holds 15 ngonka, of which 15 are set aside"):
-            await stack.enter_async_context(held.held(["developer", "gateway"], 1, named="they"))
-    async with held.held(["developer", "gateway"], 15, named="they"):
+            await held.hold(["developer", "gateway"], 1, named="they")
+    with await held.hold(["developer", "gateway"], 15, named="they"):
         pass
 
 
 async def test_one_who_does_not_have_to_pay_holds_nothing() -> None:
     held = funds(developer=10, gateway=5)
-    async with held.held(["developer", "gateway"], 5, named="they"), held.held(["developer", "gateway"], 5, named=""):
+    payers = ["developer", "gateway"]
+    with await held.hold(payers, 5, named="they"), await held.hold(payers, 5, named=""):
         pass
-    async with held.held(["gateway"], 5, named="it"):
+    with await held.hold(["gateway"], 5, named="it"):
         pass
 
 
 async def test_what_was_spent_is_counted_until_blocks_have_passed() -> None:
     held = funds(developer=10)
-    async with held.held(["developer"], 10, named="it") as hold:
+    with await held.hold(["developer"], 10, named="it") as hold:
         hold.spent = True
     for blocks in (0, HOLD_BLOCKS - 1):
         held.note(moment_at(height=1000 + blocks))
         with pytest.raises(InsufficientBalance):
-            await held.held(["developer"], 1, named="it").__aenter__()
+            await held.hold(["developer"], 1, named="it")
     held.note(moment_at(height=1000 + HOLD_BLOCKS))
-    async with held.held(["developer"], 10, named="it"):
+    with await held.hold(["developer"], 10, named="it"):
         pass

@@ -35,7 +35,7 @@ async def test_the_oldest_go_until_the_rest_has_room(each_database: Database, mo
 
 
 async def test_size_and_age_are_noted_when_an_artifact_is_kept(each_database: Database) -> None:
-    await artifacts.keep(each_database.writer, "i", 1, b"contents " * 100)
+    await artifacts.keep(each_database.writer, "i", 1, artifacts.packed(b"contents " * 100))
     async with each_database.session() as session:
         session.add(Artifact(inference_id="j", epoch=1, hash="", compressed=b"12345"))
     async with each_database.session() as session:

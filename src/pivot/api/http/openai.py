@@ -96,7 +96,7 @@ class QuestionEndpoint:
 
     async def _answer(self, begin: Callable[[], Parts], receive: Receive, answer: Answer) -> None:
         """Give an answer that is begun when it is the request's turn."""
-        async with Presence(receive), self._transfers.turn():
+        async with Presence(receive), self._transfers:
             async with aclosing(begin()) as parts:
                 async for part in parts:
                     await answer.give(part)
@@ -119,7 +119,7 @@ class QuestionEndpoint:
         await service.execution.admit(start)
         with self._shelf.place() as take:
             request = parse(await read_body(headers, receive, service.max_request_bytes, take), path)
-            async with Presence(receive), self._executions.turn():
+            async with Presence(receive), self._executions:
                 patience_s = hop.read_patience(headers)
                 async with aclosing(service.execution.serve(request, start, patience_s)) as parts:
                     await _give_to_transfer_agent(parts, answer)

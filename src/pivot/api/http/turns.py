@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from pivot.api.http.errors import TooManyRequests, Unavailable
 
@@ -24,17 +22,15 @@ class Turns:
         """How many stand in the line."""
         return len(self._line)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """A place among those under way. Raises TooManyRequests if the line is full, Unavailable after the patience."""
+    async def __aenter__(self) -> None:
+        """Take a place among those under way. Raises TooManyRequests if the line is full, Unavailable after the patience."""
         if self._left > 0:
             self._left -= 1
         else:
             await self._wait()
-        try:
-            yield
-        finally:
-            self._pass_on()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pass_on()
 
     async def _wait(self) -> None:
         if len(self._line) >= self._longest_line:

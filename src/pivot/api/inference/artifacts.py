@@ -1,6 +1,9 @@
 """Artifacts: what this host must show when one of its answers is checked, kept at least until the epoch after the next one."""
 
+import asyncio
+import threading
 import time
+from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
@@ -55,20 +58,41 @@ SAMPLING = (
 )
 
 
-async def keep(writer: GroupWriter, inference_id: str, epoch: int, contents: bytes) -> str:
-    """Write an artifact to disk. Returns its hash."""
-    artifact_hash = sha256(contents).hex()
-    compressed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(contents)
+@dataclass(frozen=True)
+class Packed:
+    """An artifact as it is kept."""
+
+    hash: str
+    """Lower-case hex of SHA-256 of the document."""
+    compressed: bytes
+
+
+def packed(contents: bytes) -> Packed:
+    """About 30 µs for a short answer. Several threads may call it."""
+    return Packed(sha256(contents).hex(), _this_threads.compressor.compress(contents))
+
+
+class _PerThread(threading.local):
+    """A compressor is for one thread at a time, and making one takes as long as a short artifact does."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
+
+
+_this_threads = _PerThread()
+
+
+def keep(writer: GroupWriter, inference_id: str, epoch: int, artifact: Packed) -> asyncio.Future[None]:
+    """Write an artifact to disk. The future is done when it is there, and raises what the database raised."""
     row = {
         "inference_id": inference_id,
         "epoch": epoch,
-        "hash": artifact_hash,
-        "compressed": compressed,
-        "size": len(compressed),
+        "hash": artifact.hash,
+        "compressed": artifact.compressed,
+        "size": len(artifact.compressed),
         "kept_ns": time.time_ns(),
     }
-    await writer.add(cast(Table, Artifact.__table__), row)
-    return artifact_hash
+    return writer.add(cast(Table, Artifact.__table__), row)
 
 
 async def keep_anothers(

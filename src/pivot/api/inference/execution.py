@@ -118,18 +118,16 @@ class Execution:
         if host is not None and host.gateway_address and host.gateway_address != start.requested_by:
             payers.append(host.gateway_address)
             named = f"{start.requested_by}, together with the transfer agent's {host.gateway_address},"
-        async with (
-            self._funds.held(payers, escrow, named=named) as hold,
-            aclosing(self.answer(request, start, patience_s)) as parts,
-        ):
+        with await self._funds.hold(payers, escrow, named=named) as hold:
             accepted = False
             try:
-                async for part in parts:
-                    if isinstance(part, Accepted):
-                        accepted = True
-                    elif isinstance(part, Head):
-                        hold.spent = part.status == HTTPStatus.OK
-                    yield part
+                async with aclosing(self.answer(request, start, patience_s)) as parts:
+                    async for part in parts:
+                        if isinstance(part, Accepted):
+                            accepted = True
+                        elif isinstance(part, Head):
+                            hold.spent = part.status == HTTPStatus.OK
+                        yield part
             except asyncio.CancelledError:
                 hold.spent = accepted  # what was answered by now will be settled
                 raise
@@ -226,14 +224,19 @@ class Execution:
     async def _settle(
         self, transcript: Transcript | Vectors, start: MsgStartInference, acceptance: str, seed: int
     ) -> None:
-        """Keep the artifact, then put the finish into the outbox, which takes it to the chain."""
-        if isinstance(transcript, Vectors):
-            contents = await asyncio.to_thread(transcript.document)
-        elif transcript.completion_token_count > LONG_ANSWER_TOKENS:
-            contents = await asyncio.to_thread(artifacts.document, transcript, start.max_tokens, seed)
-        else:
-            contents = artifacts.document(transcript, start.max_tokens, seed)
-        artifact_hash = await artifacts.keep(self._writer, start.inference_id, start.epoch_id, contents)
+        """Keep the artifact, and put the finish into the outbox, which takes it to the chain.
+
+        Rows get to disk in their order, these two as a rule in one transaction: there is no finish without its artifact.
+        """
+
+        def packed() -> artifacts.Packed:
+            if isinstance(transcript, Vectors):
+                return artifacts.packed(transcript.document())
+            return artifacts.packed(artifacts.document(transcript, start.max_tokens, seed))
+
+        is_short = isinstance(transcript, Transcript) and transcript.completion_token_count <= LONG_ANSWER_TOKENS
+        artifact = packed() if is_short else await asyncio.to_thread(packed)
+        kept = artifacts.keep(self._writer, start.inference_id, start.epoch_id, artifact)
         finish = MsgFinishInference(
             creator=self._identity.address,
             inference_id=start.inference_id,
@@ -242,11 +245,12 @@ class Execution:
             completion_token_count=transcript.completion_token_count,
             executed_by=self._identity.address,
             start=start,
-            artifact_hash=artifact_hash,
+            artifact_hash=artifact.hash,
         )
         finish.start.acceptance_signature = acceptance
         finish.executor_signature = self._identity.account.sign_base64(signing.finish_sign_bytes(finish))
         await self._outbox.put(f"finish:{start.inference_id}", finish)
+        await kept
 
 
 def _transcript(request: Request, start: MsgStartInference) -> Transcript | Vectors:

@@ -4,9 +4,9 @@ The chain takes a developer's escrow when it records the start; what the develop
 agent's gateway account. So between the check of a balance and that moment nobody may spend the same coins twice here.
 """
 
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Self
 
 from pivot.api.http.errors import InsufficientBalance
 from pivot.api.inference.market import Market
@@ -19,29 +19,22 @@ Blocks and not seconds, because the chain takes nothing while it stands still.
 """
 
 
-class Hold:
-    """Whether the coins of a request have been, or will be, taken by the chain."""
-
-    spent = False
-
-
 class Funds:
     """Escrows of requests under way, by the account that pays."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
         self._held: dict[str, int] = {}
-        self._leaving: deque[tuple[int, dict[str, int]]] = deque()
-        """Escrows that were spent, with the height at which they are released."""
+        self._leaving: dict[int, dict[str, int]] = {}
+        """Escrows that were spent, by the height at which they are released, and who paid. Heights rise."""
 
     def note(self, moment: Moment) -> None:
         """Release what the chain has taken by now."""
-        while self._leaving and self._leaving[0][0] <= moment.head.height:
-            self._release(self._leaving.popleft()[1])
+        for height in list(takewhile(lambda height: height <= moment.head.height, self._leaving)):
+            self._release(self._leaving.pop(height))
 
-    @asynccontextmanager
-    async def held(self, payers: Sequence[str], escrow: int, *, named: str) -> AsyncIterator[Hold]:
-        """Set an escrow aside for a request, and for a while longer if it was spent.
+    async def hold(self, payers: Sequence[str], escrow: int, *, named: str) -> "Hold":
+        """Set an escrow aside for a request, as long as the context of what is given is open, and for a while longer if it was spent.
 
         The payers pay in the order given, each what it can. Raises InsufficientBalance, which speaks of `named`, unless they
         hold `escrow` ngonka together beyond what is set aside.
@@ -60,16 +53,15 @@ class Funds:
                 f"Insufficient balance: {named} holds {total} ngonka, of which {total - free} are set aside for "
                 f"requests under way; this request needs {escrow}; send coins to that address or lower max_tokens"
             )
-        for payer, share in shares.items():
-            self._held[payer] = self._held.get(payer, 0) + share
-        hold = Hold()
-        try:
-            yield hold
-        finally:
-            if hold.spent:
-                self._leaving.append((self._market.height + HOLD_BLOCKS, shares))
-            else:
-                self._release(shares)
+        _add(self._held, shares)
+        return Hold(self, shares)
+
+    def end(self, shares: dict[str, int], *, spent: bool) -> None:
+        """A request has ended."""
+        if spent:
+            _add(self._leaving.setdefault(self._market.height + HOLD_BLOCKS, {}), shares)
+        else:
+            self._release(shares)
 
     def _release(self, shares: dict[str, int]) -> None:
         for payer, share in shares.items():
@@ -78,3 +70,25 @@ class Funds:
                 self._held[payer] = left
             else:
                 del self._held[payer]
+
+
+class Hold:
+    """One request's escrow, set aside while the context is open."""
+
+    spent = False
+    """Whether the chain has taken it, or will."""
+
+    def __init__(self, funds: Funds, shares: dict[str, int]) -> None:
+        self._funds = funds
+        self._shares = shares
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._funds.end(self._shares, spent=self.spent)
+
+
+def _add(sums: dict[str, int], shares: dict[str, int]) -> None:
+    for payer, share in shares.items():
+        sums[payer] = sums.get(payer, 0) + share

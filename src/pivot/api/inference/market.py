@@ -23,8 +23,8 @@ NEXT_EPOCH_WAIT_SECONDS = 2.0
 class Group:
     """The hosts that serve a model in one epoch: an immutable snapshot."""
 
-    members: tuple[tuple[str, int], ...]
-    """With their weights."""
+    line: draw.Line
+    """With their weights; it is made once for all requests of the epoch."""
     context_window: int
     gives_vectors: bool
 
@@ -35,8 +35,8 @@ class Terms:
 
     model: str
     epoch: int
-    members: tuple[tuple[str, int], ...]
-    """Hosts that serve it, with their weights."""
+    line: draw.Line
+    """The hosts that serve it."""
     randomness: bytes
     context_window: int
     price: int
@@ -46,7 +46,7 @@ class Terms:
 
     def candidates(self, inference_id: str) -> list[str]:
         """The hosts that may answer, first choice first."""
-        return draw.executors(self.members, inference_id, self.randomness)
+        return draw.executors(self.line, inference_id, self.randomness)
 
     def require_offered(self, request: Request) -> None:
         """Raises WrongEndpoint for a request that this model is not asked."""
@@ -101,7 +101,7 @@ class Market:
             raise Unavailable(f"no host serves {model!r} in epoch {index}")
         randomness = self._randomness[index]
         return Terms(
-            model, index, group.members, randomness, group.context_window, price, gives_vectors=group.gives_vectors
+            model, index, group.line, randomness, group.context_window, price, gives_vectors=group.gives_vectors
         )
 
     async def reach(self, epoch: int) -> Moment:
@@ -133,8 +133,8 @@ class Market:
         formed = await self._chain.epoch_group(epoch, model)
         if formed is None or not formed.validation_weights:
             return None
-        members = tuple((each.member_address, each.weight) for each in formed.validation_weights)
+        line = draw.Line([(each.member_address, each.weight) for each in formed.validation_weights])
         snapshot = formed.model_snapshot
-        group = Group(members, snapshot.context_window, gives_vectors(snapshot.model_args))
+        group = Group(line, snapshot.context_window, gives_vectors(snapshot.model_args))
         self._groups[epoch, model] = group
         return group

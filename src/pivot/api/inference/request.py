@@ -140,7 +140,7 @@ def parse(body: bytes, path: str = CHAT_PATH) -> Request:
     _check_whole(document, "n", 1, MAX_CHOICES)
     _check_whole(document, "best_of", 1, 1)
     for name in NOT_OFFERED:
-        if not _is_absent(document.get(name)):
+        if name in document and not _is_absent(document[name]):
             raise BadRequest(f"{name} is not offered on this network", param=name)
     if path == CHAT_PATH and not document["messages"]:
         raise MalformedBody("messages must hold one message at least", param="messages")

@@ -78,19 +78,21 @@ class Transfer:
         escrow = pricing.escrow(start.prompt_token_count, start.max_tokens, terms.price)
         payer = order.requested_by
         named = f"this node's gateway account {payer}" if payer == self._identity.gateway.address else payer
-        with self._charges.held(order.api_key, start.inference_id, escrow, self._market.height) as begin_charge:
-            async with self._funds.held([payer], escrow, named=named) as hold:
-                marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
+        with (
+            self._charges.held(order.api_key, start.inference_id, escrow, self._market.height) as begin_charge,
+            await self._funds.hold([payer], escrow, named=named) as hold,
+        ):
+            marked = self._used.use(order.signature, Role.TRANSFER, order.timestamp_ns)
 
-                def spend() -> None:
-                    hold.spent = True
-                    begin_charge()
+            def spend() -> None:
+                hold.spent = True
+                begin_charge()
 
-                async with aclosing(self._first_answer(request, start, terms, spend)) as parts:
-                    async for part in parts:
-                        if isinstance(part, Head):
-                            await marked
-                        yield part
+            async with aclosing(self._first_answer(request, start, terms, spend)) as parts:
+                async for part in parts:
+                    if isinstance(part, Head):
+                        await marked
+                    yield part
 
     async def close(self) -> None:
         """Wait until every start is in the outbox."""
