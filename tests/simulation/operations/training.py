@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from random import Random
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -10,28 +11,8 @@ from pivot.chain.modules.members.state import weights
 from pivot.chain.modules.participants.state import hardware
 from pivot.chain.modules.training.runs import node, node_ids
 from pivot.chain.modules.training.state import tasks
-from pivot.protocol.generated.inference.inference.training_pb2 import (
-    HeartbeatRequest,
-    JoinTrainingRequest,
-    SetBarrierRequest,
-    TrainingConfig,
-    TrainingDatasets,
-    TrainingHardwareResources,
-    TrainingTask,
-    TrainingTaskAssignee,
-    TrainingTaskStatus,
-)
-from pivot.protocol.generated.inference.inference.tx_pb2 import (
-    MsgAssignTrainingTask,
-    MsgClaimTrainingTaskForAssignment,
-    MsgCreateTrainingTask,
-    MsgFinishTrainingTask,
-    MsgJoinTraining,
-    MsgJoinTrainingStatus,
-    MsgSetBarrier,
-    MsgSubmitTrainingKvRecord,
-    MsgTrainingHeartbeat,
-)
+from pivot.protocol.generated.inference.inference.training_pb2 import TrainingTask, TrainingTaskStatus
+from tests.chain import training_messages as said
 from tests.simulation.world import CARD, World
 
 STEP_BLOCKS = 5
@@ -42,12 +23,11 @@ BARRIERS, KEYS = 20, 40
 def ask(world: World, rng: Random) -> Iterable[bytes]:
     """Somebody wants cards, sometimes more than anybody has; now and then the wish is taken back, or a run ended."""
     key = rng.choice(world.accounts)
-    wanted = [TrainingHardwareResources(type=CARD, count=rng.choice([1, 8, 16, 10_000]))]
-    config = TrainingConfig(datasets=TrainingDatasets(train="words"), num_uoc_estimation_steps=rng.randrange(9))
-    yield world.ordered(key, MsgCreateTrainingTask(creator=key.address, hardware_resources=wanted, config=config))
+    count = rng.choice([1, 8, 16, 10_000])
+    yield world.ordered(key, said.wish(key.address, CARD, count, steps=rng.randrange(9)))
     if (record := _any(world, rng)) is not None and rng.random() < 0.1:
         owner = world.key_of(record.requested_by)
-        yield world.ordered(owner, MsgFinishTrainingTask(creator=owner.address, task_id=record.id))
+        yield world.ordered(owner, said.finish(owner.address, record.id))
 
 
 def assign(world: World, rng: Random) -> Iterable[bytes]:
@@ -58,19 +38,16 @@ def assign(world: World, rng: Random) -> Iterable[bytes]:
     host = world.host_of(record.assigner)
     if host is None or rng.random() < 0.2:
         host = rng.choice(world.hosts)
-        claim = MsgClaimTrainingTaskForAssignment(creator=host.address, task_id=record.id)
-        yield world.unordered(host.key, claim)
+        yield world.unordered(host.key, said.claim(host.address, record.id))
         return
     state = world.state
     members = [address for address, _ in weights(state, effective_index(state))]
-    assignees = []
+    nodes = {}
     for address in rng.sample(members, min(len(members), rng.randrange(1, 4))):
         declared = [each.local_id for each in hardware(state, address).hardware_nodes]
         if declared:
-            chosen = rng.sample(declared, rng.randrange(1, len(declared) + 1))
-            assignees.append(TrainingTaskAssignee(participant=address, node_ids=chosen))
-    message = MsgAssignTrainingTask(creator=host.address, task_id=record.id, assignees=assignees)
-    yield world.unordered(host.key, message)
+            nodes[address] = rng.sample(declared, rng.randrange(1, len(declared) + 1))
+    yield world.unordered(host.key, said.assignment(host.address, record.id, nodes))
 
 
 def work(world: World, rng: Random) -> Iterable[bytes]:
@@ -90,20 +67,18 @@ def work(world: World, rng: Random) -> Iterable[bytes]:
 def _said(world: World, rng: Random, record: TrainingTask, place: int, host: str) -> Iterator[Message]:
     """What a node says next."""
     node_id, step = node_ids(record)[place], world.height // STEP_BLOCKS
-    own = {"node_id": node_id, "run_id": record.id, "outer_step": step}
+    own: dict[str, Any] = {"address": host, "run_id": record.id, "node_id": node_id, "outer_step": step}
     if node(world.state, record.id, place) is None or rng.random() < 0.1:
-        yield MsgJoinTraining(creator=host, req=JoinTrainingRequest(**own))
+        yield said.join(**own)
     elif record.status == TrainingTaskStatus.TRAINING_JOINING:
-        yield MsgJoinTrainingStatus(creator=host, req=JoinTrainingRequest(**own))
+        yield said.join_status(**own)
     else:
         barrier = f"barrier {rng.randrange(BARRIERS)}"
-        yield MsgTrainingHeartbeat(creator=host, req=HeartbeatRequest(**own, inner_step=world.height % STEP_BLOCKS))
-        yield MsgSetBarrier(creator=host, req=SetBarrierRequest(**own, barrier_id=barrier))
-        yield MsgSubmitTrainingKvRecord(
-            creator=host, taskId=record.id, key=f"key {rng.randrange(KEYS)}", value=str(rng.random())
-        )
+        yield said.heartbeat(**own, inner_step=world.height % STEP_BLOCKS)
+        yield said.barrier(**own, barrier_id=barrier)
+        yield said.record(host, record.id, f"key {rng.randrange(KEYS)}", str(rng.random()))
         if rng.random() < 0.05:
-            yield MsgFinishTrainingTask(creator=host, task_id=record.id)
+            yield said.finish(host, record.id)
 
 
 def _any(world: World, rng: Random, *statuses: TrainingTaskStatus) -> TrainingTask | None:

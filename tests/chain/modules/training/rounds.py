@@ -14,30 +14,11 @@ from pivot.chain.modules.bank.state import balance, put_genesis_balance, put_gen
 from pivot.chain.modules.training import messages, queries
 from pivot.chain.modules.training.invariants import check_training_deposits, check_training_runs, check_training_tasks
 from pivot.chain.modules.training.state import require_task, training_params
-from pivot.protocol.generated.inference.inference.training_pb2 import (
-    HeartbeatRequest,
-    JoinTrainingRequest,
-    SetBarrierRequest,
-    TrainingConfig,
-    TrainingDatasets,
-    TrainingHardwareResources,
-    TrainingTask,
-    TrainingTaskAssignee,
-    TrainingTaskStatus,
-)
-from pivot.protocol.generated.inference.inference.tx_pb2 import (
-    MsgAssignTrainingTask,
-    MsgClaimTrainingTaskForAssignment,
-    MsgCreateTrainingTask,
-    MsgFinishTrainingTask,
-    MsgJoinTraining,
-    MsgJoinTrainingStatus,
-    MsgSetBarrier,
-    MsgSubmitTrainingKvRecord,
-    MsgTrainingHeartbeat,
-)
+from pivot.protocol.generated.inference.inference.training_pb2 import TrainingTask, TrainingTaskStatus
+from pivot.protocol.generated.inference.inference.tx_pb2 import MsgAssignTrainingTask, MsgCreateTrainingTask
 from pivot.protocol.generated.inference.inference.types_pb2 import Hardware, HardwareNode
 from pivot.protocol.messages import type_url
+from tests.chain import training_messages as said
 from tests.chain.chain import key
 from tests.chain.modules import network
 from tests.chain.modules.network import Network, node
@@ -125,33 +106,29 @@ class Training(Network):
         return made
 
     def claim(self, name: str = "alice", task_id: int = 1) -> None:
-        self.deliver(MsgClaimTrainingTaskForAssignment(creator=key(name).address, task_id=task_id))
+        self.deliver(said.claim(key(name).address, task_id))
 
     def assign(self, name: str = "alice", task_id: int = 1, **nodes: Sequence[int]) -> None:
         """Assign nodes, by host and number; unless given, one of bob's and one of carol's."""
         self.deliver(assignment(name, task_id, **(nodes or {"bob": [0], "carol": [0]})))
 
     def join(self, name: str, number: int = 0, task_id: int = 1, **fields: int) -> Any:
-        request = JoinTrainingRequest(node_id=node_id(name, number), run_id=task_id, **fields)
-        return self.deliver(MsgJoinTraining(creator=key(name).address, req=request)).status
+        return self.deliver(said.join(key(name).address, task_id, node_id(name, number), **fields)).status
 
     def await_rank(self, name: str, number: int = 0, task_id: int = 1) -> Any:
-        request = JoinTrainingRequest(node_id=node_id(name, number), run_id=task_id)
-        return self.deliver(MsgJoinTrainingStatus(creator=key(name).address, req=request)).status
+        return self.deliver(said.join_status(key(name).address, task_id, node_id(name, number))).status
 
     def heartbeat(self, name: str, number: int = 0, task_id: int = 1, **fields: int) -> Any:
-        request = HeartbeatRequest(node_id=node_id(name, number), run_id=task_id, **fields)
-        return self.deliver(MsgTrainingHeartbeat(creator=key(name).address, req=request)).status
+        return self.deliver(said.heartbeat(key(name).address, task_id, node_id(name, number), **fields)).status
 
     def set_barrier(self, name: str, barrier: str = "outer", step: int = 0, number: int = 0, task_id: int = 1) -> None:
-        request = SetBarrierRequest(barrier_id=barrier, node_id=node_id(name, number), run_id=task_id, outer_step=step)
-        self.deliver(MsgSetBarrier(creator=key(name).address, req=request))
+        self.deliver(said.barrier(key(name).address, task_id, node_id(name, number), barrier, step))
 
     def store(self, name: str, record: str = "loss", value: str = "3.2", task_id: int = 1) -> None:
-        self.deliver(MsgSubmitTrainingKvRecord(creator=key(name).address, taskId=task_id, key=record, value=value))
+        self.deliver(said.record(key(name).address, task_id, record, value))
 
     def finish(self, name: str = RICH, task_id: int = 1) -> Any:
-        return self.deliver(MsgFinishTrainingTask(creator=key(name).address, task_id=task_id)).status
+        return self.deliver(said.finish(key(name).address, task_id)).status
 
     # What has happened
 
@@ -174,22 +151,13 @@ def node_id(name: str, number: int = 0) -> str:
 
 def wish(name: str = RICH, count: int = 8) -> MsgCreateTrainingTask:
     """What somebody asks for."""
-    return MsgCreateTrainingTask(
-        creator=key(name).address,
-        hardware_resources=[TrainingHardwareResources(type=CARD, count=count)],
-        config=TrainingConfig(datasets=TrainingDatasets(train="words", test="more words"), num_uoc_estimation_steps=5),
-    )
+    return said.wish(key(name).address, CARD, count)
 
 
 def assignment(name: str, task_id: int = 1, **nodes: Sequence[int]) -> MsgAssignTrainingTask:
-    return MsgAssignTrainingTask(
-        creator=key(name).address,
-        task_id=task_id,
-        assignees=[
-            TrainingTaskAssignee(participant=key(host).address, node_ids=[f"node{number}" for number in numbers])
-            for host, numbers in nodes.items()
-        ],
-    )
+    """nodes: numbers by host."""
+    chosen = {key(host).address: [f"node{number}" for number in numbers] for host, numbers in nodes.items()}
+    return said.assignment(key(name).address, task_id, chosen)
 
 
 @contextmanager
