@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.calibration.measurements import Judged
-from pivot.api.validation.purses import HELD, MOST
-from pivot.api.validation.wagers import WAGERS
+from pivot.api.validation.purses import HELD, MOST, Purses
 from pivot.chain.modules.status.sequential import Steps, steps
 from pivot.protocol.parameters import preset_params
 
@@ -26,17 +25,18 @@ def caught(judged: Sequence[Judged], checkers: int = 1, preset: str = "mainnet",
     params = preset_params(preset).validation_params
     test: Steps = steps(params)
     alone = np.array([each.failed for each in judged])
-    made = np.array([each.made or (0.0,) * len(WAGERS) for each in judged])
-    counts = np.array([bool(each.made) for each in judged])
+    count = max(len(each.made) for each in judged)
+    made = np.array([each.made or (0.0,) * count for each in judged])
+    adds = np.array([bool(each.made) for each in judged])
     runs = np.arange(RUNS)
-    purses = np.full((RUNS, checkers, len(WAGERS)), -np.inf)
+    purses = np.full((RUNS, checkers, count), -np.inf)
     evidence, row, done = np.zeros(RUNS), np.zeros(RUNS, int), np.zeros(RUNS, bool)
     for number in range(CHECKED):
         which, who = source.integers(len(judged), size=RUNS), source.integers(checkers, size=RUNS)
         had = purses[runs, who]
         has = np.minimum(np.logaddexp(0.0, had) + made[which], MOST)
-        purses[runs, who] = np.where(counts[which][:, None], has, had)
-        suspects = np.logaddexp.reduce(purses, axis=2) - math.log(len(WAGERS)) > HELD
+        purses[runs, who] = np.where(adds[which][:, None], has, had)
+        suspects = np.logaddexp.reduce(purses, axis=2) - math.log(max(count, 1)) > HELD
         own = suspects[runs, who]
         agree = 2 * (suspects.sum(axis=1) - own) > checkers - 1 if checkers > 1 else own
         failed = alone[which] | (own & agree)
@@ -49,9 +49,9 @@ def caught(judged: Sequence[Judged], checkers: int = 1, preset: str = "mainnet",
 
 def highest_suspicion(judged: Sequence[Judged]) -> float:
     """The most that the wagers of one checker had while it checked all these answers of one host, as a share of what is HELD."""
-    purse, highest = np.full(len(WAGERS), -np.inf), -math.inf
+    purses, highest = Purses(), -math.inf
     for each in judged:
         if each.made:
-            purse = np.minimum(np.logaddexp(0.0, purse) + np.array(each.made), MOST)
-            highest = max(highest, float(np.logaddexp.reduce(purse)) - math.log(len(WAGERS)))
+            purses.add("", "", each.made)
+            highest = max(highest, purses.suspicion("", ""))
     return highest / HELD

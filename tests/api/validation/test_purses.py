@@ -6,7 +6,7 @@ from pivot.api.validation.choice import Choosing
 from pivot.api.validation.judge import judge
 from pivot.api.validation.purses import HELD, MAX_PURSES, MOST, Purses
 from pivot.api.validation.thresholds import MEASURED
-from pivot.api.validation.wagers import WAGERS, returns
+from pivot.api.validation.wagers import returns
 from tests.api.validation.test_wagers import CHANCES, chosen, position
 
 THRESHOLDS = MEASURED["pivot/tiny-chat"]
@@ -57,9 +57,9 @@ def test_a_host_that_mends_its_ways_is_believed_again() -> None:
 
 def test_hosts_and_models_have_purses_of_their_own_and_not_too_many_are_kept() -> None:
     purses = Purses()
-    purses.add("host", "model", [20.0] * len(WAGERS))
+    purses.add("host", "model", [20.0] * 3)
     assert purses.suspicion("host", "other") == purses.suspicion("other", "model") == float("-inf")
     for number in range(MAX_PURSES):
-        purses.add(f"host {number}", "model", [0.0] * len(WAGERS))
+        purses.add(f"host {number}", "model", [0.0] * 3)
     assert purses.suspicion("host", "model") == float("-inf")
     assert purses.suspicion("host 0", "model") == 0.0

@@ -9,7 +9,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from pivot.api.validation.wagers import WAGERS, together
+from pivot.api.validation.wagers import shared
 
 HELD = math.log(1e6)
 """An honest host is suspected once in so many of its answers: e to this power."""
@@ -27,16 +27,16 @@ class Purses:
 
     def add(self, host: str, model: str, made: Sequence[float]) -> None:
         """Take what the wagers made of another answer. Only answers that nobody could choose for this belong here: duties."""
-        before = self._made.pop((host, model), [-math.inf] * len(WAGERS))
+        before = self._made.pop((host, model), [-math.inf] * len(made))
         after = [min(_log1p_exp(had) + each, MOST) for had, each in zip(before, made, strict=True)]
         self._made[host, model] = after
         if len(self._made) > MAX_PURSES:
             self._made.popitem(last=False)
 
     def suspicion(self, host: str, model: str) -> float:
-        """What all wagers on a host's answers have together, as a logarithm; above HELD it has not chosen tokens as it was asked."""
+        """What all wagers on a host's answers have together, as a logarithm; above HELD it does not answer honestly."""
         made = self._made.get((host, model))
-        return -math.inf if made is None else together(made, exact=True)
+        return -math.inf if made is None else shared(made)
 
 
 def _log1p_exp(value: float) -> float:

@@ -95,9 +95,13 @@ def returns(positions: Sequence[Replayed], choosing: Choosing, *, drift: float, 
 
 def together(made: Sequence[float], *, exact: bool) -> float:
     """What all wagers have of 1 that they share, as a logarithm; only the wilder ones take part where choices may be tamer."""
-    taking_part = [each for each, wager in zip(made, WAGERS, strict=True) if exact or wager.wilder]
-    largest = max(taking_part)
-    return largest + math.log(math.fsum(math.exp(each - largest) for each in taking_part) / len(taking_part))
+    return shared([each for each, wager in zip(made, WAGERS, strict=True) if exact or wager.wilder])
+
+
+def shared(made: Sequence[float]) -> float:
+    """What wagers that have shared 1 evenly have all together, as a logarithm. made: of each, from a 1 of its own."""
+    largest = max(made)
+    return largest + math.log(math.fsum(math.exp(each - largest) for each in made) / len(made))
 
 
 def outcomes(positions: Sequence[Replayed], choosing: Choosing, *, gap: float = 0.0) -> Iterator[Outcomes]:
