@@ -18,7 +18,8 @@ import yaml
 
 from benchmarks.calibration import engines
 from benchmarks.calibration.engines import Machine, states
-from benchmarks.calibration.measurements import CHECKED, caught
+from benchmarks.calibration.histories import CHECKED, caught
+from benchmarks.calibration.measurements import Judged
 from benchmarks.calibration.questions import ROOT, WORDINGS
 from pivot.api.validation.vectors import distance, limit
 from pivot.mlnode.engines.embedded.served import ServedModel
@@ -47,9 +48,14 @@ class Row:
     distances: np.ndarray
 
     @property
+    def judged(self) -> list[Judged]:
+        """What a checker finds of each answer."""
+        return [Judged(bool(failed), ()) for failed in self.distances > limit({DTYPE: self.dtype})]
+
+    @property
     def failed(self) -> float:
         """Share of the answers that do not pass."""
-        return float(np.mean(self.distances > limit({DTYPE: self.dtype})))
+        return float(np.mean([each.failed for each in self.judged]))
 
 
 def main() -> None:
@@ -117,7 +123,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         figures = " | ".join(f"{each:.1e}" for each in (row.distances.mean(), row.distances.min(), row.distances.max()))
         is_honest = row.name.startswith("honest")
-        end = "" if is_honest else f"{caught(row.failed):.3f}"
+        end = "" if is_honest else f"{caught(row.judged):.3f}"
         lines.append(f"| {row.name} | {row.dtype} | {figures} | {row.failed:.2f} | {end} |")
     return "\n".join(lines)
 

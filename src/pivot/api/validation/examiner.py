@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 import aiohttp
@@ -22,9 +23,10 @@ from pivot.api.validation.purses import HELD, Purses
 from pivot.api.validation.replay import USUAL_MAX_LOGPROBS, NotTheTexts, TokensRefused, replay
 from pivot.api.validation.tables import Check, Kind
 from pivot.api.validation.thresholds import thresholds_of
+from pivot.api.validation.vectors import Given, found_again, given_in, judge_vectors
 from pivot.primitives.fixed_point import ONE
 from pivot.protocol.decimals import fixed_point
-from pivot.protocol.engine_arguments import MAX_LOGPROBS, InvalidArgument, split
+from pivot.protocol.engine_arguments import MAX_LOGPROBS, InvalidArgument, gives_vectors, split
 from pivot.protocol.generated.inference.inference.types_pb2 import AnswerVerdict, Inference, Model
 
 REASONING_PARSER = "--reasoning-parser"
@@ -91,16 +93,20 @@ class Examiner:
             return await self._client.artifact(check.accuser, record)
 
     async def _judged(self, check: Check, record: Inference, raw: bytes, *, urgent: bool) -> Verdict:
+        registered = await self._registered(record)
         try:
+            if gives_vectors(registered.model_args):
+                given = await asyncio.to_thread(given_in, raw, record)
+                return await self._found_again(record, registered, given, urgent=urgent)
             evidence = await asyncio.to_thread(evidence_of, raw, record)
             if not _is_about_text(evidence.request):
                 return Verdict(AnswerVerdict.ANSWER_PASSED, MILLION)
-            found = await self._replayed(record, evidence, urgent=urgent)
+            found = await self._replayed(record, registered, evidence, urgent=urgent)
         except (WrongArtifact, NotTheTexts, TokensRefused) as error:
             return Verdict(AnswerVerdict.ANSWER_FAILED, reason=str(error))
-        reason = found.reason or self._suspected(check, record, found)
-        verdict = AnswerVerdict.ANSWER_FAILED if reason else AnswerVerdict.ANSWER_PASSED
-        return Verdict(verdict, found.value_e6, reason)
+        if found.passed and (reason := self._suspected(check, record, found)):
+            return Verdict(AnswerVerdict.ANSWER_FAILED, found.value_e6, reason)
+        return _verdict(found)
 
     def _suspected(self, check: Check, record: Inference, found: Judgement) -> str:
         """Why an answer without a fault of its own fails: its host's answers together; empty when it does not.
@@ -113,27 +119,24 @@ class Examiner:
         odds = self._purses.suspicion(host, model)
         return f"its host's tokens are not chosen as asked: odds of {odds:.1f} nats" if odds > HELD else ""
 
-    async def _replayed(self, record: Inference, evidence: Evidence, *, urgent: bool) -> Judgement:
-        registered = await self._registered(record)
-        try:
-            arguments = split(registered_arguments(registered))
-        except InvalidArgument:
-            arguments = {}
+    async def _found_again(self, record: Inference, registered: Model, given: Given, *, urgent: bool) -> Verdict:
+        async with self._lent(record.model, urgent=urgent) as url:
+            vectors, tokens = await found_again(self._http, url, given)
+        arguments, least = _arguments(registered), _least_similarity(registered)
+        return _verdict(judge_vectors(given, vectors, tokens, arguments, least_similarity=least))
+
+    async def _replayed(self, record: Inference, registered: Model, evidence: Evidence, *, urgent: bool) -> Judgement:
+        arguments = _arguments(registered)
         offered = arguments.get(MAX_LOGPROBS, "")
-        try:
-            async with self._lender.lend(
-                record.model, wait_s=URGENT_WAIT_S if urgent else 0.0, spare=not urgent
-            ) as lease:
-                replayed = await replay(
-                    self._http,
-                    lease.inference_url,
-                    record.model,
-                    evidence,
-                    max_logprobs=int(offered) if offered.isdecimal() else USUAL_MAX_LOGPROBS,
-                    plain_text=REASONING_PARSER not in arguments,
-                )
-        except (NoNodeAvailable, EngineFailed, NodeLost) as error:
-            raise NotYet(f"no own node has computed it: {error}") from error
+        async with self._lent(record.model, urgent=urgent) as url:
+            replayed = await replay(
+                self._http,
+                url,
+                record.model,
+                evidence,
+                max_logprobs=int(offered) if offered.isdecimal() else USUAL_MAX_LOGPROBS,
+                plain_text=REASONING_PARSER not in arguments,
+            )
         thresholds, defaults = thresholds_of(record.model, arguments)
         return await asyncio.to_thread(
             judge,
@@ -144,10 +147,32 @@ class Examiner:
             least_similarity=_least_similarity(registered),
         )
 
+    @asynccontextmanager
+    async def _lent(self, model: str, *, urgent: bool) -> AsyncIterator[str]:
+        """The URL of an own engine. Raises NotYet when there is none now, or it fails."""
+        try:
+            async with self._lender.lend(model, wait_s=URGENT_WAIT_S if urgent else 0.0, spare=not urgent) as lease:
+                yield lease.inference_url
+        except (NoNodeAvailable, EngineFailed, NodeLost) as error:
+            raise NotYet(f"no own node has computed it: {error}") from error
+
     async def _registered(self, record: Inference) -> Model:
         """The model as it was registered when the answer's epoch was formed."""
         group = await self._chain.epoch_group(record.finished_epoch_id, record.model)
         return Model(id=record.model) if group is None else group.model_snapshot
+
+
+def _arguments(model: Model) -> dict[str, str]:
+    """Of its registration, by name; none if they cannot be read."""
+    try:
+        return split(registered_arguments(model))
+    except InvalidArgument:
+        return {}
+
+
+def _verdict(found: Judgement) -> Verdict:
+    verdict = AnswerVerdict.ANSWER_PASSED if found.passed else AnswerVerdict.ANSWER_FAILED
+    return Verdict(verdict, found.value_e6, found.reason)
 
 
 def _least_similarity(model: Model) -> float:
