@@ -47,17 +47,23 @@ def test_a_trial_that_ends_without_a_word_is_followed_by_another() -> None:
     assert not breaker.trial
 
 
-def test_it_may_take_several_failures_in_a_row() -> None:
+def test_failures_in_doubt_open_it_when_there_are_several_in_a_row() -> None:
     breaker = Breaker(5.0, 60.0, opens_after=3)
-    assert [breaker.failed(0.0), breaker.failed(0.0)] == [False, False]
+    assert [breaker.failed(0.0, in_doubt=True) for _ in range(2)] == [False, False]
     breaker.succeeded(0.0)
-    assert [breaker.failed(1.0) for _ in range(3)] == [False, False, True]
+    assert [breaker.failed(1.0, in_doubt=True) for _ in range(3)] == [False, False, True]
 
 
 @pytest.mark.parametrize("failures", [3, 1_000])
 def test_what_went_well_a_moment_ago_is_trusted_whatever_is_asked(failures: int) -> None:
     breaker = Breaker(5.0, 60.0, opens_after=3, trusted_s=10.0)
     breaker.succeeded(100.0)
-    assert not any(breaker.failed(109.9) for _ in range(failures))
-    assert breaker.failed(110.0)
+    assert not any(breaker.failed(109.9, in_doubt=True) for _ in range(failures))
+    assert breaker.failed(110.0, in_doubt=True)
     assert breaker.open_until_s == 115.0
+
+
+def test_a_failure_without_doubt_opens_it_at_once() -> None:
+    breaker = Breaker(5.0, 60.0, opens_after=3, trusted_s=10.0)
+    breaker.succeeded(100.0)
+    assert breaker.failed(100.0)

@@ -12,9 +12,9 @@ MAX_DOUBLINGS = 32
 class Breaker:
     """Whether something may be asked. Times are seconds of a clock that never goes back.
 
-    It opens with the failure number `opens_after` in a row, unless something went well less than `trusted_s` ago: then the
-    requests are at fault, not who was asked. It is open for `first_open_s`, and twice as long each further time, up to
-    `longest_open_s`. Then it is half open: one request tries, and the others are spared until that one's end.
+    It opens with a failure. One in doubt, where the request may be at fault and not who was asked, opens it only as number
+    `opens_after` in a row, and if nothing went well for `trusted_s`. It is open for `first_open_s`, and twice as long each
+    further time, up to `longest_open_s`. Then it is half open: one request tries, and nobody else asks until that one's end.
     """
 
     first_open_s: float
@@ -61,12 +61,12 @@ class Breaker:
         """A request went well: it closes."""
         self.failures, self.openings, self.succeeded_s = 0, 0, now_s
 
-    def failed(self, now_s: float) -> bool:
+    def failed(self, now_s: float, *, in_doubt: bool = False) -> bool:
         """A request failed. Whether that opens it; what fails while it is open was asked before, and says nothing new."""
         self.failures += 1
         self.failed_s = now_s
-        spared, trusted = now_s < self.open_until_s, now_s < self.succeeded_s + self.trusted_s
-        if spared or trusted or self.failures < self.opens_after:
+        trusted = self.failures < self.opens_after or now_s < self.succeeded_s + self.trusted_s
+        if now_s < self.open_until_s or (in_doubt and trusted):
             return False
         open_s = self.first_open_s * 2 ** min(self.openings, MAX_DOUBLINGS)
         self.open_until_s = now_s + min(open_s, self.longest_open_s)

@@ -260,7 +260,7 @@ async def test_a_trial_is_for_one_of_those_who_wait(lending: Lending, make: Make
     broken = make(1, max_concurrent=9)
     make(2, max_concurrent=1)
     for _ in range(FAILURES_TO_OPEN):
-        broken.load.breaker.failed(clock.now_s)
+        broken.load.breaker.failed(clock.now_s, in_doubt=True)
     entered, release = asyncio.Event(), asyncio.Event()
     async with lending.lend("m", wait_s=0):
         waiting = [asyncio.create_task(held(lending, entered, release)) for _ in range(3)]

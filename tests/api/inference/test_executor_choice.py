@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pivot.api.inference import transfer
-from pivot.api.inference.standing import FIRST_OPEN_SECONDS, Standings
+from pivot.api.inference.execution import NODES_TO_TRY
+from pivot.api.inference.standing import FIRST_OPEN_SECONDS, REFUSALS_TO_OPEN, Standings
 from tests.api.inference.network import Host, Network, Reply, running_network
 
 
@@ -33,9 +34,11 @@ def clock(network: Network) -> Clock:
     return clock
 
 
-async def ask(network: Network, host: Host, **fields: object) -> Reply:
-    """A request for which this host is drawn first, and whose ML node has come back."""
+async def ask(network: Network, host: Host, *, alike: bool = True, **fields: object) -> Reply:
+    """A request for which this host is drawn first, and whose ML node has come back. alike: no host is known as the quicker one."""
     host.fleet.lost.clear()
+    for standing in network.hosts[0].service.transfer._standings._hosts.values():
+        standing.latency = None if alike else standing.latency
     body, headers = network.first_drawn(host, **fields)
     return await network.post(network.hosts[0], body, headers)
 
@@ -47,27 +50,43 @@ def executor(network: Network, reply: Reply) -> int:
 
 async def test_the_breaker_of_a_host_opens_tries_with_one_request_and_closes(network: Network, clock: Clock) -> None:
     host = network.hosts[1]
-    host.engine.fails_with = 500
+    participant = network.chain.participants[host.address]
+    url, participant.inference_url = participant.inference_url, "http://127.0.0.1:1"
     assert executor(network, await ask(network, host)) != 1
-    given = len(host.engine.bodies)
+    participant.inference_url = url
     assert executor(network, await ask(network, host)) != 1
-    assert len(host.engine.bodies) == given  # it was not even asked
+    assert host.engine.bodies == []  # it was not even asked
 
     clock.now_s += FIRST_OPEN_SECONDS
-    assert executor(network, await ask(network, host)) != 1
-    assert len(host.engine.bodies) > given  # one request has tried
-    given = len(host.engine.bodies)
+    participant.inference_url = "http://127.0.0.1:1"
+    assert executor(network, await ask(network, host)) != 1  # one request has tried
+    participant.inference_url = url
     clock.now_s += FIRST_OPEN_SECONDS
-    assert executor(network, await ask(network, host)) != 1
-    assert len(host.engine.bodies) == given  # its second pause is longer
+    assert executor(network, await ask(network, host)) != 1  # its second pause is longer
+    assert host.engine.bodies == []
 
     clock.now_s += FIRST_OPEN_SECONDS
-    host.engine.fails_with, host.engine.pause_s = None, 0.3
+    host.engine.pause_s = 0.3
     replies = await asyncio.gather(*(ask(network, host) for _ in range(4)))
     assert sorted(executor(network, reply) == 1 for reply in replies) == [False, False, False, True]
     host.engine.pause_s = 0.0
     replies = await asyncio.gather(*(ask(network, host) for _ in range(4)))
     assert {executor(network, reply) for reply in replies} == {1}
+
+
+async def test_a_host_that_accepts_and_fails_all_it_is_asked_is_asked_last_but_not_for_one_request(
+    network: Network, clock: Clock
+) -> None:
+    host = network.hosts[1]
+    host.engine.fails_with = 500
+    for asked in range(1, REFUSALS_TO_OPEN + 1):
+        assert executor(network, await ask(network, host)) != 1
+        assert len(host.engine.bodies) == NODES_TO_TRY * asked
+    assert executor(network, await ask(network, host)) != 1
+    assert len(host.engine.bodies) == NODES_TO_TRY * REFUSALS_TO_OPEN
+    clock.now_s += FIRST_OPEN_SECONDS
+    host.engine.fails_with = None
+    assert executor(network, await ask(network, host)) == 1
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -127,7 +146,7 @@ async def test_requests_under_way_at_a_slow_host_send_the_next_ones_elsewhere(ne
     for host, seconds in zip(network.hosts, (1.0, 0.3, 1.0), strict=True):
         standings.begun(host.address, seconds)
     slow = network.hosts[0]
-    assert executor(network, await ask(network, slow)) == 1
+    assert executor(network, await ask(network, slow, alike=False)) == 1
     network.hosts[1].engine.pause_s = 0.3
-    replies = await asyncio.gather(*(ask(network, slow, stream=True) for _ in range(8)))
+    replies = await asyncio.gather(*(ask(network, slow, alike=False, stream=True) for _ in range(8)))
     assert {executor(network, reply) for reply in replies} > {1}

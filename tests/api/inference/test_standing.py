@@ -3,7 +3,14 @@
 import pytest
 
 from pivot.api.inference import standing
-from pivot.api.inference.standing import BUSY_SECONDS, FIRST_OPEN_SECONDS, LONGEST_OPEN_SECONDS, Standings
+from pivot.api.inference.standing import (
+    BUSY_SECONDS,
+    FIRST_OPEN_SECONDS,
+    LONGEST_OPEN_SECONDS,
+    REFUSALS_TO_OPEN,
+    TRUSTED_SECONDS,
+    Standings,
+)
 
 DRAWN = ["a", "b", "c"]
 
@@ -111,6 +118,24 @@ def test_an_answer_that_only_begins_closes_no_breaker(standings: Standings, cloc
     standings.failed("a")
     clock.now_s += FIRST_OPEN_SECONDS
     assert order(standings)[0] == "a"
+
+
+def test_nobody_makes_a_host_look_broken_by_asking_what_it_must_refuse(standings: Standings, clock: Clock) -> None:
+    standings.answered("a")
+    clock.now_s += TRUSTED_SECONDS - 0.1
+    for _ in range(100):
+        standings.failed("a", refused=True)
+    assert order(standings) == "abc"
+    standings.answered("a")
+    standings.failed("a")
+    assert order(standings) == "bca"
+
+
+def test_a_host_that_refuses_all_is_asked_last(standings: Standings) -> None:
+    for _ in range(REFUSALS_TO_OPEN):
+        assert order(standings) == "abc"
+        standings.failed("a", refused=True)
+    assert order(standings) == "bca"
 
 
 def test_what_is_remembered_is_bounded(standings: Standings, monkeypatch: pytest.MonkeyPatch) -> None:

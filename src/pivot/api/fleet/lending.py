@@ -110,7 +110,7 @@ class Lending:
         load, now_s = node.load, self._monotonic_s()
         load.last_failure = str(fault)
         node.doubt()
-        if load.breaker.failed(now_s):
+        if load.breaker.failed(now_s, in_doubt=True):
             rest_s = load.breaker.open_until_s - now_s
             failures, node_id = load.breaker.failures, node.node.declaration.id
             log.warning(

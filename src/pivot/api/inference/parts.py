@@ -46,7 +46,9 @@ Parts = AsyncGenerator[Part, None]
 class CandidateFailed(Exception):
     """A drawn host did not take the request, or lost it before its first byte: the next one is asked."""
 
-    def __init__(self, reason: str, *, busy: bool = False) -> None:
+    def __init__(self, reason: str, *, busy: bool = False, refused: bool = False) -> None:
         super().__init__(reason)
+        self.refused = refused
+        """The host is there, and says that it cannot answer this request, which may be at fault itself."""
         self.busy = busy
         """The host is well, but has no node free for it now: it may be asked again and given more time."""

@@ -93,7 +93,7 @@ async def _read_acceptance(response: aiohttp.ClientResponse) -> str:
         return acceptance
     async with asyncio.timeout(SILENCE_SECONDS):
         refusal = (await response.content.read(MAX_REFUSAL_BYTES)).decode(errors="replace")
-    raise CandidateFailed(f"{response.status}: {refusal}", busy=response.status in BUSY)
+    raise CandidateFailed(f"{response.status}: {refusal}", busy=response.status in BUSY, refused=True)
 
 
 async def _read_head(content: aiohttp.StreamReader) -> Head:

@@ -15,6 +15,10 @@ from pivot.api.breaker import Breaker
 FIRST_OPEN_SECONDS = 10.0
 """So long a host that has failed is asked after the others; twice as long after each further failure in a row."""
 LONGEST_OPEN_SECONDS = 300.0
+REFUSALS_TO_OPEN = 3
+"""In a row. A single request may be at fault itself."""
+TRUSTED_SECONDS = 10.0
+"""Whoever has answered so lately works, whatever it refuses."""
 BUSY_SECONDS = 2.0
 """A host that had no free node is asked after those that may have one for this long."""
 NEWEST_SHARE = 0.3
@@ -39,6 +43,10 @@ class Latency:
         return float(self.seconds * 0.5 ** ((now_s - self.measured_s) / HALF_LIFE_SECONDS))
 
 
+def _breaker() -> Breaker:
+    return Breaker(FIRST_OPEN_SECONDS, LONGEST_OPEN_SECONDS, opens_after=REFUSALS_TO_OPEN, trusted_s=TRUSTED_SECONDS)
+
+
 @dataclass
 class Standing:
     """One host."""
@@ -46,7 +54,7 @@ class Standing:
     under_way: int = 0
     """Requests of this transfer agent."""
     latency: Latency | None = None
-    breaker: Breaker = field(default_factory=lambda: Breaker(FIRST_OPEN_SECONDS, LONGEST_OPEN_SECONDS))
+    breaker: Breaker = field(default_factory=_breaker)
     busy_until_s: float = 0.0
 
     def expected_s(self, now_s: float) -> float:
@@ -104,9 +112,13 @@ class Standings:
         """A host had no free node in the time that it was given."""
         self._known(address).busy_until_s = self._monotonic_s() + BUSY_SECONDS
 
-    def failed(self, address: str) -> None:
-        """A host refused, could not be reached, fell silent, or broke its answer off."""
-        self._known(address).breaker.failed(self._monotonic_s())
+    def failed(self, address: str, *, refused: bool = False) -> None:
+        """A host could not be reached, fell silent, broke its answer off, or has refused.
+
+        Refusals count when there are several in a row and nothing else: nobody makes other hosts look broken by asking what they
+        must refuse.
+        """
+        self._known(address).breaker.failed(self._monotonic_s(), in_doubt=refused)
 
     def _known(self, address: str) -> Standing:
         host = self._hosts.setdefault(address, Standing())

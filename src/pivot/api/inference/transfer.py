@@ -131,7 +131,7 @@ class Transfer:
                         self._standings.was_busy(address)
                         busy.append((attempt, address))
                     else:
-                        self._standings.failed(address)
+                        self._standings.failed(address, refused=failure.refused)
                 except ConnectionError:
                     self._standings.failed(address)
                     raise
@@ -186,7 +186,7 @@ class Transfer:
                             spend()
                             self._put_later(start, acceptance)
                         elif part.status not in CLIENT_ERRORS:
-                            raise CandidateFailed(f"{part.status}: {await _beginning(parts)}")
+                            raise CandidateFailed(f"{part.status}: {await _beginning(parts)}", refused=True)
                         yield Chosen(address, start.inference_id, time.perf_counter() - asked_s)
                     yield part
         except asyncio.CancelledError:
@@ -194,7 +194,8 @@ class Transfer:
                 spend()
             raise
         except ApiError as refusal:
-            raise CandidateFailed(refusal.message, busy=not acceptance and refusal.status in BUSY) from None
+            busy = not acceptance and refusal.status in BUSY
+            raise CandidateFailed(refusal.message, busy=busy, refused=True) from None
 
     async def _parts_of(self, request: Request, start: MsgStartInference, patience_s: float) -> Parts:
         if start.assigned_to == self._identity.address:
