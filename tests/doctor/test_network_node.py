@@ -327,7 +327,7 @@ async def test_an_admin_port_that_wants_a_certificate_is_shown_one(one: FakeHost
     api.admin_server_port = runner.addresses[0][1]
     shown = {"ADMIN_CERTIFICATE": str(ada.both), "ADMIN_CA": str(authority.file)}
     assert await one.wrong(**shown) == {}
-    assert (await one.findings(**shown))["admin port"].found == "guarded by certificates"
+    assert (await one.findings(before_start=False, **shown))["admin port"].found == "guarded by certificates"
     for environment in ({}, {**shown, "ADMIN_CERTIFICATE": str(ada.key)}):
         assert "ADMIN_CERTIFICATE and ADMIN_CA" in (await one.wrong(**environment))["ml nodes"]
     await runner.cleanup()

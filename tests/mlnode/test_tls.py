@@ -146,9 +146,9 @@ def test_half_of_the_certificates_settings_is_refused(made: Certificates) -> Non
     assert MlNodeSettings(**whole, host="0.0.0.0").guarded
     for missing in whole:
         with pytest.raises(ValidationError) as refusal:
-            MlNodeSettings(**{**whole, missing: ""})
+            MlNodeSettings.model_validate({**whole, missing: ""})
         assert "MLNODE_CLIENT_CA are set together" in sentences(refusal.value)[0]
-    assert MlNodeSettings(**dict.fromkeys(whole, "")).client_ca is None
+    assert MlNodeSettings.model_validate(dict.fromkeys(whole, "")).client_ca is None
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_files_that_do_not_fit_are_named(made: Certificates, field: str, sentenc
         field: made.stranger.key,
     }
     with pytest.raises(UnusableCertificate, match=sentence):
-        tls_of(MlNodeSettings(**fields))
+        tls_of(MlNodeSettings.model_validate(fields))
 
 
 async def test_a_node_with_files_that_do_not_fit_does_not_start(made: Certificates) -> None:
