@@ -53,8 +53,15 @@ def test_only_what_is_understood_is_judged(request_fields: dict[str, Any], expec
 
 
 def test_defaults_of_the_model_hold_for_what_a_request_does_not_name() -> None:
-    defaults = Choosing(temperature=0.7, top_p=0.8, exact=False)
-    assert choosing_of({"top_p": 1.0}, defaults) == Choosing(temperature=0.7, top_p=1.0, exact=False)
+    defaults = Choosing(temperature=0.7, top_p=0.8)
+    assert choosing_of({"top_p": 1.0}, defaults) == Choosing(temperature=0.7, top_p=1.0)
+
+
+def test_where_the_models_defaults_are_not_known_a_request_must_say_that_repetitions_are_not_made_less_likely() -> None:
+    """Qwen2.5's files do it by a factor of 1.05, and honest hosts serve it so unless its registration says otherwise."""
+    unknown = Choosing(exact=False)
+    assert choosing_of({"temperature": 0}, unknown) is None
+    assert choosing_of({"temperature": 0, "repetition_penalty": 1.0}, unknown) == Choosing(temperature=0, exact=False)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,8 @@ def choosing_of(request: Mapping[str, Any], defaults: Choosing) -> Choosing | No
     for name, value in request.items():
         if name not in JUDGED_WITHOUT and value is not None and value != _NEUTRAL.get(name):
             return None
+    if not defaults.exact and request.get("repetition_penalty") is None:
+        return None  # the model's files may name one, with which even the likeliest token is not always taken at temperature 0
     named = {name: request[name] for name in TAKEN_BY_ENGINES if request.get(name) is not None}
     for name, value in named.items():
         least, most = TAKEN_BY_ENGINES[name]
