@@ -16,6 +16,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
 
 BACKLOG = 2_048
@@ -74,7 +75,7 @@ class Listener:
         config = uvicorn.Config(
             app,
             http=_speaking_websocket_at(websocket_path) if websocket_path else _Connection,
-            ws="wsproto" if websocket_path else "none",
+            ws=_Websocket if websocket_path else "none",
             ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # a few bytes could become many
             lifespan="off",
@@ -133,7 +134,39 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Connection(HttpToolsProtocol):
+class _TakenInTime(asyncio.Protocol):
+    """What is written is taken: a client that takes no byte for WRITE_SECONDS is let go."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    _write_timer: asyncio.TimerHandle | None = None
+    _unwritten = 0
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_watching()
+
+    def _watch_writing(self) -> None:
+        self._unwritten = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(WRITE_SECONDS, self._require_written)
+
+    def _require_written(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unwritten:
+            self._watch_writing()
+        else:
+            self.transport.abort()
+
+    def _stop_watching(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+
+class _Connection(_TakenInTime, HttpToolsProtocol):
     """A connection that is closed when its client keeps it without need."""
 
     websocket_path = b""
@@ -145,8 +178,6 @@ class _Connection(HttpToolsProtocol):
     _certificate: str | None = None
     """The client's name in its certificate, on a port that wants one."""
     _head_timer: asyncio.TimerHandle | None = None
-    _write_timer: asyncio.TimerHandle | None = None
-    _unwritten = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it, too
         super().connection_made(transport)
@@ -221,16 +252,6 @@ class _Connection(HttpToolsProtocol):
         if not more and not self.transport.is_closing():
             self._waiting[self] = None
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._watch_writing()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
-
     def _refuse_head(self, status: bytes) -> None:
         """Say why, where nothing else is being answered, and close the connection."""
         if self._head_begun and (self.cycle is None or self.cycle.response_complete):
@@ -243,20 +264,18 @@ class _Connection(HttpToolsProtocol):
     def _waiting(self) -> dict["_Connection", None]:
         return cast(_State, self.server_state).waiting
 
-    def _watch_writing(self) -> None:
-        self._unwritten = self.transport.get_write_buffer_size()
-        self._write_timer = self.loop.call_later(WRITE_SECONDS, self._require_written)
-
-    def _require_written(self) -> None:
-        if self.transport.get_write_buffer_size() < self._unwritten:
-            self._watch_writing()
-        else:
-            self.transport.abort()
-
     def _end_timers(self) -> None:
-        for timer in (self._head_timer, self._write_timer):
-            if timer is not None:
-                timer.cancel()
+        self._stop_watching()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+
+
+class _Websocket(_TakenInTime, WSProtocol):
+    """A connection that has become a websocket."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watching()
+        super().connection_lost(exc)
 
 
 def _speaking_websocket_at(path: str) -> type[_Connection]:

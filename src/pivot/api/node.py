@@ -13,6 +13,7 @@ from pivot.api.fleet.fleet import HostFleet
 from pivot.api.http.admin import admin_app, require_guarded
 from pivot.api.http.api_keys import serve_api_keys
 from pivot.api.http.callbacks import callbacks_app
+from pivot.api.http.chain_events import EVENTS_PATH
 from pivot.api.http.claims import serve_claims
 from pivot.api.http.figures import serve_figures
 from pivot.api.http.front import Front
@@ -100,7 +101,9 @@ class ApiNode:
         self.public_port, self.callback_port, self.admin_port = (
             bound.getsockname()[1] for bound in (public, callbacks, admin)
         )
-        self._public = await self._started(Listener(PerAddress(self._front, settings.api), public))
+        self._public = await self._started(
+            Listener(PerAddress(self._front, settings.api), public, websocket_path=EVENTS_PATH)
+        )
         identity = Identity.load(settings.home, settings.key_name)
         database = connect(database_url(settings.database_url, settings.home))
         parts.push_async_callback(database.close)
@@ -179,7 +182,7 @@ class ApiNode:
         serve_api_keys(admin_application, inference.api_keys)
         serve_claims(admin_application, claimer)
         await self._started(Listener(admin_application, admin, admin_tls))
-        self._front.open(public_app, PATHS)
+        self._front.open(public_app, PATHS | {EVENTS_PATH})
         self._readiness.begun = True
         _log.info(
             "ports: public %d, call-backs of ML nodes %d, admin %d",

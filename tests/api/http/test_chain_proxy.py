@@ -13,7 +13,8 @@ from aiohttp import web
 from fastapi import FastAPI
 
 from pivot.api.http import chain_proxy
-from pivot.api.http.chain_proxy import MAX_BATCH, ChainProxy
+from pivot.api.http.chain_calls import MAX_BATCH
+from pivot.api.http.chain_proxy import ChainProxy
 from pivot.api.http.errors import ApiError
 from pivot.api.http.public import _refused
 from pivot.api.settings import ApiSettings, ChainNodeSettings, HttpSettings

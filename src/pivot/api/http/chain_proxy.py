@@ -5,54 +5,22 @@ Anybody may ask, so what is passed on has limits: which methods of the RPC, bodi
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import aiohttp
-import orjson
 import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
 from pivot.api.http.body import Receive, Scope, Send, Shelf, read_body
-from pivot.api.http.errors import MalformedBody, NotFound, NotPermitted, TooManyRequests, Unavailable
+from pivot.api.http.chain_calls import RPC_PREFIX, require_open, require_open_calls
+from pivot.api.http.chain_events import EVENTS_PATH, ChainEvents
+from pivot.api.http.errors import NotFound, NotPermitted, TooManyRequests, Unavailable
 from pivot.api.inference.payload import payload
 from pivot.api.keys.rate import Rate
 from pivot.api.settings import ApiSettings
 
 REST_PREFIX = "/chain-api"
-RPC_PREFIX = "/chain-rpc"
-RPC_METHODS = frozenset(
-    {
-        "abci_info",
-        "abci_query",
-        "block",
-        "block_by_hash",
-        "block_results",
-        "block_search",
-        "blockchain",
-        "broadcast_tx_async",
-        "broadcast_tx_sync",
-        "commit",
-        "consensus_params",
-        "genesis",
-        "genesis_chunked",
-        "header",
-        "header_by_hash",
-        "health",
-        "net_info",
-        "num_unconfirmed_txs",
-        "status",
-        "tx",
-        "tx_search",
-        "validators",
-    }
-)
-"""What reads, or hands over a transaction, and is done at once. Not: what waits for a block, dumps, or steers the engine."""
-CALL_FIELDS = frozenset({"jsonrpc", "id", "method", "params"})
-"""The engine reads names in any case, so another spelling of `method` could name another one."""
-MAX_BATCH = 20
-"""Calls in one body."""
 MAX_BODY_BYTES = 2 * 2**20
 MAX_BODY_BYTES_UNDER_WAY = 64 * 2**20
 """Of all requests together."""
@@ -84,6 +52,7 @@ class ChainProxy:
         self.router = APIRouter()
         for prefix, route in ((REST_PREFIX, self.rest), (RPC_PREFIX, self.rpc)):
             self.router.add_api_route(prefix + "/{path:path}", route, methods=["GET", "POST"], include_in_schema=False)
+        self.router.add_websocket_route(EVENTS_PATH, ChainEvents(http, settings.chain_node, self.spend, clock).join)
 
     async def rest(self, request: Request) -> Response:
         """One request to the gateway, and its answer."""
@@ -95,9 +64,9 @@ class ChainProxy:
         url = _url_at(self._settings.chain_node.url, RPC_PREFIX, request)
         path = url.path.strip("/")
         if request.method == "GET" or path:  # the engine takes a method of the path whatever the request's own is
-            _require_open(path)
+            require_open(path)
             return await self._pass_on(request, url, lambda _: None)
-        return await self._pass_on(request, url, _require_open_calls)
+        return await self._pass_on(request, url, require_open_calls)
 
     async def _pass_on(self, request: Request, url: URL, check: Callable[[bytes], None]) -> Response:
         self._take_turn()
@@ -130,17 +99,21 @@ class ChainProxy:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _away(error) from error
 
-    def _take_turn(self) -> None:
-        """Raises TooManyRequests, NotPermitted. The setting may change while the node runs."""
+    def spend(self) -> None:
+        """One of the requests a minute. Raises TooManyRequests, NotPermitted. The setting may change while the node runs."""
         per_minute = self._settings.api.chain_requests_per_minute
         if not per_minute:
             raise NotPermitted("this host passes nothing on to its chain node; ask another")
         if per_minute != self._per_minute:
             self._per_minute, self._rate = per_minute, Rate(per_minute, self._clock())
-        if self._under_way >= MAX_UNDER_WAY:
-            raise TooManyRequests(f"{MAX_UNDER_WAY} requests to this host's chain node are under way; ask another host")
         if self._rate.take(self._clock()) > 0:
             raise TooManyRequests(f"this host passes {per_minute} requests a minute on to its chain node; ask another")
+
+    def _take_turn(self) -> None:
+        """Raises TooManyRequests, NotPermitted."""
+        if self._under_way >= MAX_UNDER_WAY:
+            raise TooManyRequests(f"{MAX_UNDER_WAY} requests to this host's chain node are under way; ask another host")
+        self.spend()
         self._under_way += 1
 
     def _end_turn(self) -> None:
@@ -174,29 +147,6 @@ def _url_at(base: str, prefix: str, request: Request) -> URL:
         raise NotFound("the chain node has no such path")
     path = raw_path.decode("ascii").partition("?")[0].removeprefix(prefix)
     return URL(f"{base.rstrip('/')}{path}" + (f"?{query.decode('ascii')}" if query else ""), encoded=True)
-
-
-def _require_open(method: object) -> None:
-    """Raises NotPermitted for a method that is not passed on."""
-    if method not in RPC_METHODS:
-        raise NotPermitted(f"this port passes on {', '.join(sorted(RPC_METHODS))}; not {str(method)[:100]!r}")
-
-
-def _require_open_calls(body: bytes) -> None:
-    """Raises MalformedBody, NotPermitted."""
-    try:
-        document: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"the body is no JSON: {error}") from None
-    calls = document if isinstance(document, list) else [document]
-    if len(calls) > MAX_BATCH:
-        raise MalformedBody(f"a batch holds at most {MAX_BATCH} calls, not {len(calls)}")
-    for call in calls:
-        if not isinstance(call, dict):
-            raise MalformedBody("a call is a JSON object")
-        if not call.keys() <= CALL_FIELDS:
-            raise MalformedBody(f"a call has no fields but {', '.join(sorted(CALL_FIELDS))}")
-        _require_open(call.get("method"))
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from pivot.api.http.answer import OVERHEAD_HEADER
 from pivot.api.http.body import Message, Receive, Scope, Send
 from pivot.api.http.errors import Unavailable, error_headers
+from pivot.api.http.websockets import deny
 from pivot.api.inference.parts import EVENT_STREAM
 from pivot.api.metrics.traffic import Traffic
 from pivot.api.readiness.checks import NOT_BEGUN, Readiness
@@ -25,6 +26,8 @@ ENDING = "this node ends; ask another one"
 NO_ROUTE = "none"
 METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"})
 OTHER_METHOD = "other"
+WEBSOCKET_METHOD = "GET"
+"""With which one begins."""
 _STREAM = (b"content-type", EVENT_STREAM.encode())
 
 log = structlog.get_logger(__name__)
@@ -57,7 +60,9 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if path == HEALTH_PATH:
+        if scope["type"] == "websocket":
+            await self._pass_websocket_on(scope, receive, send)
+        elif path == HEALTH_PATH:
             await _answer(send, HTTPStatus.OK, {"status": "ok"})
         elif path == READY_PATH:
             await self._ready(send)
@@ -79,6 +84,24 @@ class Front:
                 self._idle.set()
             self._count(scope, watch.status)
 
+    async def _pass_websocket_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A websocket has no end of its own, so a node that ends does not wait for it."""
+        status = 0
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "websocket.accept":
+                status = int(HTTPStatus.SWITCHING_PROTOCOLS)
+            elif message["type"] == "websocket.http.response.start":
+                status = message["status"]
+            await send(message)
+
+        if self._app is None or self._readiness.ending:
+            await deny(watch, Unavailable(ENDING if self._readiness.ending else NOT_BEGUN))
+        else:
+            await self._app(scope, receive, watch)
+        self._count(scope, status)
+
     async def _ready(self, send: Send) -> None:
         reasons = await self._readiness.reasons()
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
@@ -92,7 +115,7 @@ class Front:
 
     def _count(self, scope: Scope, status: int) -> None:
         """Under few names, whatever strangers ask for."""
-        path, route, method = scope["path"], scope.get("route"), scope["method"]
+        path, route, method = scope["path"], scope.get("route"), scope.get("method", WEBSOCKET_METHOD)
         name = path if path in self._paths else getattr(route, "path", NO_ROUTE)
         self._traffic.requests[method if method in METHODS else OTHER_METHOD, name, status] += 1
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from pivot.api.http.body import Receive, Scope, Send
 from pivot.api.http.errors import TooManyRequests, error_headers
+from pivot.api.http.websockets import deny
 from pivot.api.inference.request import PATHS
 from pivot.api.keys.shares import Shares
 from pivot.api.settings import HttpSettings
@@ -47,6 +48,9 @@ class PerAddress:
             with self._place(asker, counted=scope["path"] not in PATHS):
                 await self._app(scope, receive, send)
         except _BeyondQuota as refusal:
+            if scope["type"] == "websocket":
+                await deny(send, refusal)
+                return
             headers = [*error_headers(refusal), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
             await send({"type": "http.response.body", "body": refusal.body()})
