@@ -113,8 +113,9 @@ async def test_a17_the_next_drawn_host_answers_when_the_first_is_gone(network: N
 async def test_a17_the_next_drawn_host_answers_when_the_first_ones_ml_node_does_not(
     network: Network, fault: str, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pivot.api.inference.engine.PROBE_AFTER_SECONDS", 0.05)
-    monkeypatch.setattr("pivot.api.inference.engine._PROBE_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
+    if fault == "hangs":
+        monkeypatch.setattr("pivot.api.inference.engine.PROBE_AFTER_SECONDS", 0.05)
+        monkeypatch.setattr("pivot.api.inference.engine._PROBE_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
     monkeypatch.setattr(hop, "HEARTBEAT_SECONDS", 0.02)
     victim = network.hosts[1]
     victim.engine.fails_with = 500 if fault == "fails" else None

@@ -111,3 +111,12 @@ def test_a_request_of_another_model_is_a_failure() -> None:
     told.prompt_hash = sha256(request.encode()).hex()
     with pytest.raises(WrongArtifact, match="model of the request"):
         evidence_of(orjson.dumps(document() | {"request": request}), told)
+
+
+def test_an_answer_without_a_token_shows_no_work() -> None:
+    """Its prompt would be paid for, and no engine need ever have read it."""
+    empty = document() | {"token_ids": [], "logprobs": [], "content": "", "completion_token_count": 0}
+    told = record()
+    told.completion_token_count, told.response_hash = 0, sha256(b"").hex()
+    with pytest.raises(WrongArtifact, match="token_ids"):
+        evidence_of(orjson.dumps(empty), told)

@@ -43,8 +43,8 @@ class Transcript:
 
     @property
     def answered(self) -> bool:
-        """Whether there is anything to settle."""
-        return bool(self.usage or self.token_ids or self.positions)
+        """Whether there is anything to settle: checkers believe no answer without a token."""
+        return self.completion_token_count > 0
 
     @property
     def content(self) -> str:

@@ -39,7 +39,8 @@ class Artifact(BaseModel):
     model: str
     max_tokens: int
     prompt_token_ids: Annotated[list[TokenId], Field(min_length=1)]
-    token_ids: list[TokenId]
+    token_ids: Annotated[list[TokenId], Field(min_length=1)]
+    """An engine that has read its prompt has made a token: an answer without one would be paid for its prompt and show no work."""
     logprobs: list[tuple[str, Logprob, Top]]
     content: str
     finish_reason: str | None
