@@ -104,12 +104,13 @@ class Examiner:
             found = await self._replayed(record, registered, evidence, urgent=urgent)
         except (WrongArtifact, NotTheTexts, TokensRefused) as error:
             return Verdict(AnswerVerdict.ANSWER_FAILED, reason=str(error))
-        if found.passed and (reason := self._suspected(check, record, found)):
-            return Verdict(AnswerVerdict.ANSWER_FAILED, found.value_e6, reason)
+        suspicion = self._suspicion(check, record, found)
+        if found.passed and suspicion:
+            return Verdict(AnswerVerdict.ANSWER_FAILED, found.value_e6, suspicion)
         return _verdict(found)
 
-    def _suspected(self, check: Check, record: Inference, found: Judgement) -> str:
-        """Why an answer without a fault of its own fails: its host's answers together; empty when it does not.
+    def _suspicion(self, check: Check, record: Inference, found: Judgement) -> str:
+        """Why an answer fails even without a fault of its own: its host's answers together; empty when it does not.
 
         A duty is drawn by lot, so its answer counts for its host. An answer under dispute was picked by whoever disputes it.
         """
