@@ -173,6 +173,20 @@ async def test_a10_streams_of_a_node_that_is_declared_anew_still_take_its_places
         assert fleet.reports()[0].leases == 0
 
 
+async def test_a10_streams_of_a_node_that_was_removed_and_added_again_still_take_its_places(fleet: HostFleet) -> None:
+    async with FakeMlNode.running() as node:
+        await fleet.put(parsed(node, max_concurrent=2))
+        async with fleet.lend(MODEL, wait_s=5), fleet.lend(MODEL, wait_s=5):
+            await fleet.remove("node1")
+            await fleet.put(parsed(node, "node2", max_concurrent=2))
+            await until(lambda: fleet.nodes()[0].fulfils)
+            with pytest.raises(NoNodeAvailable):
+                async with fleet.lend(MODEL, wait_s=0.05):
+                    pass
+        async with fleet.lend(MODEL, wait_s=5) as lease:
+            assert lease.node_id == "node2"
+
+
 async def test_streams_may_end_before_an_engine_starts_again_with_other_arguments(fleet: HostFleet) -> None:
     async with FakeMlNode.running() as node:
         await fleet.put(parsed(node))

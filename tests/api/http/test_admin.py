@@ -7,7 +7,9 @@ import aiohttp
 import pytest
 
 from pivot.api.fleet import reach
+from pivot.api.fleet.load import FAILURES_TO_OPEN
 from pivot.api.http.admin import OpenAdminPort, admin_app
+from pivot.api.inference.engine import EngineFailed
 from pivot.protocol.generated.inference.inference.types_pb2 import EpochGroupData, MLNodeInfo, Model
 from pivot.protocol.mlnode_api import Mode, PowState
 from tests.api.fleet.chain import MODEL, FakeChain, FakePhases, epoch, group, until
@@ -157,6 +159,25 @@ async def test_the_state_of_a_node_through_an_epoch(admin: str, one: Host) -> No
         )
     await until(lambda: not one.fleet.nodes()[0].reachable)
     assert (await state())["current_status"] == "FAILED"
+
+
+async def test_a_node_that_is_healthy_and_fails_its_requests_is_shown_as_failed(admin: str, one: Host) -> None:
+    async def failed_request() -> None:
+        async with one.fleet.lend(MODEL, wait_s=5):
+            raise EngineFailed("CUDA error")
+
+    async with FakeMlNode.running() as node:
+        await call("POST", admin, node.declared())
+        await one.phases.at(3)
+        for _ in range(FAILURES_TO_OPEN):
+            with pytest.raises(EngineFailed):
+                await failed_request()
+        state = (await call("GET", admin))[1][0]["state"]
+        assert (state["intended_status"], state["current_status"]) == ("INFERENCE", "FAILED")
+        assert state["failure_reason"] == "its requests fail: CUDA error"
+        async with one.fleet.lend(MODEL, wait_s=5):
+            pass
+        assert (await call("GET", admin))[1][0]["state"]["current_status"] == "INFERENCE"
 
 
 @pytest.mark.parametrize(

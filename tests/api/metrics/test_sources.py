@@ -32,6 +32,7 @@ NODE = FleetNode(
         ({"duty": Stop()}, "resting"),
         ({"duty": None}, "changing"),
         ({"fulfils": False}, "changing"),
+        ({"failing": True}, "failing"),
         ({"reachable": False}, "unreachable"),
     ],
 )
