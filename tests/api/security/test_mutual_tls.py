@@ -19,12 +19,17 @@ from pivot.api.http.api_keys import serve_api_keys
 from pivot.api.http.callbacks import callbacks_app
 from pivot.api.keys.issued import IssuedKeys
 from pivot.api.listening import Listener, bind
+from pivot.api.node import ApiNode
 from pivot.api.poc.callback import callback_token
 from pivot.api.settings import ApiSettings, HttpSettings
 from pivot.api.tls import UnusableCertificate, client_context, server_context, session_to_ml_nodes
 from tests.api.fleet.chain import FakeChain, FakePhases
+from tests.api.ledger.engine import FakeEngine, FakeGateway
 from tests.api.poc.host import Host, host
+from tests.api.test_node import engine, gateway, logs_as_before, settings
 from tests.certificates import Authority, Pair
+
+__all__ = ["engine", "gateway", "logs_as_before"]
 
 NODES = "/admin/v1/nodes"
 
@@ -157,7 +162,10 @@ async def test_a_item21_call_backs_want_a_certificate_of_an_ml_node_and_the_toke
                 await ask(url, made.ml_nodes.trusted_by(pair), batch, Authorization=f"Bearer {token}")
 
 
-async def test_ml_nodes_are_shown_this_nodes_certificate_and_must_show_theirs(made: Certificates) -> None:
+@asynccontextmanager
+async def ml_node(made: Certificates, pair: Pair) -> AsyncIterator[str]:
+    """The URL of an ML node that shows this certificate, and wants to see the network node's."""
+
     async def state(request: web.Request) -> web.Response:
         assert request.transport is not None
         assert request.transport.get_extra_info("peercert")["subject"] == ((("commonName", "network-node"),),)
@@ -167,22 +175,45 @@ async def test_ml_nodes_are_shown_this_nodes_certificate_and_must_show_theirs(ma
     app.router.add_get("/api/v1/state", state)
     runner = web.AppRunner(app)
     await runner.setup()
-    for pair, theirs in ((made.ml_node, made.ml_nodes), (made.strangers.issue("false-node"), made.strangers)):
-        wanted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=made.ml_nodes.file)
-        wanted.verify_mode = ssl.CERT_REQUIRED
-        wanted.load_cert_chain(pair.certificate, pair.key)
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=wanted)
-        await site.start()
-        url = f"https://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
-        async with session_to_ml_nodes(made.settings()) as http:
-            node = MlNodeClient(http, url, url)
-            if theirs is made.ml_nodes:
-                assert (await node.state()).state == "STOPPED"
-            else:
-                with pytest.raises(MlNodeUnreachable, match="certificate"):
-                    await node.state()
-        await site.stop()
+    wanted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=made.ml_nodes.file)
+    wanted.verify_mode = ssl.CERT_REQUIRED
+    wanted.load_cert_chain(pair.certificate, pair.key)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=wanted)
+    await site.start()
+    yield f"https://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
     await runner.cleanup()
+
+
+async def test_ml_nodes_are_shown_this_nodes_certificate_and_must_show_theirs(made: Certificates) -> None:
+    async with session_to_ml_nodes(made.settings()) as http:
+        async with ml_node(made, made.ml_node) as url:
+            assert (await MlNodeClient(http, url, url).state()).state == "STOPPED"
+        async with ml_node(made, made.strangers.issue("false-node")) as url:
+            with pytest.raises(MlNodeUnreachable, match="certificate"):
+                await MlNodeClient(http, url, url).state()
+
+
+async def test_a_whole_node_shows_and_wants_certificates_on_both_ports_and_at_its_ml_nodes(
+    made: Certificates, tmp_path: Path, engine: FakeEngine, gateway: FakeGateway
+) -> None:
+    engine.height = 3
+    configured = settings(tmp_path, engine, gateway)
+    configured.api = made.settings(**configured.api.model_dump(exclude_defaults=True))
+    node = ApiNode(configured)
+    await node.start()
+    admin, callbacks = (f"https://127.0.0.1:{port}" for port in (node.admin_port, node.callback_port))
+    ada, machine = made.ml_nodes.trusted_by(made.admin), made.ml_nodes.trusted_by(made.ml_node)
+    async with ml_node(made, made.ml_node) as url:
+        port = int(url.rpartition(":")[2])
+        declared = {"id": "node1", "host": "https://127.0.0.1", "inference_port": port + 1, "poc_port": port}
+        status, told = await ask(admin + NODES, ada, {**declared, "max_concurrent": 1})
+        assert status == 200, told
+        assert [each["node"]["host"] for each in (await ask(admin + NODES, ada))[1]] == ["https://127.0.0.1"]
+        assert (await ask(callbacks + "/v1/poc/validated", machine, {}))[0] == 401
+        for address, stranger in ((admin + NODES, machine), (callbacks + "/v1/poc/validated", ada)):
+            with pytest.raises((aiohttp.ClientError, OSError)):
+                await ask(address, stranger, {})
+    await node.close()
 
 
 @contextmanager
