@@ -1,6 +1,7 @@
 """Log-probabilities that are cut out of events, against those of events that are parsed whole."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -193,6 +194,22 @@ def test_little_waits_to_be_read() -> None:
         assert found._cut_bytes <= READ_AT_BYTES
         assert len(found._rows) < PACK_AT
     assert sum(map(len, found._packed)) < 2_000 * 100
+
+
+def test_an_answer_of_500_tokens_takes_less_than_50_kb() -> None:
+    data = orjson.dumps(chat_event(" word", " other"))
+    request = parse(b'{"model":"m","messages":[],"stream":true}')
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        found = Transcript(request, "id")
+        for _ in range(500):
+            found.event(data)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found.positions) == 500
+    assert held - before < 50_000
 
 
 def chat_event(word: str, other: str) -> dict[str, Any]:

@@ -80,7 +80,8 @@ class Positions:
             raise ValueError(f"more than {self._most} tokens")
         self._rows += rows
         if len(self._rows) >= PACK_AT:
-            self._packed.append(_compressor().compress(orjson.dumps(self._rows)[1:-1]))
+            packed = _compressor().compress(orjson.dumps(self._rows)[1:-1])
+            self._packed.append(bytes(memoryview(packed)))  # the compressor leaves it as large as it could have become
             self._packed_count += len(self._rows)
             self._rows = []
 
