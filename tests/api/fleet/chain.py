@@ -52,6 +52,7 @@ class FakeChain:
     settled_epoch: int = 0
     latest: Epoch = field(default_factory=Epoch)
     effective: Epoch = field(default_factory=Epoch)
+    records_of_epochs: dict[int, Epoch] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     async def query(self, path: str, request: Any, response: type[Any]) -> Any:
@@ -67,6 +68,10 @@ class FakeChain:
                 return queries.QueryHardwareNodesResponse(nodes=nodes)
             case "PocCommits":
                 return queries.QueryPocCommitsResponse(duties=self.duties.get(request.epoch_index, []))
+            case "EpochRecord":
+                if request.epoch_index not in self.records_of_epochs:
+                    raise NOT_FOUND
+                return queries.QueryEpochRecordResponse(epoch=self.records_of_epochs[request.epoch_index])
             case "HashChain":
                 count = self.revealed.get(request.epoch_index, 0)
                 if count is None:

@@ -142,6 +142,18 @@ def test_queries_answer_where_the_calendar_stands() -> None:
     assert info.params == network.params
 
 
+def test_the_record_of_an_epoch_that_is_over_keeps_its_parameters() -> None:
+    network = Network()
+    network.advance(135)
+    began_with = epochs.epoch(network.state, 1)
+    network.params.epoch_params.epoch_length += 1
+    told = network.query("EpochRecord", query_pb2.QueryEpochRecordRequest(epoch_index=1)).epoch
+    assert told == began_with
+    assert told.params.epoch_params.epoch_length == network.params.epoch_params.epoch_length - 1
+    with pytest.raises(Rejection, match="there is no record of epoch 9"):
+        network.query("EpochRecord", query_pb2.QueryEpochRecordRequest(epoch_index=9))
+
+
 def test_an_export_loads_into_the_same_rows() -> None:
     network = Network()
     network.sprint({})

@@ -1,21 +1,25 @@
-"""The records of the epochs whose answers are checked now: the one in force and the one before, which the chain no longer tells."""
+"""The records of the epochs whose answers are checked now: the one in force and the one before."""
 
 from sqlalchemy import delete
 
 from pivot.api.database import Database
+from pivot.api.ledger.interface import Chain, ChainRefused
 from pivot.api.phases import Moment
 from pivot.api.validation.tables import ServedEpoch
 from pivot.protocol.epochs import boundaries
+from pivot.protocol.generated.inference.inference.query_pb2 import QueryEpochRecordRequest, QueryEpochRecordResponse
 from pivot.protocol.generated.inference.inference.types_pb2 import Epoch
 
+QUERY = "/inference.inference.Query"
 KEPT_EPOCHS = 2
 
 
 class ServedEpochs:
-    """Remembers every epoch while it is in force."""
+    """Remembers every epoch that was in force, and asks the chain for one that this node has not seen."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, chain: Chain) -> None:
         self._database = database
+        self._chain = chain
         self._kept: dict[int, Epoch] = {}
 
     async def note(self, current: Epoch) -> None:
@@ -31,9 +35,9 @@ class ServedEpochs:
         self._kept = {index: epoch for index, epoch in self._kept.items() if index >= oldest}
 
     async def get(self, index: int, moment: Moment) -> Epoch:
-        """The record of the epoch in force or of the one before; of one that this node has not seen what it must have been.
+        """The record of the epoch in force or of the one before. Raises LedgerError.
 
-        The parameters of an epoch that was missed are taken to be those of the one in force.
+        Of one that the chain has pruned, too, what it must have been if it had the parameters of the one in force.
         """
         found = self._kept.get(index)
         if found is not None:
@@ -45,7 +49,17 @@ class ServedEpochs:
         if row is not None:
             self._kept[index] = Epoch.FromString(row.record)
             return self._kept[index]
-        return earlier(moment.effective, index)
+        try:
+            self._kept[index] = await self._ask(index)
+        except ChainRefused as refusal:
+            if not refusal.not_found:
+                raise
+            return earlier(moment.effective, index)
+        return self._kept[index]
+
+    async def _ask(self, index: int) -> Epoch:
+        request = QueryEpochRecordRequest(epoch_index=index)
+        return (await self._chain.query(f"{QUERY}/EpochRecord", request, QueryEpochRecordResponse)).epoch
 
 
 def earlier(current: Epoch, index: int) -> Epoch:

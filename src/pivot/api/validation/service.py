@@ -81,7 +81,7 @@ class AnswerChecking:
         self._http = http
         self._now_s = now_s
         self._checks = Checks(database)
-        self._epochs = ServedEpochs(database)
+        self._epochs = ServedEpochs(database, chain)
         self._reports = Reports(identity.address, chain, outbox, self._checks)
         self._client: ArtifactsClient | None = None
         self._taking: asyncio.Task[None] | None = None

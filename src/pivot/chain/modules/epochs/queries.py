@@ -1,7 +1,8 @@
 """Where the calendar stands."""
 
+from pivot.chain.errors import SdkCode, SdkError
 from pivot.chain.handlers import QueryHandler, query
-from pivot.chain.modules.epochs.state import effective, effective_index, latest
+from pivot.chain.modules.epochs.state import effective, effective_index, epoch, latest
 from pivot.chain.modules.params.state import params
 from pivot.chain.types import View
 from pivot.protocol.generated.inference.inference import query_pb2
@@ -24,7 +25,15 @@ def _info(view: View, _: query_pb2.QueryEpochInfoRequest) -> query_pb2.QueryEpoc
     )
 
 
+def _record(view: View, request: query_pb2.QueryEpochRecordRequest) -> query_pb2.QueryEpochRecordResponse:
+    found = epoch(view.state, request.epoch_index)
+    if found is None:
+        raise SdkError(SdkCode.NOT_FOUND, f"there is no record of epoch {request.epoch_index}")
+    return query_pb2.QueryEpochRecordResponse(epoch=found)
+
+
 QUERIES: list[QueryHandler] = [
     query(SERVICE, "GetCurrentEpoch", _current),
     query(SERVICE, "EpochInfo", _info),
+    query(SERVICE, "EpochRecord", _record),
 ]
