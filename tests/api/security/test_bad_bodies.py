@@ -1,11 +1,13 @@
 """Bodies that are no text, no JSON, or JSON that nothing can hold: a clear refusal on every port, and the port serves on."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.inference.network import Network
-from tests.api.security.ports import INTERNALS
+from tests.api.security.ports import CALLBACKS, INTERNALS, PUBLIC, Caller, Ports, all_ports
 
 BODIES = {
     "nothing": b"",
@@ -17,6 +19,7 @@ BODIES = {
     "a float beyond all": b'{"id": 1e999, "name": "a", "budget": 1e999}',
     "depth": b"[" * 60_000,
     "depth within a field": b'{"id": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    "a field that comes twice": b'{"id": 1, "id": [], "name": 1, "name": []}',
     "a zero byte": b'{"id": "a\\u0000b", "name": "a\\u0000b"}',
     "another kind": b'"text"',
 }
@@ -74,3 +77,33 @@ async def test_a_body_of_100_mb_is_refused_before_it_is_here(network: Network) -
         pass  # the port had closed it before the answer was read
     assert taken < 16 * 2**20
     assert (await network.post(host, network.body())).status == 200
+
+
+@pytest.fixture
+async def ports(network: Network, tmp_path: Path) -> AsyncIterator[Ports]:
+    async with all_ports(network, tmp_path / "host") as ports:
+        yield ports
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        (CALLBACKS, "/v1/poc/generated"),
+        (CALLBACKS, "/v1/poc/validated"),
+        (PUBLIC, "/v1/participants"),
+        (PUBLIC, "/v1/training/tasks"),
+        (PUBLIC, "/v1/training/lock-nodes"),
+        (PUBLIC, "/v1/completions"),
+        (PUBLIC, "/v1/embeddings"),
+        (PUBLIC, "/chain-rpc/"),
+    ],
+)
+async def test_whatever_takes_a_body_refuses_what_it_cannot_read(ports: Ports, name: str, path: str) -> None:
+    door = ports[name]
+    for kind, body in BODIES.items():
+        async with Caller.at(door) as caller:
+            await caller.send(door.head("POST", f"Content-Length: {len(body)}", path=path) + body)
+            status, told = await caller.answer()
+        assert 400 <= status < 500, (kind, told)
+        require_a_sentence(told.decode())
+    await door.require_others_are_served()
