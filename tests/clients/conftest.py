@@ -1,5 +1,6 @@
 """Published clients, in environments of their own: two copies of one protobuf file cannot live in a process."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients import pooling_network
 from tests.clients.wallet_chain import WalletChain, running_chain
+from tests.e2e.network import Network
 
 CLIENTS = ("openai==3.57.0", "httpx==0.28.1", "gonka-openai==0.2.6")
 FRAMEWORKS = ("langchain-openai==1.7.4", "litellm==1.110.2")
@@ -25,6 +28,15 @@ def wallet_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WalletCha
     """A real chain for wallets and explorers."""
     with running_chain(tmp_path_factory.mktemp("chain")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def pooling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """A network whose hosts serve a model for embeddings, too."""
+    home, folder = tmp_path_factory.mktemp("pooling"), tmp_path_factory.mktemp("people")
+    with pooling_network.running(home) as network, pooling_network.ml_nodes(network) as nodes:
+        asyncio.run(pooling_network.serve_vectors(network, nodes, folder))
+        yield network
 
 
 @pytest.fixture(scope="session")
