@@ -198,7 +198,7 @@ def test_little_waits_to_be_read() -> None:
 
 def test_an_answer_of_500_tokens_takes_less_than_50_kb() -> None:
     data = orjson.dumps(chat_event(" word", " other"))
-    request = parse(b'{"model":"m","messages":[],"stream":true}')
+    request = parse(b'{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}')
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
