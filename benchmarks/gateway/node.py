@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 import uvloop
 
+from pivot.api import interpreter
 from pivot.api.database import Base, connect
 from pivot.api.http.front import Front
 from pivot.api.http.openai import QuestionEndpoint
@@ -37,6 +38,7 @@ BALANCE = 10**15
 def run(pipe: Connection, upstream_port: int, home: Path, developer: str, profile: Path | None) -> None:
     """Serve until anything comes through the pipe; first the port and the host's address go through it."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    interpreter.prepare()
     if profile is None:
         uvloop.run(_serve(pipe, upstream_port, home, developer))
         return
@@ -80,6 +82,7 @@ async def _serve(pipe: Connection, upstream_port: int, home: Path, developer: st
         listener = Listener(PerAddress(front, settings.api), bound)
         await listener.start()
         parts.push_async_callback(listener.close)
+        interpreter.spare_what_is_there()
         pipe.send((bound.getsockname()[1], identity.address))
         ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(pipe.fileno(), ended.set)
