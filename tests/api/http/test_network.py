@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+import yarl
 from cosmos.base.tendermint.v1beta1.query_pb2 import GetNodeInfoResponse
 
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
 from pivot.protocol.generated.inference.inference.types_pb2 import (
+    Inference,
     Model,
     ModelCapacity,
     ModelPrice,
@@ -16,8 +19,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     PocCommit,
 )
 from pivot.protocol.generated.inference.restrictions import query_pb2 as restrictions
-from tests.api.http.test_public import Port, running_port
-from tests.api.inference.network import MODEL, Network
+from tests.api.http.test_public import Port, key_of, members_of, running_port
+from tests.api.inference.network import EPOCH, MODEL, Network
 from tests.docs.pages import table
 
 PAGE = (Path(__file__).parents[3] / "docs/public-api.md").read_text()
@@ -59,6 +62,10 @@ PUBLISHED = {
 """The routes of the published network's public port."""
 
 
+INFERENCE = "an/id+of=an answer"
+READ_ROUTES = 22
+
+
 @pytest.fixture
 async def port(network: Network) -> AsyncIterator[Port]:
     async with running_port(network) as port:
@@ -92,6 +99,66 @@ async def test_the_page_names_every_read_route_that_is_served(port: Port) -> Non
     asked_by_others = {route for route in served if route.startswith(("GET /v1/poc/", "GET /v1/inference/"))}
     of_developers = {"GET /v1/models/{}", "GET /v1/usage"}
     assert served - asked_by_others - of_developers <= named_in("route") | {"GET /health"}
+
+
+def filled(path: str, host: str) -> str:
+    """A path with something that there is in place of each parameter."""
+    known = {
+        "{model_id}": MODEL,
+        "{inference_id}": quote(INFERENCE, safe=""),
+        "{exemption_id}": "one",
+        "{task_id}": "7",
+        "{account}": host,
+        "{address}": host,
+    }
+    for name, value in known.items():
+        path = path.replace(name, value)
+    return path.replace("{epoch}", str(EPOCH))
+
+
+def settle_everything(port: Port) -> None:
+    """There is one of each thing that can be asked for."""
+    chain, host = port.network.chain, port.host
+    port.rpc.put(key_of(EPOCH), members_of(host).SerializeToString())
+    chain.inferences[INFERENCE] = Inference(inference_id=INFERENCE)
+    chain.answers |= {
+        "ModelsAll": queries.QueryModelsAllResponse(model=[Model(id=MODEL)]),
+        "GetAllModelPerTokenPrices": queries.QueryGetAllModelPerTokenPricesResponse(),
+        "GetAllModelCapacities": queries.QueryGetAllModelCapacitiesResponse(),
+        "ParticipantAll": queries.QueryAllParticipantResponse(participant=[Participant(index=host.address)]),
+        "InferenceParticipant": queries.QueryInferenceParticipantResponse(pubkey="AA==", balance=7),
+        "PocCommits": queries.QueryPocCommitsResponse(duties=[queries.PocDuty()]),
+        "GetNodeInfo": GetNodeInfoResponse(),
+        "TransferRestrictionStatus": restrictions.QueryTransferRestrictionStatusResponse(),
+        "TransferExemptions": restrictions.QueryTransferExemptionsResponse(),
+        "ExemptionUsage": restrictions.QueryExemptionUsageResponse(),
+        "TrainingTaskAll": queries.QueryTrainingTaskAllResponse(),
+        "TrainingTask": queries.QueryTrainingTaskResponse(),
+        "TrainingAliveNodes": queries.QueryTrainingAliveNodesResponse(),
+    }
+
+
+async def test_every_read_route_answers_once_a_block_and_says_when_nothing_has_changed(port: Port) -> None:
+    settle_everything(port)
+    _, described = await port.get("/openapi.json")
+    of_developers = {"/v1/usage"}  # wants a credential, and is never the same
+    paths = {path for path, methods in described["paths"].items() if "get" in methods} - of_developers
+    assert len(paths) == READ_ROUTES
+    for path in sorted(paths):
+        url = port.url + filled(path, port.host.address)
+        async with port.network.http.get(yarl.URL(url, encoded=True)) as first:
+            assert first.status == 200, (path, await first.read())
+            tag = first.headers["ETag"]
+        asked = of_routes(port)
+        async with port.network.http.get(yarl.URL(url, encoded=True), headers={"If-None-Match": tag}) as again:
+            assert (again.status, await again.read()) == (304, b""), path
+        assert of_routes(port) == asked, f"{path} asks twice in a block"
+
+
+def of_routes(port: Port) -> int:
+    """Questions to the chain, without those of duties that go on beside."""
+    beside = (queries.QueryDisputesRequest,)
+    return port.rpc.queries + len([each for each in port.network.chain.asked if not isinstance(each, beside)])
 
 
 async def test_questions_are_on_the_ports_page(port: Port) -> None:

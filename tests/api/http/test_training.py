@@ -15,6 +15,7 @@ from starlette.responses import Response
 from pivot.api.between_hosts.signatures import Signatures, signed_headers
 from pivot.api.http.errors import ApiError
 from pivot.api.http.training import TASKS_PATH, Training
+from pivot.api.ledger.answers import BriefAnswers
 from pivot.api.training.hosts import LOCK_PATH
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol.generated.inference.inference.training_pb2 import JoinTrainingRequest
@@ -66,7 +67,7 @@ def outbox(chain: TrainingChain) -> FakeOutbox:
 async def port(chain: TrainingChain, outbox: FakeOutbox) -> AsyncIterator[Port]:
     """Of a host that does not train itself."""
     app = FastAPI()
-    app.include_router(Training(HOST.address, chain, outbox, Signatures(chain), None).router)
+    app.include_router(Training(HOST.address, chain, outbox, Signatures(chain), BriefAnswers(), None).router)
 
     async def refused(_: Request, error: Exception) -> Response:
         refusal = cast(ApiError, error)

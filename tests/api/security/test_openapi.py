@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import requests
 import schemathesis
@@ -119,3 +120,12 @@ async def test_the_documents_name_every_route(ports: Ports, name: str) -> None:
     assert served <= named
     hidden = {route.path for route in routes if not route.include_in_schema}
     assert hidden == (BETWEEN_HOSTS if name == PUBLIC else set())
+    assert [each.label for each in described if not each.definition.raw.get("description")] == []
+
+
+@pytest.mark.parametrize("name", [PUBLIC, ADMIN, CALLBACKS])
+async def test_every_port_has_a_page_for_people(ports: Ports, name: str) -> None:
+    headers = {"Authorization": ports[name].authorization}
+    async with aiohttp.ClientSession() as http, http.get(f"{ports[name].url}/docs", headers=headers) as page:
+        assert page.status == 200
+        assert "openapi.json" in await page.text()

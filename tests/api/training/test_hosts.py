@@ -18,6 +18,7 @@ from pivot.api.fleet.interface import Stop
 from pivot.api.http.errors import ApiError, BadRequest, Conflict, NotFound, NotPermitted
 from pivot.api.http.training import Training
 from pivot.api.identity import Identity
+from pivot.api.ledger.answers import BriefAnswers
 from pivot.api.training.hosts import LOCK_PATH, MARGIN_BLOCKS, Hosts, Locking, LockNodes
 from pivot.api.training.promises import Promises
 from pivot.protocol.generated.inference.inference.training_pb2 import TrainingTaskStatus
@@ -108,7 +109,7 @@ async def url(chain: TrainingChain, outbox: FakeOutbox, locking: Locking) -> Asy
     """The host's public port."""
     chain.keys[ASSIGNER.address] = [ASSIGNER.public_key]
     app = FastAPI()
-    app.include_router(Training(HOST.address, chain, outbox, Signatures(chain), locking).router)
+    app.include_router(Training(HOST.address, chain, outbox, Signatures(chain), BriefAnswers(), locking).router)
 
     async def refused(_: Request, error: Exception) -> Response:
         refusal = cast(ApiError, error)

@@ -61,6 +61,7 @@ class NetworkState:
             info = await self._chain.query(NODE_INFO, GetNodeInfoRequest(), GetNodeInfoResponse)
             application, engine = info.application_version, info.default_node_info
             return {
+                "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
                 "api_version": {
                     "application_name": application.app_name,
                     "version": application.version,
@@ -74,8 +75,7 @@ class NetworkState:
                 },
             }
 
-        known = await self._answers.get("versions", ask)
-        return {"timestamp": datetime.now(UTC).isoformat(timespec="seconds"), **known}
+        return await self._answers.get("versions", ask)
 
     async def models(self) -> dict[str, Any]:
         """The models that governance has registered, with all that is fixed for them."""

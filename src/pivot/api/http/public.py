@@ -95,7 +95,7 @@ class PublicApp:
             NetworkState(chain, self._answers).router,
             ChainProxy(http, settings).router,
             UsageReport(inference, chain).router,
-            Training(identity.address, chain, outbox, Signatures(chain), locking).router,
+            Training(identity.address, chain, outbox, Signatures(chain), self._answers, locking).router,
         ):
             self._others.include_router(router)
         self._add_routes(leaves, artifacts)

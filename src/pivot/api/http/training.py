@@ -10,6 +10,7 @@ from pivot.api.between_hosts.signatures import TIMESTAMP_HEADER, Signatures, Wor
 from pivot.api.http.body import read_body
 from pivot.api.http.errors import BadRequest, MalformedBody, NotFound, NotPermitted
 from pivot.api.http.plain import plain
+from pivot.api.ledger.answers import BriefAnswers
 from pivot.api.ledger.interface import Chain, Outbox
 from pivot.api.training import tasks
 from pivot.api.training.hosts import LOCK_PATH, Locking, LockNodes
@@ -70,13 +71,20 @@ class Training:
     """The routes under `/v1/training`."""
 
     def __init__(
-        self, address: str, chain: Chain, outbox: Outbox, signatures: Signatures, locking: Locking | None
+        self,
+        address: str,
+        chain: Chain,
+        outbox: Outbox,
+        signatures: Signatures,
+        answers: BriefAnswers,
+        locking: Locking | None,
     ) -> None:
         """locking: None where this host does not train."""
         self._address = address
         self._chain = chain
         self._outbox = outbox
         self._signatures = signatures
+        self._answers = answers
         self._locking = locking
         self.router = APIRouter()
         self.router.add_api_route(TASKS_PATH, self.everything)
@@ -87,15 +95,23 @@ class Training:
 
     async def everything(self) -> dict[str, Any]:
         """The training tasks that were asked for last, ended ones too as long as the chain keeps them, the newest first."""
-        return {"tasks": [plain(task) for task in await tasks.newest(self._chain)]}
+
+        async def ask() -> dict[str, Any]:
+            return {"tasks": [plain(task) for task in await tasks.newest(self._chain)]}
+
+        return await self._answers.get("trainings", ask)
 
     async def one(self, task_id: int) -> dict[str, Any]:
         """A training task with its status and its nodes."""
-        task = await tasks.find(self._chain, task_id) if 0 < task_id <= MAX_EPOCH else None
-        if task is None:
-            raise NotFound("Training task not found")
-        alive, nodes = await tasks.run_nodes(self._chain, task_id)
-        return {**plain(task), "alive_nodes": alive, "nodes": [plain(node) for node in nodes.values()]}
+
+        async def ask() -> dict[str, Any]:
+            task = await tasks.find(self._chain, task_id) if 0 < task_id <= MAX_EPOCH else None
+            if task is None:
+                raise NotFound("Training task not found")
+            alive, nodes = await tasks.run_nodes(self._chain, task_id)
+            return {**plain(task), "alive_nodes": alive, "nodes": [plain(node) for node in nodes.values()]}
+
+        return await self._answers.get(("training", task_id), ask)
 
     async def create(self, request: Request, response: Response) -> dict[str, Any]:
         """Ask for a training at this host's expense: signed by the host's own account, or by a key that may do so for it.
