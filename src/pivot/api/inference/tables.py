@@ -10,13 +10,18 @@ from pivot.api.database import Base
 
 
 class UsedSignature(Base):
-    """A developer's signature that has served here, in one role. Kept while its time stamp could still be valid."""
+    """A developer's signature that has served here, in one role. Kept while its time stamp could still be valid.
+
+    In the order of the time stamps, which the signatures cover: the marks of requests that come together lie side by side, so
+    many are written with one page.
+    """
 
     __tablename__ = "used_signatures"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012  as SQLAlchemy reads it
 
+    timestamp_ns: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     signature: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    role: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    timestamp_ns: Mapped[int] = mapped_column(BigInteger, index=True)
+    role: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
 
 
 def _size(context: DefaultExecutionContext) -> int:
