@@ -82,7 +82,7 @@ async def serve_vectors(network: Network, nodes: list[dict[str, Any]], folder: P
             "model_args": ["--runner", "pooling", "--convert", "embed"],
         },
     )
-    people.vote(proposal, host0="yes", host1="yes")
+    people.vote(proposal, host0="yes")
     decided = await people.decided(proposal)
     assert decided["status"] == PASSED, decided
     async with aiohttp.ClientSession() as session:

@@ -31,6 +31,7 @@ def benchmark(network: Network, folder: Path, backend: str, endpoint: str, *more
         "--backend": backend,
         "--endpoint": endpoint,
         "--base-url": network.hosts[0]["public_url"],
+        "--header": f"Authorization=Bearer {network.api_key}",
         "--tokenizer": str(REPOSITORY_MODELS / "tiny-chat"),
         "--dataset-name": "random",
         "--random-input-len": str(INPUT_TOKENS),
@@ -41,7 +42,6 @@ def benchmark(network: Network, folder: Path, backend: str, endpoint: str, *more
     } | ({"--model": model} if model else {})
     done = subprocess.run(
         [PYTHON, str(SCRIPT), *(word for pair in arguments.items() for word in pair), "--save-result", *more],
-        env={**os.environ, "OPENAI_API_KEY": network.api_key},
         capture_output=True,
         text=True,
         timeout=RUN_TIMEOUT_SECONDS,

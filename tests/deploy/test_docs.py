@@ -54,7 +54,9 @@ def test_every_page_has_commands_and_all_are_of_a_kind_that_is_checked() -> None
     assert {command.page for command in COMMANDS} == {page.stem for page in PAGES}
     for command in COMMANDS:
         name = Path(command.words[0]).name
-        assert name in {"pivot", "curl", "make"} | SHELL or command.words[:2] == ("docker", "compose"), str(command)
+        assert name in {"pivot", "curl", "make", "vllm"} | SHELL or command.words[:2] == ("docker", "compose"), str(
+            command
+        )
 
 
 @pytest.mark.parametrize("command", pivot_commands())
@@ -114,6 +116,12 @@ def test_a_request_goes_to_a_route_that_exists(command: Command, routes: dict[st
         return
     known = routes[ADMIN_PORT if parts.port == ADMIN_PORT else PUBLIC]
     assert any(method in methods and re.fullmatch(route, parts.path) for route, methods in known.items()), url
+
+
+@pytest.mark.parametrize("command", of("vllm"))
+def test_a_benchmark_asks_a_route_that_exists(command: Command, routes: dict[str | int, dict[str, set[str]]]) -> None:
+    assert command.words[1:3] == ("bench", "serve")
+    assert "POST" in routes[PUBLIC][command.words[command.words.index("--endpoint") + 1]]
 
 
 @pytest.fixture(scope="module")
