@@ -52,6 +52,26 @@ async def test_artifacts_are_kept_until_the_epoch_after_the_next(network: Networ
         assert (await artifacts.find(executor.database, inference_id) is not None) == kept
 
 
+async def test_how_long_and_how_much_is_kept_follows_the_settings_as_they_are_now(network: Network) -> None:
+    replies = [await network.post(network.hosts[0], network.body(text)) for text in ("one", "two", "three")]
+    storage = [host.service._settings.storage for host in network.hosts]
+
+    async def kept(epoch: int) -> int:
+        found = 0
+        for host in network.hosts:
+            await host.settled()
+            await host.service._tidy(moment_at(epoch=epoch, height=1000 + 100 * epoch))
+            found += sum([await artifacts.find(host.database, reply.json["id"]) is not None for reply in replies])
+        return found
+
+    for each in storage:
+        each.artifact_epochs = 4
+    assert await kept(10) == await kept(11) == 3
+    for each in storage:
+        each.artifact_bytes = 1
+    assert await kept(12) == 0
+
+
 async def test_a_start_of_the_epoch_before_is_good_for_the_grace(network: Network) -> None:
     host, body = network.hosts[1], network.body()
     start = network.start_for(host, body)
