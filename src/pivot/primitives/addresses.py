@@ -27,8 +27,9 @@ def from_public_key(public_key: bytes) -> Address:
     return from_bytes(hash160(public_key))
 
 
+@lru_cache(maxsize=CACHED_ADDRESSES)
 def from_bytes(raw: bytes) -> Address:
-    """Address of its 20 bytes (32 for some module accounts)."""
+    """Address of its 20 bytes (32 for some module accounts). Cached as `to_bytes` is: fees and invariants ask often."""
     return Address(bech32.encode(ACCOUNT_PREFIX, raw))
 
 

@@ -5,7 +5,7 @@ consensus among several of them is left out. A sprint takes 28 blocks here, an e
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ from pivot.primitives.hashes import sha256
 from pivot.protocol.generated.inference.inference.genesis_pb2 import GenesisParticipant, GenesisState
 from pivot.protocol.generated.inference.inference.params_pb2 import Decimal, Params
 from pivot.protocol.generated.inference.inference.tx_pb2 import (
+    ItemResult,
     MsgRecordInferences,
+    MsgRecordInferencesResponse,
     MsgSubmitValidations,
     MsgSubmitValidationsResponse,
 )
@@ -69,7 +71,7 @@ def short_params() -> Params:
 
 @dataclass(frozen=True)
 class Said:
-    """A message of a host that stood in a block, and what became of it; once more for every report in it that was refused."""
+    """A message of a host that stood in a block, and what became of it; once more for every item in it that was refused."""
 
     height: int
     message: Any
@@ -163,10 +165,16 @@ class Network:
             assert handler is not None
             message = handler.type.FromString(packed.value)
             self.said.append(Said(self.chain.height, message, verdict.code, verdict.log))
-            if isinstance(message, MsgSubmitValidations) and verdict.code == 0:
-                for each in MsgSubmitValidationsResponse.FromString(answers[number].value).reports:
-                    if each.code:
-                        self.said.append(Said(self.chain.height, message, each.code, each.log))
+            if isinstance(message, MsgSubmitValidations | MsgRecordInferences) and not verdict.code:
+                refused_items = (each for each in items_of(message, answers[number].value) if each.code)
+                self.said += [Said(self.chain.height, message, each.code, each.log) for each in refused_items]
+
+
+def items_of(message: MsgSubmitValidations | MsgRecordInferences, answer: bytes) -> Sequence[ItemResult]:
+    """What became of a message's parts."""
+    if isinstance(message, MsgSubmitValidations):
+        return MsgSubmitValidationsResponse.FromString(answer).reports
+    return MsgRecordInferencesResponse.FromString(answer).finishes
 
 
 class ChainNode(GrpcChain):

@@ -76,6 +76,7 @@ def require_answers_done(here: Town, name: str) -> None:
     assert revealed == list(range(SEGMENTS))
     reports = [each.inference_id for message in accepted(here, name, MsgSubmitValidations) for each in message.reports]
     owed = duties(here.network.chain.state, FIRST_EPOCH, key(name).address)
+    assert here.questions > SEGMENTS // 2
     assert owed.due == owed.done == len(reports) == len(set(reports)) > 0
     assert len(accepted(here, name, MsgClaimRewards)) == 1
 
