@@ -47,7 +47,7 @@ class FakeEngine:
     told: int = 0
     """Tokens of all streams."""
     held: asyncio.Event | None = None
-    """Until it is set, no whole answer is given."""
+    """Until it is set, nothing is answered that does not stream."""
     stalls_after: int | None = None
     pause_s: float = 0.0
     content: bool = True
@@ -95,11 +95,11 @@ class FakeEngine:
                 return web.json_response(self.refuses_with, status=400)
             if self.garbage is not None:
                 return web.Response(body=self.garbage, content_type="application/json")
+            if self.held is not None and not body.get("stream"):
+                await self.held.wait()
             if "input" in body:
                 return self._vectors(body)
             words = WORDS[: body["max_tokens"]]
-            if self.held is not None and not body.get("stream"):
-                await self.held.wait()
             if self.breaks_whole:
                 request.transport.abort()  # type: ignore[union-attr]
             return await (self._stream(request, body, words) if body.get("stream") else self._whole(body, words))

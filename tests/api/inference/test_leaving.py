@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from pivot.api.inference import artifacts, unattended
-from pivot.api.inference.request import CHAT_PATH
+from pivot.api.inference.request import CHAT_PATH, EMBEDDINGS_PATH
 from pivot.primitives.hashes import sha256
 from tests.api.inference.engine import WORDS
-from tests.api.inference.network import API_KEY, Host, Network
+from tests.api.inference.network import API_KEY, EPOCH, MODEL, Host, Network
 
 LONG = 100
 """Tokens that make an answer one that is put together from a stream."""
@@ -27,9 +27,9 @@ async def until(true: Callable[[], Awaitable[Any]]) -> Any:
     raise AssertionError("it never came")
 
 
-async def leave(network: Network, body: bytes, headers: dict[str, str], words: int = 0) -> None:
+async def leave(network: Network, body: bytes, headers: dict[str, str], words: int = 0, path: str = CHAT_PATH) -> None:
     """Ask, and go when an engine has the question, and has answered with so many words."""
-    asking = asyncio.ensure_future(network.post(network.hosts[0], body, headers))
+    asking = asyncio.ensure_future(network.post(network.hosts[0], body, headers, path))
 
     async def begun() -> bool:
         return any(host.engine.bodies and host.engine.told >= words for host in network.hosts)
@@ -95,6 +95,20 @@ async def test_a30_an_answer_that_was_asked_for_whole_is_finished_and_paid_in_fu
     host.engine.held.set()
     [finish] = await until(host.settled)
     assert (finish.prompt_token_count, finish.completion_token_count) == (4, len(WORDS))
+    assert (host.engine.cancelled, host.fleet.leased) == (0, 0)
+
+
+async def test_a30_vectors_that_nobody_waits_for_are_paid_in_full(network: Network) -> None:
+    network.chain.groups[EPOCH, MODEL].model_snapshot.model_args.extend(["--runner", "pooling", "--convert", "embed"])
+    body = orjson.dumps({"model": MODEL, "input": "An epoch"})
+    for host in network.hosts:
+        host.engine.held = asyncio.Event()
+    await leave(network, body, network.signed(body, network.hosts[0]), path=EMBEDDINGS_PATH)
+    [host] = [host for host in network.hosts if host.engine.bodies]
+    await until(lambda: unattended_of(host))
+    host.engine.held.set()  # type: ignore[union-attr]
+    [finish] = await until(host.settled)
+    assert finish.prompt_token_count == 4
     assert (host.engine.cancelled, host.fleet.leased) == (0, 0)
 
 
