@@ -14,7 +14,8 @@ class Breaker:
 
     It opens with a failure. One in doubt, where the request may be at fault and not who was asked, opens it only as number
     `opens_after` in a row, and if nothing went well for `trusted_s`. It is open for `first_open_s`, and twice as long each
-    further time, up to `longest_open_s`. Then it is half open: one request tries, and nobody else asks until that one's end.
+    further time, up to `longest_open_s`. Then it is half open: one request tries, and nobody else asks until it is answered. Only a
+    request that went well to its end closes it.
     """
 
     first_open_s: float
@@ -56,6 +57,10 @@ class Breaker:
             yield
         finally:
             self.end(is_trial=is_trial)
+
+    def answering(self) -> None:
+        """An answer has begun: nobody needs to wait for how it ends, but only its end closes."""
+        self.trial = False
 
     def succeeded(self, now_s: float) -> None:
         """A request went well: it closes."""

@@ -106,6 +106,18 @@ def test_one_request_tries_whether_a_host_works_again(standings: Standings, cloc
     assert order(standings)[0] == "a"
 
 
+def test_nobody_waits_for_the_end_of_a_long_answer_that_tries_a_host(standings: Standings, clock: Clock) -> None:
+    standings.failed("a")
+    clock.now_s += FIRST_OPEN_SECONDS
+    with standings.asked("a"):
+        assert order(standings)[-1] == "a"
+        standings.begun("a", 0.0)
+        assert order(standings)[0] == "a"
+        standings.failed("a")
+    clock.now_s += FIRST_OPEN_SECONDS
+    assert order(standings)[-1] == "a"
+
+
 def test_an_answer_that_only_begins_closes_no_breaker(standings: Standings, clock: Clock) -> None:
     for failures in range(4):
         standings.begun("a", 0.0)

@@ -97,6 +97,7 @@ class Standings:
     def begun(self, address: str, first_token_s: float | None = None) -> None:
         """An answer has begun, a stream with its first token after so many seconds."""
         host, now_s = self._known(address), self._monotonic_s()
+        host.breaker.answering()
         host.busy_until_s = 0.0
         if first_token_s is None:
             return
