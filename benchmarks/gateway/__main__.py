@@ -96,6 +96,7 @@ async def _measure(options: argparse.Namespace, direct: Gateway, gateways: list[
                 ("whole answers", Pace(), False, 1),
                 (f"streams of {measurements.STREAMS_PER_SECOND_CHUNKS} chunks", Pace(), True, 2),
                 ("long streams", Pace(chunks=measurements.LONG_STREAM_CHUNKS), True, 20),
+                ("long whole answers", Pace(chunks=measurements.LONG_STREAM_CHUNKS), False, 20),
             )
             for gateway in gateways
         ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pivot.api.inference import artifacts, positions, transcript
@@ -99,12 +99,14 @@ def answered(path: str, told: list[bytes], *, whole: bool) -> tuple[list[Any], A
 
 
 @pytest.mark.parametrize("path", [CHAT_PATH, COMPLETIONS_PATH])
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_cut_event_gives_developer_and_artifact_what_a_parsed_one_does(path: str, data: st.DataObject) -> None:
     told = data.draw(events(is_chat=path == CHAT_PATH))
     assert answered(path, told, whole=False) == answered(path, told, whole=True)
 
 
+@settings(deadline=None)
 @given(words, words)
 @example('},"', "x")
 @example(',"logprobs":{"content":[', '"}]}')
