@@ -28,6 +28,7 @@ from pivot.api.tls import session_to_ml_nodes
 from pivot.primitives.keys import PrivateKey
 from pivot.protocol import draw, signing
 from pivot.protocol.epochs import Phase
+from pivot.protocol.generated.inference.inference.query_pb2 import QueryDisputesResponse
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgFinishInference, MsgStartInference
 from pivot.protocol.generated.inference.inference.types_pb2 import (
     ActiveParticipants,
@@ -61,7 +62,7 @@ class FakeChain:
     participants: dict[str, Participant] = field(default_factory=dict)
     groups: dict[tuple[int, str], EpochGroupData] = field(default_factory=dict)
     inferences: dict[str, Inference] = field(default_factory=dict)
-    answers: dict[str, Message] = field(default_factory=dict)
+    answers: dict[str, Message] = field(default_factory=lambda: {"Disputes": QueryDisputesResponse()})
     """Of queries, by the method's name."""
     asked: list[Message] = field(default_factory=list)
     failure: Exception | None = None

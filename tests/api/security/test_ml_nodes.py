@@ -206,3 +206,29 @@ async def test_nothing_that_an_ml_nodes_management_has_packed_is_unpacked() -> N
         with pytest.raises(MlNodeRefused, match="something else than JSON"):
             await MlNodeClient(http, url, url).state()
     assert asked == ["identity"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_usage_that_could_be_and_is_not_is_put_right(network: Network, stream: bool) -> None:
+    """What was named counts, for the bill and for the developer: checkers count the tokens, too."""
+    lie = {"prompt_tokens": 900, "completion_tokens": ASKED, "total_tokens": 900 + ASKED}
+    choice = {"index": 0, "message": {"content": "x"}, "logprobs": {"content": [entry("x", 0)]}, "token_ids": [7]}
+    told = {"id": "e", "choices": [choice], "prompt_token_ids": [1, 2, 3], "usage": lie}
+
+    async def say(response: web.StreamResponse) -> None:
+        if not stream:
+            await response.write(orjson.dumps(told))
+            return
+        await response.write(chunk(0, prompt_token_ids=[1, 2, 3]))
+        await response.write(
+            b"data: " + orjson.dumps({"id": "e", "choices": [], "usage": lie}) + b"\n\ndata: [DONE]\n\n"
+        )
+
+    body = network.body(stream=stream or None, stream_options={"include_usage": True} if stream else None)
+    async with liar(network, "text/event-stream" if stream else "application/json", say):
+        reply = await network.post(network.hosts[0], body)
+    assert reply.status == 200
+    usage = reply.events[-1]["usage"] if stream else reply.json["usage"]
+    assert usage == {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    [finish] = [finish for host in network.hosts for finish in await host.settled()]
+    assert (finish.prompt_token_count, finish.completion_token_count) == (3, 1)

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+import structlog
 
 from pivot.api.inference.positions import Positions, cut_logprobs, rows_of_chat, rows_of_completion
 from pivot.api.inference.request import Request
 from pivot.primitives.hashes import sha256
 from pivot.protocol.pricing import MAX_TOKENS_PER_REQUEST
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -115,6 +118,16 @@ class Transcript:
         for choice in document["choices"]:
             self._note_prompt(choice)  # where engines put it in a completion
             self._note_choice(choice, content_field, cut)
+        if usage and self.token_ids:
+            self._put_right(usage)
+
+    def _put_right(self, usage: dict[str, Any]) -> None:
+        """Tokens that were named count, whatever the engine says of them: checkers count them, too."""
+        prompt, completion = len(self.prompt_token_ids) or usage.get("prompt_tokens") or 0, len(self.token_ids)
+        told = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if told != (prompt, completion):
+            log.warning("usage_put_right", told=told, named=(prompt, completion))
+            usage.update(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
     def _note_prompt(self, part: dict[str, Any]) -> None:
         if "prompt_token_ids" in part:
