@@ -8,7 +8,7 @@ from pivot.api.identity import Identity
 from pivot.api.poc.records import SprintRecord, keep_sprint
 from pivot.api.rewards.revealer import Revealer, last_reveal
 from pivot.protocol import hash_chain
-from pivot.protocol.epochs import SEGMENTS, segment_end
+from pivot.protocol.epochs import SEGMENTS, boundaries, segment_end
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgCommitPoc
 from pivot.protocol.generated.inference.inference.types_pb2 import PocNodeCommit
 from tests.api.databases import ON_BOTH
@@ -127,6 +127,22 @@ async def test_the_last_elements_are_revealed_while_the_next_epoch_is_in_force(
     await blocks_until(phases, switch, lambda: revealed(outbox) == [SEGMENTS - 2, SEGMENTS - 1])
     last = f"reveal:1:{SEGMENTS - 1}"
     assert outbox.deadlines[last] == switch + following.boundaries.next_poc_start - MARKS.next_poc_start - 1
+    await revealer.close()
+
+
+async def test_the_marks_of_the_epoch_before_are_its_own_whatever_the_next_ones_parameters(
+    member: FakeChain, outbox: FakeOutbox, phases: FakePhases, database: Database, identity: Identity
+) -> None:
+    following = epoch(2, MARKS.next_poc_start)
+    following.params.epoch_params.epoch_length *= 2
+    following.boundaries.CopyFrom(boundaries(following.params.epoch_params, MARKS.next_poc_start))
+    member.records_of_epochs[1] = epoch(1)
+    member.latest = member.effective = following
+    member.revealed[1] = SEGMENTS - 1
+    revealer = Revealer(database, identity, member, outbox, phases)
+    await revealer.start()
+    await blocks_until(phases, segment_end(MARKS, SEGMENTS - 1), lambda: revealed(outbox) == [SEGMENTS - 1])
+    assert outbox.deadlines[f"reveal:1:{SEGMENTS - 1}"] == last_reveal(MARKS)
     await revealer.close()
 
 

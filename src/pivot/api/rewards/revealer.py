@@ -14,11 +14,12 @@ from pivot.api.ledger.interface import Chain, ChainRefused, Outbox
 from pivot.api.phases import Moment, Phases
 from pivot.api.poc.records import sprint_record
 from pivot.api.rewards.membership import is_member
+from pivot.api.served_epochs import ServedEpochs
 from pivot.protocol import hash_chain
-from pivot.protocol.epochs import boundaries, ended_segments
+from pivot.protocol.epochs import ended_segments
 from pivot.protocol.generated.inference.inference.query_pb2 import QueryHashChainRequest, QueryHashChainResponse
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgRevealElement
-from pivot.protocol.generated.inference.inference.types_pb2 import Epoch, EpochBoundaries
+from pivot.protocol.generated.inference.inference.types_pb2 import EpochBoundaries
 
 HASH_CHAIN_PATH = "/inference.inference.Query/HashChain"
 
@@ -45,6 +46,7 @@ class Revealer:
         self._identity = identity
         self._chain = chain
         self._outbox = outbox
+        self._epochs = ServedEpochs(database, chain)
         self._progress: dict[int, Progress] = {}
         """Of the epoch in force and the one before."""
         self._steps = EachMoment("revealer", phases, self._step)
@@ -56,13 +58,11 @@ class Revealer:
         await self._steps.close()
 
     async def _step(self, moment: Moment) -> None:
-        current = moment.effective
-        served = {}
-        if current.index > 1:
-            served[current.index - 1] = before(current)
-        if current.index > 0:
-            served[current.index] = current.boundaries
-        self._progress = {epoch: self._progress.get(epoch) or Progress(epoch, marks) for epoch, marks in served.items()}
+        current = moment.effective.index
+        for index in (current - 1, current):
+            if index > 0 and index not in self._progress:
+                self._progress[index] = Progress(index, (await self._epochs.get(index, moment)).boundaries)
+        self._progress = {index: progress for index, progress in self._progress.items() if index >= current - 1}
         for progress in self._progress.values():
             await self._catch_up(progress, moment.head.height)
 
@@ -110,12 +110,6 @@ class Revealer:
                 return None
             raise
         return answer.hash_chain.revealed
-
-
-def before(current: Epoch) -> EpochBoundaries:
-    """The heights of the epoch before `current`, for a node that has not seen it: as if it had had the same parameters."""
-    params = current.params.epoch_params
-    return boundaries(params, current.boundaries.poc_start - params.epoch_length)
 
 
 def last_reveal(marks: EpochBoundaries) -> int:

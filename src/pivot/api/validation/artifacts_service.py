@@ -16,8 +16,8 @@ from pivot.api.identity import Identity
 from pivot.api.inference.artifacts import compressed_of
 from pivot.api.ledger.interface import Chain
 from pivot.api.phases import Phases
+from pivot.api.served_epochs import ServedEpochs
 from pivot.api.validation.artifacts_api import MEDIA_TYPE, REPORT_TYPE
-from pivot.api.validation.epochs import ServedEpochs
 from pivot.api.validation.rights import dispute_on, has_vote, is_drawn
 from pivot.protocol.signing import artifact_sign_bytes
 

@@ -20,13 +20,13 @@ from pivot.api.phases import Moment, Phases
 from pivot.api.poc.records import sprint_record
 from pivot.api.rewards.membership import is_member
 from pivot.api.rewards.revealer import last_reveal
+from pivot.api.served_epochs import ServedEpochs
 from pivot.api.settings import ApiSettings
 from pivot.api.validation.artifacts_client import ArtifactsClient
 from pivot.api.validation.artifacts_service import ArtifactsService
 from pivot.api.validation.checks import Checks, Wanted
 from pivot.api.validation.disputes import votes_wanted
 from pivot.api.validation.duties import duties_in, segments_over
-from pivot.api.validation.epochs import ServedEpochs
 from pivot.api.validation.examiner import Examiner, Lender, NotYet
 from pivot.api.validation.reports import Reports
 from pivot.api.validation.rights import element_of

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String
+from sqlalchemy import BigInteger, Index, Integer, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pivot.api.database import Base
@@ -28,16 +28,6 @@ class State(IntEnum):
     DONE = 4
     DROPPED = 5
     """The chain does not want it, or nobody could tell in time."""
-
-
-class ServedEpoch(Base):
-    """The record of an epoch in force, as its answers are still checked when the next one is."""
-
-    __tablename__ = "served_epochs"
-
-    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    record: Mapped[bytes] = mapped_column(LargeBinary)
-    """Epoch."""
 
 
 class DrawnSegment(Base):
