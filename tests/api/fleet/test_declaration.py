@@ -32,6 +32,10 @@ def test_a_host_may_be_a_name_an_address_or_a_url(host: str, segment: str, url: 
     ("fields", "named"),
     [
         ({"id": ""}, "id"),
+        ({"id": "x" * 65}, "id"),  # the chain would refuse this host's whole declaration
+        ({"host": "x" * 257}, "host"),
+        ({"models": {f"m{n}": {} for n in range(33)}}, "models"),
+        ({"hardware": [{"type": f"t{n}", "count": 1} for n in range(33)]}, "hardware"),
         ({"host": "http://10.0.0.5:8080"}, "host"),
         ({"host": "ftp://10.0.0.5"}, "host"),
         ({"host": "10.0.0.5/path"}, "host"),

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from pivot.api.fleet import hardware as module
 from pivot.api.fleet.declaration import NodeDeclaration
 from pivot.api.fleet.hardware import HardwareReport, hardware_diff
 from pivot.api.fleet.registry import Registry
+from pivot.protocol.generated.inference.inference.types_pb2 import Model
 from tests.api.fleet.chain import FakeChain, FakeOutbox, key, until
 
 ADDRESS = key(1).address
@@ -21,6 +23,11 @@ def node(node_id: str, port: int, **fields: Any) -> NodeDeclaration:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
+
+
+@pytest.fixture(autouse=True)
+def _models(chain: FakeChain) -> None:
+    chain.models = [Model(id="a"), Model(id="b")]
 
 
 @pytest.fixture
@@ -92,9 +99,37 @@ async def test_one_message_under_way_is_not_repeated(
 async def test_a_status_is_no_reason_for_a_report(database: Database) -> None:
     registry = Registry(database)
     await registry.put(node("one", 1000))
-    first = hardware_diff(ADDRESS, await registry.nodes(), [])
+    first = hardware_diff(ADDRESS, await registry.nodes(), [], {"a", "b"})
     assert first is not None
-    assert hardware_diff(ADDRESS, await registry.nodes(), first.newOrModified) is None
+    assert hardware_diff(ADDRESS, await registry.nodes(), first.newOrModified, {"a", "b"}) is None
     await registry.set_enabled("one", 3, enabled=False)
-    changed = hardware_diff(ADDRESS, await registry.nodes(), first.newOrModified)
+    changed = hardware_diff(ADDRESS, await registry.nodes(), first.newOrModified, {"a", "b"})
     assert changed is not None
+
+
+async def test_a_model_that_the_network_does_not_know_spoils_no_report_and_is_told_when_it_does(
+    database: Database,
+    chain: FakeChain,
+    outbox: FakeOutbox,
+    report: HardwareReport,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(module, "UNKNOWN_MODEL_PAUSE_S", 0.05)
+    outbox.on_put = chain.take_hardware
+    await Registry(database).put(node("one", 1000, models={"a": {}, "c": {}}))
+    await Registry(database).put(node("two", 2000, models={"c": {}}))
+    report.start()
+    await until(lambda: len(sent(outbox)) == 1)
+    assert [(each.local_id, list(each.models)) for each in sent(outbox)[0].newOrModified] == [
+        ("one", ["a"]),
+        ("two", []),
+    ]
+    await until(lambda: chain.asked.count("ModelsAll") > 3)
+    assert caplog.text.count("does not know the model 'c'") == 1
+    chain.models.append(Model(id="c"))
+    await until(lambda: len(sent(outbox)) == 2)
+    assert [list(each.models) for each in sent(outbox)[1].newOrModified] == [["a", "c"], ["c"]]
+    looks = chain.asked.count("ModelsAll")
+    await asyncio.sleep(0.3)
+    assert chain.asked.count("ModelsAll") <= looks + 1  # nothing is left out any more

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from pivot.api.database import Database
+from pivot.api.fleet import registry as module
 from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.registry import Registry, UnknownNode
 from tests.api.databases import ON_BOTH
@@ -86,3 +87,17 @@ async def test_unknown_nodes(registry: Registry) -> None:
     assert not await registry.remove("a")
     with pytest.raises(UnknownNode, match="node not found: a"):
         await registry.set_enabled("a", 0, enabled=True)
+
+
+async def test_a_host_has_no_more_nodes_than_the_chain_takes(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_NODES_PER_HOST", 2)
+    for name, port in (("a", 1000), ("b", 2000), ("a", 3000)):
+        await registry.put(node(name, port))
+    with pytest.raises(InvalidNode, match="2 ML nodes at most"):
+        await registry.put(node("c", 4000))
+    await registry.remove("b")
+    await registry.put(node("c", 4000))
+    with pytest.raises(InvalidNode, match="2 ML nodes at most"):
+        await registry.put(node("b", 2000))

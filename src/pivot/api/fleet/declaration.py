@@ -7,14 +7,18 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from pivot.protocol.hardware import (
+    MAX_HARDWARE_PER_NODE,
+    MAX_MODELS_PER_NODE,
+    MAX_NODE_ID_LENGTH,
+    MAX_TEXT_LENGTH,
+)
+
 MAX_NAME_LENGTH = 200
-MAX_HOST_LENGTH = 300
 MAX_TOKEN_LENGTH = 4_000
 MAX_PORT = 65_535
 MAX_CONCURRENT_REQUESTS = 100_000
-MAX_MODELS = 100
 MAX_ARGUMENTS = 256
-MAX_HARDWARE_TYPES = 100
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 Port = Annotated[int, Field(ge=1, le=MAX_PORT, strict=True)]
@@ -45,16 +49,16 @@ class HardwareEntry(_Declared):
 class NodeDeclaration(_Declared):
     """One ML node. The segments are put before the path where the node sits behind a gateway."""
 
-    id: Name
-    host: Annotated[str, Field(min_length=1, max_length=MAX_HOST_LENGTH)]
+    id: Annotated[str, Field(min_length=1, max_length=MAX_NODE_ID_LENGTH)]
+    host: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
     """A name, an IP address, or either behind `http://` or `https://`."""
     inference_segment: Segment = ""
     inference_port: Port
     poc_segment: Segment = ""
     poc_port: Port
     max_concurrent: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_REQUESTS, strict=True)]
-    models: Annotated[dict[Name, ModelArguments], Field(max_length=MAX_MODELS)] = {}
-    hardware: Annotated[list[HardwareEntry], Field(max_length=MAX_HARDWARE_TYPES)] = []
+    models: Annotated[dict[Name, ModelArguments], Field(max_length=MAX_MODELS_PER_NODE)] = {}
+    hardware: Annotated[list[HardwareEntry], Field(max_length=MAX_HARDWARE_PER_NODE)] = []
     version: Annotated[str, Field(max_length=MAX_NAME_LENGTH)] = ""
     auth_token: Annotated[str, Field(max_length=MAX_TOKEN_LENGTH, exclude=True)] = ""
     """Bearer token of the node's management port. Never shown again."""

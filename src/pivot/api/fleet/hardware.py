@@ -1,12 +1,17 @@
-"""Telling the chain which ML nodes the host has: their numbers and models, which weight needs. Not what they do at the moment."""
+"""Telling the chain which ML nodes the host has: their numbers and models, which weight needs. Not what they do at the moment.
+
+The chain takes or refuses what it is told as a whole. So a model that the network does not know (a file of nodes may name any)
+is left out, until the network knows it.
+"""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from hashlib import sha256
 
 from pivot.api.fleet.declaration import NodeDeclaration
+from pivot.api.fleet.models import registered_models
 from pivot.api.fleet.registry import RegisteredNode, Registry
 from pivot.api.ledger.interface import Chain, ChainRefused, LedgerError, Outbox
 from pivot.protocol.generated.inference.inference.query_pb2 import QueryHardwareNodesRequest, QueryHardwareNodesResponse
@@ -17,6 +22,8 @@ HARDWARE_PATH = "/inference.inference.Query/HardwareNodes"
 OUTCOME_WAIT_S = 10.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
+UNKNOWN_MODEL_PAUSE_S = 30.0
+"""Between two looks whether the network has come to know a model that was left out."""
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +37,8 @@ class HardwareReport:
         self._chain = chain
         self._outbox = outbox
         self._changed = asyncio.Event()
+        self._left_out: frozenset[str] = frozenset()
+        """Models that the network does not know."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -49,7 +58,9 @@ class HardwareReport:
     async def _run(self) -> None:
         pause = FIRST_PAUSE_S
         while True:
-            await self._changed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(UNKNOWN_MODEL_PAUSE_S if self._left_out else None):
+                    await self._changed.wait()
             self._changed.clear()
             try:
                 in_step = await self._report()
@@ -66,7 +77,10 @@ class HardwareReport:
     async def _report(self) -> bool:
         """Send what differs. Whether the chain's list is in step. Raises LedgerError."""
         known = await known_nodes(self._chain, self._address)
-        difference = hardware_diff(self._address, await self._registry.nodes(), known)
+        models = await registered_models(self._chain)
+        nodes = await self._registry.nodes()
+        self._leave_out(frozenset(model for node in nodes for model in node.declaration.models if model not in models))
+        difference = hardware_diff(self._address, nodes, known, models)
         if difference is None:
             return True
         key = await self._fresh_key(difference)
@@ -77,6 +91,11 @@ class HardwareReport:
         if outcome.code:
             log.warning("the chain refused this host's ML nodes: %s", outcome.log)
         return outcome.code == 0
+
+    def _leave_out(self, models: frozenset[str]) -> None:
+        for model in sorted(models - self._left_out):
+            log.warning("the network does not know the model %r: no ML node is told to serve it", model)
+        self._left_out = models
 
     async def _fresh_key(self, difference: MsgSubmitHardwareDiff) -> str:
         """A key for this message: the same while it is under way, another when the same change comes again later."""
@@ -102,10 +121,10 @@ async def known_nodes(chain: Chain, address: str) -> Sequence[HardwareNode]:
 
 
 def hardware_diff(
-    address: str, nodes: Iterable[RegisteredNode], known: Iterable[HardwareNode]
+    address: str, nodes: Iterable[RegisteredNode], known: Iterable[HardwareNode], models: Container[str]
 ) -> MsgSubmitHardwareDiff | None:
-    """What the chain must be told, or None."""
-    wanted = {node.declaration.id: _hardware_node(node) for node in nodes}
+    """What the chain must be told, or None. models: those that the network knows."""
+    wanted = {node.declaration.id: _hardware_node(node, models) for node in nodes}
     present = {node.local_id: node for node in known}
     changed = [node for node_id, node in sorted(wanted.items()) if present.get(node_id) != node]
     removed = [node for node_id, node in sorted(present.items()) if node_id not in wanted]
@@ -114,12 +133,12 @@ def hardware_diff(
     return MsgSubmitHardwareDiff(creator=address, newOrModified=changed, removed=removed)
 
 
-def _hardware_node(node: RegisteredNode) -> HardwareNode:
+def _hardware_node(node: RegisteredNode, models: Container[str]) -> HardwareNode:
     declaration = node.declaration
     return HardwareNode(
         local_id=declaration.id,
         status=HardwareNodeStatus.INFERENCE if node.enabled else HardwareNodeStatus.STOPPED,
-        models=sorted(declaration.models),
+        models=sorted(model for model in declaration.models if model in models),
         hardware=_hardware(declaration),
         host=declaration.host,
         port=str(declaration.poc_port),

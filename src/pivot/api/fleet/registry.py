@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pivot.api.database import Database
 from pivot.api.fleet.declaration import InvalidNode, NodeDeclaration
 from pivot.api.fleet.tables import MlNodeRow
+from pivot.protocol.poc import MAX_NODES_PER_HOST
 
 FIRST_NODE_NUMBER = 1
 
@@ -50,11 +51,14 @@ class Registry:
         """Add a node, or replace the one of the same id, which keeps its number and whether it is enabled.
 
         Its token too, unless another is given or it would go to another address: what a list shows is taken back as it is.
-        Raises InvalidNode when another node has one of its addresses.
+        Raises InvalidNode when another node has one of its addresses, or there are too many.
         """
         async with self._database.session() as session:
-            _require_own_addresses(declaration, [_registered(row) for row in await _present(session)])
+            present = [_registered(row) for row in await _present(session)]
+            _require_own_addresses(declaration, present)
             row = await session.get(MlNodeRow, declaration.id)
+            if len(present) >= MAX_NODES_PER_HOST and (row is None or row.removed):
+                raise InvalidNode(f"id: a host has {MAX_NODES_PER_HOST} ML nodes at most")
             if row is None:
                 highest = await session.scalar(select(func.max(MlNodeRow.node_number)))
                 number = FIRST_NODE_NUMBER if highest is None else highest + 1

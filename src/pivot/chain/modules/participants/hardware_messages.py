@@ -9,16 +9,18 @@ from pivot.chain.modules.participants.state import hardware, put_hardware, requi
 from pivot.chain.types import Block
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitHardwareDiff, MsgSubmitHardwareDiffResponse
 from pivot.protocol.generated.inference.inference.types_pb2 import HardwareNode, HardwareNodes
+from pivot.protocol.hardware import (
+    MAX_HARDWARE_PER_NODE,
+    MAX_MODELS_PER_NODE,
+    MAX_NODE_ID_LENGTH,
+    MAX_TEXT_LENGTH,
+)
 from pivot.protocol.poc import MAX_NODES_PER_HOST
 from pivot.protocol.sprint import MAX_NODE_NUMBER
 
 DIFF_GAS = 50_000
 """The whole declaration is read and written again, however little changes."""
 GAS_PER_NODE = 500
-MAX_NODE_ID_LENGTH = 64
-MAX_TEXT_LENGTH = 256
-MAX_MODELS_PER_NODE = 32
-MAX_HARDWARE_PER_NODE = 32
 MAX_DECLARATION_BYTES = 2**18
 """Of all that one host declares: the whole row is read with every commit and every change."""
 
