@@ -111,3 +111,15 @@ async def test_m7_a_node_that_has_forgotten_what_it_was_to_check_is_asked_again(
 async def test_without_a_node_the_check_ends_with_its_time() -> None:
     with pytest.raises(NoNodeAvailable, match="batch b"):
         await Checking(list).distances(request(), timeout_s=0.05)
+
+
+async def test_the_next_node_is_asked_at_once_when_one_is_removed(http: aiohttp.ClientSession) -> None:
+    async with FakeMlNode.running() as leaving, FakeMlNode.running() as staying:
+        nodes = [ready(http, leaving, 1), ready(http, staying, 2)]
+        checking = Checking(lambda: nodes)
+        asking = asyncio.create_task(checking.distances(request(), timeout_s=60))
+        await until(lambda: leaving.checked)
+        await nodes.pop(0).close()
+        await until(lambda: staying.checked)
+        checking.accept("b", [1, 2, 3])
+        assert await asking == [1, 2, 3]

@@ -101,6 +101,8 @@ class NodeReconciler:
         self._task = asyncio.create_task(self._run(), name=f"ml-node-{self.node.declaration.id}")
 
     async def close(self) -> None:
+        """Care for it no more: whoever has asked it for leaves asks another."""
+        self._fulfils = False
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
