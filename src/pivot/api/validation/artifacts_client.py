@@ -22,9 +22,6 @@ BYTES_PER_TOKEN = 2_048
 """An artifact has no more for each token of the answer: five texts and log-probabilities."""
 
 
-ArtifactUnavailable = NotAnswered
-
-
 class ArtifactsClient:
     """Questions for artifacts."""
 

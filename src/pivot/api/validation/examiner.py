@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 import aiohttp
 
+from pivot.api.between_hosts.client import NotAnswered
 from pivot.api.database import Database
 from pivot.api.fleet.arguments import registered_arguments
 from pivot.api.fleet.interface import Lease, NoNodeAvailable
 from pivot.api.inference.artifacts import keep_anothers
 from pivot.api.inference.engine import EngineFailed, NodeLost
 from pivot.api.ledger.interface import Chain
-from pivot.api.validation.artifacts_client import ArtifactsClient, ArtifactUnavailable
+from pivot.api.validation.artifacts_client import ArtifactsClient
 from pivot.api.validation.checks import Verdict
 from pivot.api.validation.choice import choosing_of
 from pivot.api.validation.evidence import Evidence, WrongArtifact, evidence_of
@@ -72,7 +73,7 @@ class Examiner:
             return None
         try:
             compressed, raw = await self._artifact(check, record)
-        except ArtifactUnavailable as error:
+        except NotAnswered as error:
             if patience_over:
                 return Verdict(AnswerVerdict.ANSWER_WITHHELD, reason=str(error))
             raise NotYet(str(error)) from error
@@ -87,7 +88,7 @@ class Examiner:
         """From the executor; in a dispute also from who has called the answer wrong."""
         try:
             return await self._client.artifact(record.executed_by, record)
-        except ArtifactUnavailable:
+        except NotAnswered:
             if not check.accuser:
                 raise
             return await self._client.artifact(check.accuser, record)
