@@ -539,3 +539,24 @@ async def test_a_gateway_that_is_away_is_said(port: Port) -> None:
 async def test_a_body_for_the_gateway_is_bounded(port: Port) -> None:
     async with port.network.http.post(port.url + "/chain-api/x", data=io.BytesIO(b" " * (3 * 2**20))) as answer:
         assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/bridge/block"), ("GET", "/v1/bridge/status"), ("POST", "/v1/bridge/")]
+)
+async def test_a20_a_host_attests_no_deposits(port: Port, method: str, path: str) -> None:
+    """There is no bridge: nothing that is told of another chain makes this host sign anything."""
+    block = {
+        "blockNumber": "1",
+        "originChain": "ethereum",
+        "receipts": [{"contract": "0x0", "owner": "0x0", "amount": "1"}],
+    }
+    async with port.network.http.request(method, port.url + path, json=block) as answer:
+        assert answer.status == 404
+    assert not port.host.outbox.entries
+
+
+@pytest.mark.parametrize("path", ["/v1/bls/epoch/1", "/v1/bls/signatures/1", "/v1/bls/"])
+async def test_a41_a_host_holds_no_share_of_a_key(port: Port, path: str) -> None:
+    """There is no threshold key, and nobody to ask for a part of a signature."""
+    assert (await port.get(path))[0] == 404
