@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 from functools import partial
+from typing import Any
 
 from pivot.api import interpreter
 from pivot.api.listening import allow_open_files
@@ -44,7 +45,8 @@ async def run_api(settings: ApiSettings) -> None:
         await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            await asyncio.wait({ending, node.unfit}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {ending, node.unfit}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if node.unfit.done():
                 node.unfit.result()
         _log.info("the node ends")

@@ -121,7 +121,7 @@ async def answer_to(socket: Socket, asked: Any) -> Any:
     return await socket.receive_json(timeout=20)
 
 
-async def closing(socket: Socket) -> tuple[int | None, str]:
+async def closing(socket: Socket) -> tuple[Any, str | None]:
     message = await socket.receive(timeout=20)
     assert message.type is aiohttp.WSMsgType.CLOSE, message
     return message.data, message.extra
@@ -240,7 +240,7 @@ async def test_a_client_that_takes_nothing_is_let_go(port: Port, monkeypatch: py
     async with port.socket() as socket:
         await until(lambda: bool(port.engine.sockets))
         assert socket._response.connection is not None
-        socket._response.connection.transport.pause_reading()  # type: ignore[union-attr]
+        socket._response.connection.transport.pause_reading()
         text = '"' + "x" * 2**20 + '"'
 
         async def tell_for_ever() -> None:

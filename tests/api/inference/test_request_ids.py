@@ -61,7 +61,7 @@ def logs_as_before() -> Iterator[None]:
 async def durable(host: Host, monkeypatch: pytest.MonkeyPatch) -> tuple[DurableOutbox, FakeNetwork]:
     """The outbox of a whole node in place of the host's, and the chain that it tells."""
     chain = FakeNetwork(host.identity.account)
-    outbox = DurableOutbox(host.database, host.identity.account, chain, chain, FakePhases())  # type: ignore[arg-type]
+    outbox = DurableOutbox(host.database, host.identity.account, chain, chain, FakePhases())
     await outbox.start()
     monkeypatch.setattr(host.outbox, "put", outbox.put)
     return outbox, chain
