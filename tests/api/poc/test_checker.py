@@ -6,8 +6,9 @@ import pytest
 
 from pivot.api.ledger.interface import EXPIRED
 from pivot.api.poc.checker import last_call, seconds_left
+from pivot.protocol.generated.inference.inference.query_pb2 import PocDuty
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitPocVotes
-from pivot.protocol.generated.inference.inference.types_pb2 import PocVerdict
+from pivot.protocol.generated.inference.inference.types_pb2 import PocCommit, PocVerdict
 from pivot.protocol.poc import vote_hash
 from tests.api.databases import ON_BOTH, DatabaseAt
 from tests.api.fleet.chain import CHAIN_ID, FakeChain, FakePhases, epoch, until
@@ -123,6 +124,24 @@ async def test_a_host_that_hands_out_nothing_is_voted_invalid(
     await phases.at(last_call(MARKS))
     await until(lambda: "poc-vote-hash:1" in first.outbox.messages)
     assert await votes_sent(first) == [(second.address, 20, 20, "POC_INVALID")]
+
+
+async def test_hosts_are_checked_at_the_same_time_so_none_holds_up_another(
+    pair: tuple[Host, Host], phases: FakePhases, chain: FakeChain
+) -> None:
+    first, second = pair
+    silent = [f"gonka1silent{number}" for number in range(5)]
+    for host_address in silent:  # all before the one that answers
+        commit = PocCommit(participant=host_address, epoch_index=1, nodes=second.commit().nodes)
+        chain.duties[1].insert(0, PocDuty(commit=commit, checkers=[first.address]))
+    await phases.at(MARKS.poc_exchange_end)
+    checks = first.checker._checks
+    await until(lambda: second.address in checks and checks[second.address][1].done())
+    assert not any(checks[host_address][1].done() for host_address in silent)
+    await phases.at(last_call(MARKS))
+    await until(lambda: "poc-vote-hash:1" in first.outbox.messages)
+    found = {name: verdict for name, _, _, verdict in await votes_sent(first)}
+    assert found == {second.address: "POC_VALID"} | dict.fromkeys(silent, "POC_INVALID")
 
 
 async def test_a16_without_an_answer_of_its_own_nodes_a_host_abstains(

@@ -9,6 +9,7 @@ import pytest
 
 from pivot.api.validation.checks import Checks
 from pivot.api.validation.examiner import _is_about_text
+from pivot.api.validation.service import AT_ONCE
 from pivot.api.validation.tables import Kind, State
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitValidations, MsgVoteDisputes
 from pivot.protocol.generated.inference.inference.types_pb2 import AnswerVerdict, Inference
@@ -217,6 +218,35 @@ async def test_a_busy_fleet_serves_customers_first_and_the_check_is_done_later(
     assert await pair[1].checking.missing(EPOCH) > 0
     pair[1].lender.busy = False
     assert await verdict(phases, pair[1], record) == PASSED
+
+
+async def test_so_many_checks_are_under_way_at_a_time_and_no_more(
+    chain: CheckChain, phases: FakePhases, pair: list[Host], engine_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, checker, _ = pair
+    records = [await answered(executor, chain, engine_url, max_tokens=2) for _ in range(9)]
+    under_way, most, held = 0, 0, asyncio.Event()
+    serve = executor.checking.artifacts.endpoint
+
+    async def slowly(request: Any) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await held.wait()
+        under_way -= 1
+        return await serve(request)
+
+    monkeypatch.setattr(executor.checking.artifacts, "endpoint", slowly)
+    await phases.at(OVER)
+    await until(lambda: under_way == AT_ONCE[Kind.DUTY])
+    await asyncio.sleep(0.1)
+    held.set()
+    await blocks_until(phases, lambda: checker.sent(MsgSubmitValidations), begin=OVER + 1)
+    [message] = checker.sent(MsgSubmitValidations)
+    assert sorted(each.inference_id for each in message.reports) == sorted(each.inference_id for each in records)
+    assert most == AT_ONCE[Kind.DUTY]
+    assert len(checker.lender.asked) == len(records)
+    assert all(checker.lender.asked)  # on nodes that are idle
 
 
 @ON_BOTH
