@@ -1,6 +1,7 @@
 """SIGHUP: what can change changes, what cannot is told, and wrong settings change nothing."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import structlog
 
 from pivot.api.reloading import CHANGEABLE, differences, reload
 from pivot.api.settings import ApiSettings, HttpSettings, InvalidSettings
+
+SETTINGS_OF_COMPOSE = Path(__file__).parents[2] / "deploy/join/settings/api.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +56,28 @@ def test_wrong_settings_change_nothing(tmp_path: Path, caplog: pytest.LogCapture
     reload(settings, fail)
     assert "loud is no level" in caplog.text
     assert settings == ApiSettings(home=tmp_path)
+
+
+def test_the_file_of_compose_has_every_changeable_setting_as_it_is_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untouched = SETTINGS_OF_COMPOSE.read_text()
+    places = set()
+    section = ""
+    lines = []
+    for line in untouched.splitlines():
+        if found := re.fullmatch(r"# ((?:  )?)(\w+):( [^#]*)?(#.*)?", line):
+            indent, name, value, _ = found.groups()
+            section = section if indent else (f"{name}." if not value else "")
+            places |= {section + name} if value else set()
+            lines.append(line.removeprefix("# "))
+    assert places == CHANGEABLE
+    written = tmp_path / "api.yaml"
+    monkeypatch.setenv("API_CONFIG_PATH", str(written))
+    monkeypatch.setenv("DAPI_HOME", str(tmp_path))
+    for text in (untouched, "\n".join(lines)):
+        written.write_text(text)
+        assert list(differences(ApiSettings.load(), ApiSettings(home=tmp_path))) == []
 
 
 def test_every_changeable_setting_exists() -> None:

@@ -183,8 +183,11 @@ def test_a_port_is_published_where_the_operator_says(variable: str, published: s
 
 def test_the_api_node_knows_where_its_admin_port_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
     api = services(NETWORK_NODE, ADMIN_ADDRESS=PRIVATE)["api"]
+    at = {target: NETWORK_NODE.parent / source for source, target, _ in mounts(api)}
     for name, value in api["environment"].items():
         monkeypatch.setenv(name, value)
+    settings_file = Path(api["environment"]["API_CONFIG_PATH"])
+    monkeypatch.setenv("API_CONFIG_PATH", str(at[str(settings_file.parent)] / settings_file.name))
     loaded = ApiSettings.load()
     assert loaded.api.admin_published_host == PRIVATE
     assert loaded.api.public_url == FILLED_IN["PUBLIC_URL"]
@@ -257,7 +260,7 @@ def test_what_a_compose_file_names_is_there(path: Path) -> None:
             assert build["target"] in targets
         for source, target, mode in mounts(service):
             if target.startswith("/etc/"):
-                assert (path.parent / source).is_file(), source
+                assert (path.parent / source).exists(), source
                 assert mode == "ro"
             elif not source.startswith((".", "/")):
                 assert source in document["volumes"], source
