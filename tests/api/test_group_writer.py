@@ -45,6 +45,37 @@ async def test_rows_that_come_while_others_are_written_share_a_transaction_in_th
     assert database.transactions == [[1], [*range(2, 100)]]
 
 
+async def test_a_row_that_is_in_no_hurry_goes_with_the_next_one_that_is() -> None:
+    database = Database()
+    writer = GroupWriter(database)
+    at_leisure = [writer.add(VOTES, vote(epoch), hurried=False) for epoch in (1, 2)]
+    await asyncio.sleep(0)
+    assert database.transactions == []
+    await writer.add(VOTES, vote(3))
+    assert database.transactions == [[1, 2, 3]]
+    assert all(written.done() for written in at_leisure)
+
+
+async def test_a_row_that_is_in_no_hurry_and_comes_during_a_transaction_has_no_one_of_its_own_at_once() -> None:
+    database = Database()
+    writer = GroupWriter(database)
+    first = writer.add(VOTES, vote(1))
+    await asyncio.sleep(0)
+    second = writer.add(VOTES, vote(2), hurried=False)
+    await first
+    assert database.transactions == [[1]]
+    await second
+    assert database.transactions == [[1], [2]]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+async def test_rows_that_are_in_no_hurry_do_not_wait_for_one_that_is(rows: int) -> None:
+    database = Database()
+    writer = GroupWriter(database)
+    await asyncio.gather(*(writer.add(VOTES, vote(epoch + 1), hurried=False) for epoch in range(rows)))
+    assert database.transactions == [[*range(1, rows + 1)]]
+
+
 async def test_who_waits_hears_of_the_error_and_the_next_rows_are_written() -> None:
     database = Database()
     writer = GroupWriter(database)
@@ -65,7 +96,8 @@ async def test_closing_waits_for_rows_that_nobody_waits_for() -> None:
     database = Database()
     writer = GroupWriter(database)
     writer.add(VOTES, vote(1))
-    writer.add(VOTES, vote(2)).cancel()
+    await asyncio.sleep(0)
+    writer.add(VOTES, vote(2), hurried=False).cancel()
     await writer.close()
-    assert database.transactions == [[1, 2]]
+    assert database.transactions == [[1], [2]]
     assert database.closed

@@ -92,7 +92,7 @@ def keep(writer: GroupWriter, inference_id: str, epoch: int, artifact: Packed) -
         "size": len(artifact.compressed),
         "kept_ns": time.time_ns(),
     }
-    return writer.add(cast(Table, Artifact.__table__), row)
+    return writer.add(cast(Table, Artifact.__table__), row, hurried=False)
 
 
 async def keep_anothers(

@@ -111,7 +111,7 @@ class Charges:
 
     def _note(self, key: IssuedKey, inference_id: str, escrow: int, height: int) -> None:
         row = {"inference_id": inference_id, "key_id": key.id, "escrow": escrow, "height": height}
-        written = self._database.writer.add(cast(Table, KeyCharge.__table__), row)
+        written = self._database.writer.add(cast(Table, KeyCharge.__table__), row, hurried=False)
         self._open[inference_id] = Charge(inference_id, key, escrow, height, height + FIRST_LOOK_BLOCKS, written)
 
     async def _close(self, ended: list[tuple[Charge, Inference | None]], epoch: int) -> None:

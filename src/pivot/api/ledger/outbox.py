@@ -136,10 +136,11 @@ class DurableOutbox:
         if not 0 < len(key) <= LONGEST_KEY:
             raise ValueError(f"an outbox key has 1 to {LONGEST_KEY} characters, not {len(key)}")
         self._last_sequence = next(self._sequence)
-        row = new_row(key, self._last_sequence, kind_of(message), pack(message).SerializeToString(), deadline_height)
-        await self._writer.add(ENTRIES, row)
+        kind = kind_of(message)
+        row = new_row(key, self._last_sequence, kind, pack(message).SerializeToString(), deadline_height)
+        await self._writer.add(ENTRIES, row, hurried=kind is Kind.ALONE)
         _log.debug("%s is in the outbox", key)
-        if row["kind"] is Kind.ALONE:
+        if kind is Kind.ALONE:
             self._each_block.wake()
 
     async def outcome(self, key: str) -> Outcome | None:
