@@ -77,6 +77,11 @@ class EngineAnswer:
     def is_stream(self) -> bool:
         return self.response.content_type == EVENT_STREAM
 
+    def close(self) -> None:
+        """Let the connection go; before the answer's end this stops the engine's work."""
+        if not self.response.content.at_eof():
+            self.response.close()
+
     async def more(self) -> bytes:
         """The next bytes of a stream, empty at its end. Raises NodeLost, and EngineFailed for a stream without an end."""
         try:
@@ -168,8 +173,7 @@ async def ask(
             )
         yield answer
     finally:
-        if not answer.response.content.at_eof():
-            answer.response.close()
+        answer.close()
 
 
 async def _answer(

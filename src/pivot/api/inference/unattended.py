@@ -6,7 +6,7 @@ end. So anybody could have long ones computed for nothing, by leaving just befor
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from http import HTTPStatus
 
 import aiohttp
@@ -58,9 +58,9 @@ async def _finish(
 ) -> None:
     try:
         async with lent:
-            reply = await asked
-            if reply.status == HTTPStatus.OK:
-                await relaying.whole(reply, transcript)
+            with closing(await asked) as reply:
+                if reply.status == HTTPStatus.OK:
+                    await relaying.whole(reply, transcript)
     except (aiohttp.ClientError, OSError, engine.EngineFailed, *relaying.UNREADABLE) as error:
         log.warning("unattended_answer_failed", inference_id=transcript.inference_id, reason=repr(error))
     else:
