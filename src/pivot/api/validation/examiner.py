@@ -119,7 +119,7 @@ class Examiner:
         if check.kind == Kind.DUTY and found.made:
             self._purses.add(host, model, found.made)
         odds = self._purses.suspicion(host, model)
-        return f"its host's answers together are not honest ones: odds of {odds:.1f} nats" if odds > HELD else ""
+        return f"its host's tokens are not chosen as asked: odds of {odds:.1f} nats" if odds > HELD else ""
 
     async def _found_again(self, record: Inference, registered: Model, given: Given, *, urgent: bool) -> Verdict:
         async with self._lent(record.model, urgent=urgent) as url:

@@ -11,7 +11,7 @@ from itertools import starmap
 from pivot.api.validation.choice import Choosing, greedy_gap
 from pivot.api.validation.positions import Replayed, Told
 from pivot.api.validation.thresholds import CONFIDENCE, Spread, Thresholds
-from pivot.api.validation.wagers import WAGERS, returns, together
+from pivot.api.validation.wagers import returns, together
 from pivot.protocol.engine_arguments import LEAST_LOGPROBS
 
 SHORTEST_DIVISOR = 100
@@ -20,8 +20,6 @@ NEAR_ZERO = 1e-6
 MILLION = 10**6
 FORESEEN_CONFIDENCE = math.log(1e9)
 """What wagers must make of 1 where the developer has named the seed. Who tries so many texts has paid for more than it can spoil."""
-NO_CHANCE = (0.0,) * len(WAGERS)
-"""What wagers have made where nothing was left to chance, as logarithms."""
 UNREADABLE = "\ufffd"
 """Stands for bytes that are no whole character: such texts tell tokens apart only by their rank."""
 
@@ -36,8 +34,8 @@ class Judgement:
     reason: str = ""
     """Why it did not pass."""
     made: tuple[float, ...] = ()
-    """What each wager has made of 1, as a logarithm, to be added up over a host's answers: those against the choice of tokens, then
-    those on log-probabilities that lie farther apart. Empty for answers that fail by their log-probabilities."""
+    """What each wager against the choice of tokens has made of 1, as a logarithm: to be added up over a host's answers. Empty when
+    nothing was left to chance, the model's defaults are not known, or the developer may have foreseen the text."""
 
 
 def judge(
@@ -65,16 +63,14 @@ def judge(
     similarity = max(0.0, 1 - total / (max(SHORTEST_DIVISOR, count) * LEAST_LOGPROBS))
     value_e6 = int(similarity * MILLION)
     reason, made = "", tuple[float, ...]()
-    shifts = list(starmap(position_shift, tops))
     if (fault := _beyond(total / (count * LEAST_LOGPROBS), thresholds.distance, count)) or (
-        fault := _beyond(math.fsum(shifts) / count, thresholds.shift, count)
+        fault := _beyond(math.fsum(starmap(position_shift, tops)) / count, thresholds.shift, count)
     ):
         reason = f"log-probabilities lie {fault}"
     elif similarity < least_similarity:
         reason = f"the similarity is {similarity:.4f}, the model's registration wants {least_similarity:.4f}"
-    else:
-        reason, chosen = ("", NO_CHANCE) if choosing is None else choice_fault(replayed, choosing, thresholds)
-        made = (*chosen, *thresholds.shift.returns(shifts))
+    elif choosing is not None:
+        reason, made = choice_fault(replayed, choosing, thresholds)
     return Judgement(passed=not reason, value_e6=value_e6, reason=reason, made=made)
 
 
@@ -110,20 +106,17 @@ def _beyond(mean: float, spread: Spread, count: int) -> str:
 def choice_fault(
     replayed: Sequence[Replayed], choosing: Choosing, thresholds: Thresholds
 ) -> tuple[str, tuple[float, ...]]:
-    """What is wrong with the choice of tokens, empty when nothing is, and what wagers against it have made.
-
-    Nothing, where chance or the model's defaults leave nothing to add up, and where the developer may have foreseen the text.
-    """
+    """What is wrong with the choice of tokens, empty when nothing is, and `Judgement.made`."""
     if choosing.greedy:
         gap = greedy_gap(replayed, choosing)
         if gap > thresholds.greedy_gap:
-            return f"at temperature 0 a token stood {gap:.3f} nats below the most likely one", NO_CHANCE
-        return "", NO_CHANCE
+            return f"at temperature 0 a token stood {gap:.3f} nats below the most likely one", ()
+        return "", ()
     made = returns(replayed, choosing, drift=thresholds.drift, gap=thresholds.greedy_gap)
     won = together(made, exact=choosing.exact)
     most = FORESEEN_CONFIDENCE if choosing.foreseen else CONFIDENCE
     reason = "" if won <= most else f"the tokens were not chosen as asked: odds of {won:.1f} nats, at most {most:.1f}"
-    return reason, tuple(made) if choosing.exact and not choosing.foreseen else NO_CHANCE
+    return reason, tuple(made) if choosing.exact and not choosing.foreseen else ()
 
 
 def same_text(told: str, found: str) -> bool:

@@ -34,7 +34,7 @@ class Purses:
             self._made.popitem(last=False)
 
     def suspicion(self, host: str, model: str) -> float:
-        """What all wagers on a host's answers have together, as a logarithm; above HELD it does not answer honestly."""
+        """What all wagers on a host's answers have together, as a logarithm; above HELD it has not chosen tokens as it was asked."""
         made = self._made.get((host, model))
         return -math.inf if made is None else shared(made)
 

@@ -1,7 +1,7 @@
 """How far honest answers lie apart, by model: measured by benchmarks/calibration (docs/protocol/checking.md, 7)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pivot.api.validation.choice import Choosing
@@ -11,10 +11,6 @@ OTHER_DEFAULTS = "--override-generation-config"
 ENGINES_OWN = "vllm"
 CONFIDENCE = math.log(1e4)
 """An honest answer lies above a limit once in so many answers: e to this power."""
-STAKES = (0.3, 1.0, 3.0)
-"""Of wagers on a higher mean: the powers of e with which the largest value multiplies what they have."""
-LEEWAY = 1.5
-"""A mean over many answers may be so much higher: some prompts make rounding weigh more, and a developer may ask nothing else."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +29,6 @@ class Spread:
         """
         spread = math.sqrt(2 * self.variance * CONFIDENCE / count)
         return min(self.mean + spread + self.most * CONFIDENCE / (3 * count), self.most)
-
-    def returns(self, values: Sequence[float]) -> list[float]:
-        """What wagers on a higher mean, one for each of STAKES, make of 1 over these positions, as logarithms.
-
-        None expects to gain from honest positions (Bennett's inequality), however many answers they come from.
-        """
-        made = []
-        for stake in STAKES:
-            cost = stake * LEEWAY * self.mean / self.most + self.variance / self.most**2 * (math.expm1(stake) - stake)
-            made.append(math.fsum(stake * min(value, self.most) / self.most - cost for value in values))
-        return made
 
 
 @dataclass(frozen=True)
