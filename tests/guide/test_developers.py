@@ -17,8 +17,10 @@ from tests.e2e.network import Network
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
 PAGE = DOCS / "quickstart-developers.md"
-SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-LOOKING, ASKING, USAGE, RECORDS = blocks_of(PAGE)
+SNIPPETS = re.findall(r"```python\n(from .*?)```", PAGE.read_text(), re.DOTALL)
+"""Whole programs. What only goes on from one, for another kind of model, is tried by tests/clients/test_embedding_clients.py."""
+LOOKING, ASKING, USAGE, _, RECORDS = blocks_of(PAGE)
+"""The fourth is vLLM's benchmark: tests/clients/test_vllm_benchmark.py."""
 
 
 def filled(text: str, network: Network, **more: str) -> str:
