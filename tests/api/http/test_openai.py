@@ -307,7 +307,7 @@ async def test_the_gateways_stamps_are_good_whatever_this_machines_clock_says(ne
     replies = [await network.post(network.hosts[0], network.body()) for _ in range(3)]
     assert [reply.status for reply in replies] == [200] * 3
     starts = await network.hosts[0].started()
-    assert all(host.failures == 0 for host in network.hosts[0].service.transfer._standings._hosts.values())
+    assert all(host.breaker.failures == 0 for host in network.hosts[0].service.transfer._standings._hosts.values())
     assert len({start.request_timestamp for start in starts}) == 3
 
 

@@ -8,6 +8,7 @@ kind of the answer, and the answer itself.
 
 import base64
 import binascii
+import itertools
 import secrets
 from collections.abc import Mapping
 
@@ -29,12 +30,14 @@ REQUEST_ID_HEADER = "X-Request-Id"
 ANSWER_TYPE = "application/vnd.pivot.answer"
 HEARTBEAT = b"\n"
 HEARTBEAT_SECONDS = 2.0
-_ENDING_BYTES = 8
 MAX_HEAD_BYTES = 1_024
 MAX_START_BYTES = 2_048
 """A start has some 700 bytes; a whole batch of them must fit into one transaction."""
 MAX_PATIENCE_DIGITS = 9
 LONGEST_PATIENCE_SECONDS = 30.0
+_HERE = secrets.token_hex(8)
+"""No other process has the same, nor can a developer know it."""
+_numbers = itertools.count(1)
 
 
 def named(request_id: str) -> dict[str, str]:
@@ -43,7 +46,7 @@ def named(request_id: str) -> dict[str, str]:
     Engines take it for the name under which they know a request, and refuse a second one of that name. Developers may
     give many requests the same one, so each gets an ending of its own.
     """
-    return {REQUEST_ID_HEADER: f"{request_id}.{secrets.token_hex(_ENDING_BYTES)}"}
+    return {REQUEST_ID_HEADER: f"{request_id}.{_HERE}{next(_numbers)}"}
 
 
 def request_headers(start: MsgStartInference, patience_s: float) -> dict[str, str]:

@@ -72,7 +72,7 @@ class Standings:
     def in_order(self, drawn: list[str]) -> list[tuple[int, str]]:
         """Attempt and address of the drawn hosts, the best first."""
         now_s = self._monotonic_s()
-        hosts = [self._hosts.get(address, Standing()) for address in drawn]
+        hosts = [self._hosts.get(address) or Standing() for address in drawn]
         expected = [host.expected_s(now_s) for host in hosts]
         held_back = [(host.breaker.is_open(now_s), now_s < host.busy_until_s) for host in hosts]
         best = min((seconds for seconds, held in zip(expected, held_back, strict=True) if not any(held)), default=0.0)
