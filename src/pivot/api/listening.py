@@ -81,6 +81,7 @@ class Listener:
             lifespan="off",
             log_config=None,
             access_log=False,
+            server_header=False,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,

@@ -275,3 +275,14 @@ async def test_a4_a_fault_of_the_nodes_own_is_told_without_itself(
     require_clear(told)
     assert b"knows alone" not in told
     await door.require_others_are_served()
+
+
+@EVERY_PORT
+async def test_no_answer_names_the_software_behind_it(ports: Ports, name: str) -> None:
+    door = ports[name]
+    for request in (door.head("GET"), door.head("GET", path="/nowhere"), b"no HTTP at all\r\n\r\n"):
+        async with Caller.at(door) as caller:
+            await caller.send(request.replace(b"Host: h", b"Host: h\r\nConnection: close"))
+            told = (await caller.rest()).lower()
+        assert told.startswith(b"http/1.1 ")
+        assert not any(each in told for each in (b"server:", b"uvicorn", b"starlette", b"python", b"x-powered-by"))
