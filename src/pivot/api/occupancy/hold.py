@@ -69,7 +69,7 @@ class Hold:
             elif host.address != address:
                 raise DatabaseTaken(
                     f"the database {self._database.told_name} is that of host {host.address}, and this is {address}: "
-                    "DATABASE_URL must name a database of this host's own"
+                    "give this host a home, or a DATABASE_URL, of its own"
                 )
 
     async def close(self) -> None:
