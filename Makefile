@@ -49,9 +49,9 @@ test: setup ## everything that CI runs
 	@$(BIN)/coverage report --include='src/pivot/chain/modules/*' --fail-under=100 --format=total >/dev/null || \
 		{ echo "chain/modules: every line and every branch is covered, or the build fails"; exit 1; }
 
-test-vllm: setup ## the engines' tests on real vLLM (MLNODE_VLLM_PYTHON=its interpreter), on a CPU
+test-vllm: setup ## the tests on real vLLM (MLNODE_VLLM_PYTHON=its interpreter), on a CPU
 	@test -n "$${MLNODE_VLLM_PYTHON:-}" || { echo "MLNODE_VLLM_PYTHON must name an interpreter that has vLLM (docs/mlnode.md)"; exit 1; }
-	@$(BIN)/pytest tests/mlnode/engines/test_contract.py \
+	@$(BIN)/pytest tests/mlnode/engines/test_contract.py tests/clients/test_openai_on_vllm.py tests/clients/test_vllm_benchmark.py \
 		tests/mlnode/engines/vllm/test_sleep.py::test_m_item11_vllms_own_routes_stop_and_wake_its_engine -k "vLLM and not fake" -v
 
 # The platform is the glibc of the image's base. What the lock pins stays; without it, the newest is taken.

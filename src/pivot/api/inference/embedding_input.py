@@ -19,20 +19,7 @@ NOT_OFFERED = (
 
 def check(document: dict[str, Any]) -> None:
     """Raises MalformedBody or BadRequest, which names the field."""
-    asked = document.get("input")
-    if isinstance(asked, str):
-        _require(asked != "", "input must not be empty")
-    else:
-        _require(isinstance(asked, list) and bool(asked), "input must be a text, token ids, or a list of either")
-        inputs = asked if _are_several(asked) else [asked]
-        if len(inputs) > MAX_INPUTS:
-            raise BadRequest(f"input has {len(inputs)} inputs, at most {MAX_INPUTS} are taken at a time", param="input")
-        kind = type(inputs[0])
-        for index, each in enumerate(inputs):
-            _require(
-                type(each) is kind and (each != "" if kind is str else _are_ids(each)),
-                f"input[{index}] must be a text, or token ids, as all others, and not empty",
-            )
+    _check_inputs(document.get("input"))
     if document.get("encoding_format") not in (None, *FORMATS):
         raise MalformedBody("encoding_format must be float or base64", param="encoding_format")
     dimensions = document.get("dimensions")
@@ -51,6 +38,21 @@ def count(document: dict[str, Any]) -> int:
     return len(asked) if isinstance(asked, list) and _are_several(asked) else 1
 
 
+def _check_inputs(asked: Any) -> None:
+    if isinstance(asked, str) and asked:
+        return
+    if not isinstance(asked, list) or not asked:
+        raise MalformedBody("input must be a text, token ids, or a list of either, and not empty", param="input")
+    inputs = asked if _are_several(asked) else [asked]
+    if len(inputs) > MAX_INPUTS:
+        raise BadRequest(f"input has {len(inputs)} inputs, at most {MAX_INPUTS} are taken at a time", param="input")
+    kind = type(inputs[0])
+    for index, each in enumerate(inputs):
+        if type(each) is not kind or not (each if kind is str else _are_ids(each)):
+            sentence = f"input[{index}] must be a text, or token ids, as all others, and not empty"
+            raise MalformedBody(sentence, param="input")
+
+
 def _are_several(asked: list[Any]) -> bool:
     """Token ids alone are one input."""
     return isinstance(asked[0], str | list)
@@ -58,8 +60,3 @@ def _are_several(asked: list[Any]) -> bool:
 
 def _are_ids(tokens: Any) -> bool:
     return isinstance(tokens, list) and bool(tokens) and all(type(token) is int and token >= 0 for token in tokens)
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise MalformedBody(sentence, param="input")
