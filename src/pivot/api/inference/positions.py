@@ -1,12 +1,14 @@
 """What an engine told about each position of an answer, kept small until the artifact is made.
 
 Where the developer did not ask for log-probabilities they are cut out of an event as bytes, so that only the rest is parsed on
-its way, and are read some 28 events at a time. Of an event of 770 bytes (one token, five alternatives) that is 3.0 µs on the way
-and 2.5 µs later; parsed whole and compressed at once it is 5.1 µs, all of them on the way.
+its way, and are read some 28 events at a time. Of an event of 770 bytes (one token, five alternatives) that is 2.8 µs before it
+goes on and 3.2 µs later; parsed whole it is 4.9 µs, all of them before: the developer has it sooner, for 1 µs more in all.
 Read positions are compressed: 65 bytes each instead of some 900 as objects.
 """
 
 import threading
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -113,10 +115,7 @@ def cut_logprobs(data: bytes) -> tuple[dict[str, Any], bytes] | None:
 
 def rows_of_chat(logprobs: dict[str, Any]) -> list[Position]:
     """The positions in a chat's `logprobs`."""
-    return [
-        (entry["token"], entry["logprob"], [(top["token"], top["logprob"]) for top in entry["top_logprobs"]])
-        for entry in logprobs.get("content") or []
-    ]
+    return [(*_scored(entry), list(map(_scored, entry["top_logprobs"]))) for entry in logprobs.get("content") or []]
 
 
 def rows_of_completion(logprobs: dict[str, Any]) -> list[Position]:
@@ -137,3 +136,4 @@ def _compressor() -> zstandard.ZstdCompressor:
 
 
 _threads = threading.local()
+_scored: Callable[[dict[str, Any]], tuple[str, float]] = itemgetter("token", "logprob")
