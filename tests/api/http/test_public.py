@@ -305,6 +305,8 @@ async def test_a_model_says_what_it_offers(port: Port) -> None:
         "a/pools": ["/v1/embeddings"],
     }
     assert [each["root"] for each in told["data"]] == ["org/writes", "a/pools"]
+    asked = [each for each in port.network.chain.asked if isinstance(each, queries.QueryModelsAllRequest)]
+    assert [each.pagination.limit for each in asked] == [1_000]
 
 
 async def test_embeddings_are_answered_at_their_own_path(port: Port) -> None:

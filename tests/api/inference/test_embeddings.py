@@ -228,7 +228,7 @@ async def test_a_vector_that_says_nothing_is_no_answer_and_costs_nothing(
 @pytest.mark.parametrize("tokens", [0, -1, 1_000_001, "4", None, 4.0])
 async def test_a_count_that_cannot_be_is_no_answer(network: Network, tokens: Any) -> None:
     told = {
-        "data": [{"index": 0, "embedding": b64encode(np.ones(2, "<f4")).decode()}],
+        "data": [{"index": 0, "embedding": b64encode(np.ones(2, "<f4").tobytes()).decode()}],
         "usage": {"prompt_tokens": tokens},
     }
     for host in network.hosts:

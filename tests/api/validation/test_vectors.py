@@ -138,20 +138,22 @@ def swapped(document: dict[str, Any]) -> None:
 def guessed(document: dict[str, Any]) -> None:
     """No work at all: any vector of the right form."""
     source = np.random.default_rng(1)
-    document["vectors"] = [b64encode(source.standard_normal(256).astype("<f4")).decode() for _ in document["vectors"]]
+    document["vectors"] = [
+        b64encode(source.standard_normal(256).astype("<f4").tobytes()).decode() for _ in document["vectors"]
+    ]
 
 
 def not_numbers(document: dict[str, Any]) -> None:
-    document["vectors"][1] = b64encode(np.full(256, np.nan, "<f4")).decode()
+    document["vectors"][1] = b64encode(np.full(256, np.nan, "<f4").tobytes()).decode()
 
 
 def zeros(document: dict[str, Any]) -> None:
-    document["vectors"][1] = b64encode(np.zeros(256, "<f4")).decode()
+    document["vectors"][1] = b64encode(np.zeros(256, "<f4").tobytes()).decode()
 
 
 def longer(document: dict[str, Any]) -> None:
     """The right direction at another length."""
-    document["vectors"] = [b64encode(1.1 * read(each)).decode() for each in document["vectors"]]
+    document["vectors"] = [b64encode((1.1 * read(each)).tobytes()).decode() for each in document["vectors"]]
 
 
 def fewer(document: dict[str, Any]) -> None:
@@ -249,7 +251,7 @@ def test_what_is_no_artifact_of_vectors_is_wrong() -> None:
             "inference_id": "a",
             "request": request,
             "model": MODEL,
-            "vectors": [b64encode(VECTOR).decode()],
+            "vectors": [b64encode(VECTOR.tobytes()).decode()],
             "prompt_token_count": 1,
             "completion_token_count": 0,
         }

@@ -52,6 +52,8 @@ from pivot.primitives.coins import BASE_DENOM
 from pivot.protocol.engine_arguments import gives_vectors
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
 
+MOST_MODELS = 1_000
+"""In a list of them; each was voted for."""
 ONLY_POST = JSONResponse(
     error_object("Method Not Allowed", "invalid_request_error"), HTTPStatus.METHOD_NOT_ALLOWED, {"allow": "POST"}
 )
@@ -162,6 +164,7 @@ class PublicApp:
     async def _load_models(self) -> dict[str, Any]:
         prices = await self._prices()
         request = queries.QueryModelsAllRequest()
+        request.pagination.limit = MOST_MODELS
         answer = await self._chain.query(f"{QUERY}/ModelsAll", request, queries.QueryModelsAllResponse)
         listed = [
             {
