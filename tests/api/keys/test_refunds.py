@@ -12,9 +12,13 @@ from pivot.api.keys.issued import IssuedKey, IssuedKeys, Terms
 from pivot.api.keys.refunds import LOOK_EVERY_BLOCKS, Refunds
 from pivot.api.keys.tables import KeyAnswer
 from pivot.api.ledger.interface import ChainUnavailable
+from pivot.chain.modules.disputes.queries import QUERIES as DISPUTE_QUERIES
 from pivot.protocol.generated.inference.inference.query_pb2 import QueryDisputesRequest, QueryDisputesResponse
 from pivot.protocol.generated.inference.inference.types_pb2 import Dispute, DisputeOutcome, Inference, InferenceStatus
 from tests.api.inference.network import EPOCH, moment_at
+from tests.chain.modules.checking import COST as PAID_FOR_ANSWER
+from tests.chain.modules.checking import FAILED, Checking
+from tests.chain.modules.test_disputes import SEGMENT
 
 ID, COST = "c2lnbmVk", 1000
 HEIGHT = 1000
@@ -179,3 +183,41 @@ async def test_what_nobody_can_dispute_any_more_is_forgotten(node: Node, each_da
     assert await remembered(each_database) == [ID]
     await node.pass_blocks(2 * LOOK_EVERY_BLOCKS, EPOCH + kept + 1)
     assert await remembered(each_database) == []
+
+
+class StateMachine:
+    """The chain's own program, asked as a node asks it."""
+
+    def __init__(self) -> None:
+        self.network = Checking({"alice": 100, "bob": 60, "carol": 40, "dave": 20, "erin": 60})
+        self.answer = self.network.answer("alice")
+
+    async def inference(self, inference_id: str) -> Inference | None:
+        return self.network.record(inference_id)
+
+    async def query(self, path: str, request: QueryDisputesRequest, response: Any) -> QueryDisputesResponse:
+        [asked] = [handler for handler in DISPUTE_QUERIES if path.endswith(f"/{handler.method.name}")]
+        told = asked.answer(self.network.view, request)
+        assert isinstance(told, QueryDisputesResponse)
+        return told
+
+    def find_wrong(self) -> None:
+        """Bob accuses the answer, and more than half of those who may judge agree."""
+        self.network.after_segment(SEGMENT)
+        self.network.report("bob", SEGMENT, {self.answer: FAILED})
+        for voter in ("carol", "erin"):
+            self.network.vote(voter, self.answer, invalid=True)
+
+
+async def test_the_chains_own_refund_is_credited(each_database: Database) -> None:
+    chain = StateMachine()
+    node = Node(each_database, chain)  # type: ignore[arg-type]  # all that is asked
+    key, _ = await node.keys.issue(Terms("Ada", budget=10**12))
+    with node.charges.held(key, chain.answer, 10**9, HEIGHT) as begin:
+        begin()
+    await node.writer.flush()
+    await node.charges.settle(moment_at(height=HEIGHT + FIRST_LOOK_BLOCKS))
+    assert (key.used.spent, key.used.requests) == (PAID_FOR_ANSWER, 1)
+    chain.find_wrong()
+    await node.pass_blocks(LOOK_EVERY_BLOCKS)
+    assert used(key) == (0, 0, 0, 0, 10**12)
