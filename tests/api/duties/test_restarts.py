@@ -109,7 +109,7 @@ async def test_a15_a35_at_every_height_of_an_epoch_some_host_ends_and_all_duties
     require_all_done(await lived(tmp_path, ends))
 
 
-@pytest.mark.parametrize("heights", for_each_host(range(FIRST_SPRINT, CLAIMED), epochs=2), ids=str)
+@pytest.mark.parametrize("heights", for_each_host(range(FIRST_SPRINT, CLAIMED), epochs=1), ids=str)
 async def test_a_host_that_is_killed_once_does_all_its_duties(tmp_path: Path, heights: tuple[int, ...]) -> None:
     ends = [End(name, height) for name, height in zip(NAMES, heights, strict=False)]
     require_all_done(await lived(tmp_path, ends))
