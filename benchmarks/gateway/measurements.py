@@ -78,13 +78,14 @@ async def open_streams(gateway: Gateway, others: Sequence[int], seconds: float, 
     await load(gateway.port, requests_of(gateway, short, streams, stream=True), streams, limit_s=2 * seconds + 30)
     requests = requests_of(gateway, pace, streams, stream=True)
     before = processes.private_bytes(gateway.pids)
-    most = before
+    held: list[tuple[float, int]] = []
+    began = asyncio.get_running_loop().time()
 
     async def watch_memory() -> None:
-        nonlocal most
         while True:
-            await asyncio.sleep(SETTLE_SECONDS)
-            most = max(most, processes.private_bytes(gateway.pids))
+            await asyncio.sleep(SETTLE_SECONDS / 2)
+            now = asyncio.get_running_loop().time() - began
+            held.append((now, processes.private_bytes(gateway.pids) - before))
 
     watching = asyncio.ensure_future(watch_memory())
     watch = _Watch(gateway.pids, others)
@@ -102,7 +103,8 @@ async def open_streams(gateway: Gateway, others: Sequence[int], seconds: float, 
         "stalled": sum(gap > STALL_MS for gap in answers.gaps_ms) + answers.failed,
         "processor_us_per_chunk": round(used / max(answers.chunks, 1) * 1e6, 1),
         "processor_us_per_chunk_of_client_and_upstream": round(beside / max(answers.chunks, 1) * 1e6, 1),
-        "memory_kb_per_stream": round((most - before) / streams / 1_000, 1),
+        "memory_kb_per_stream": _most(held, seconds, streams),
+        "memory_kb_per_stream_with_settlement": _most(held, float("inf"), streams),
         **_faults(answers),
     }
 
@@ -120,6 +122,11 @@ class _Watch:
             processes.processor_seconds(pids) - before for pids, before in zip(self._groups, self._before, strict=True)
         )
         return gateway, others
+
+
+def _most(held: Sequence[tuple[float, int]], until_s: float, streams: int) -> float:
+    """Kilobytes a stream, of what was held at some time up to then."""
+    return round(max((memory for at_s, memory in held if at_s <= until_s), default=0) / streams / 1_000, 1)
 
 
 def quantile(values: Sequence[float], share: float) -> float:
