@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Protocol, TypeVar
 
 import aiohttp
 
-from pivot.api.database import connect, database_url, migrate
+from pivot.api.database import Database, connect, database_url, migrate
 from pivot.api.fleet.fleet import HostFleet
 from pivot.api.http.admin import admin_app, require_guarded
 from pivot.api.http.api_keys import serve_api_keys
@@ -90,26 +91,12 @@ class ApiNode:
         require_guarded(settings)
         callbacks_tls = server_context(settings.api, settings.api.ml_client_ca)
         admin_tls = server_context(settings.api, settings.api.admin_client_ca)
-        public, callbacks, admin = (
-            parts.enter_context(bind(host, port, f"DAPI_API__{name}_SERVER_PORT"))
-            for name, host, port in (
-                ("PUBLIC", settings.api.public_server_host, settings.api.public_server_port),
-                ("ML", settings.api.ml_server_host, settings.api.ml_server_port),
-                ("ADMIN", settings.api.admin_server_host, settings.api.admin_server_port),
-            )
-        )
-        self.public_port, self.callback_port, self.admin_port = (
-            bound.getsockname()[1] for bound in (public, callbacks, admin)
-        )
+        public, callbacks, admin = self._bound()
         self._public = await self._started(
             Listener(PerAddress(self._front, settings.api), public, websocket_path=EVENTS_PATH)
         )
         identity = Identity.load(settings.home, settings.key_name)
-        database = connect(database_url(settings.database_url, settings.home))
-        parts.push_async_callback(database.close)
-        hold = await self._started(Hold(database, settings.home, self.unfit.set_exception))
-        await migrate(database)
-        await hold.own(identity.address)
+        database = await self._database_of(identity)
         http = await parts.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),  # requests under way are bounded where they begin
@@ -202,6 +189,32 @@ class ApiNode:
         if self._public is not None:
             await self._public.close()
         await self._parts.aclose()
+
+    def _bound(self) -> tuple[socket.socket, socket.socket, socket.socket]:
+        """The ports: public, of ML nodes' call-backs, of the admin. Raises CannotListen."""
+        api = self._settings.api
+        public, callbacks, admin = (
+            self._parts.enter_context(bind(host, port, f"DAPI_API__{name}_SERVER_PORT"))
+            for name, host, port in (
+                ("PUBLIC", api.public_server_host, api.public_server_port),
+                ("ML", api.ml_server_host, api.ml_server_port),
+                ("ADMIN", api.admin_server_host, api.admin_server_port),
+            )
+        )
+        self.public_port, self.callback_port, self.admin_port = (
+            each.getsockname()[1] for each in (public, callbacks, admin)
+        )
+        return public, callbacks, admin
+
+    async def _database_of(self, identity: Identity) -> Database:
+        """The node's database, in its hands alone and of this version. Raises DatabaseUnusable, DatabaseTaken."""
+        settings = self._settings
+        database = connect(database_url(settings.database_url, settings.home))
+        self._parts.push_async_callback(database.close)
+        hold = await self._started(Hold(database, settings.home, self.unfit.set_exception))
+        await migrate(database)
+        await hold.own(identity.address)
+        return database
 
     async def _started(self, part: Started) -> Started:
         self._parts.push_async_callback(part.close)
