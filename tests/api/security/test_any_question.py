@@ -9,8 +9,8 @@ import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pivot.api.inference.request import CHAT_PATH, COMPLETIONS_PATH
-from tests.api.inference.network import API_KEY, MODEL, Network
+from pivot.api.inference.request import CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH
+from tests.api.inference.network import API_KEY, EPOCH, MODEL, Network
 from tests.api.security.ports import INTERNALS
 from tests.api.security.test_openapi import ANSWER_SECONDS
 
@@ -43,6 +43,9 @@ FIELDS = {
             "return_token_ids",
             "model",
             "prompt",
+            "input",
+            "encoding_format",
+            "dimensions",
             "user",
             "chat_template_kwargs",
         ),
@@ -60,7 +63,14 @@ HEADERS = st.dictionaries(
 )
 
 
-def send_anything(url: str) -> Counter[int]:
+ASKED: dict[str, dict[str, Any]] = {
+    CHAT_PATH: {"messages": [{"role": "user", "content": "?"}]},
+    COMPLETIONS_PATH: {"prompt": "?"},
+    EMBEDDINGS_PATH: {"input": "?"},
+}
+
+
+def send_anything(url: str, *paths: str) -> Counter[int]:
     """How often each status was answered."""
     statuses: Counter[int] = Counter()
     with requests.Session() as session:
@@ -76,12 +86,12 @@ def send_anything(url: str) -> Counter[int]:
         @given(
             fields=QUESTIONS,
             complete=st.booleans(),
-            path=st.sampled_from([CHAT_PATH, COMPLETIONS_PATH]),
+            path=st.sampled_from(paths),
             headers=HEADERS,
             signed=st.booleans(),
         )
         def ask(fields: dict[str, Any], complete: bool, path: str, headers: dict[str, str], signed: bool) -> None:
-            asked = {"messages": [{"role": "user", "content": "?"}]} if path == CHAT_PATH else {"prompt": "?"}
+            asked = ASKED[path]
             document = {"model": MODEL, "max_tokens": 4, **asked, **fields} if complete else fields
             credentials = "c2lnbmVk" if signed else f"Bearer {API_KEY}"
             answer = session.post(
@@ -100,6 +110,12 @@ def send_anything(url: str) -> Counter[int]:
 
 async def test_a4_nothing_that_is_asked_breaks_the_request_path(network: Network) -> None:
     host = network.hosts[0]
-    statuses = await asyncio.to_thread(send_anything, host.url)
+    statuses = await asyncio.to_thread(send_anything, host.url, *ASKED)
     assert {200, 400, 401} <= set(statuses)
     assert (await network.post(host, network.body())).status == 200
+
+
+async def test_a4_nothing_that_is_asked_for_vectors_breaks_the_request_path(network: Network) -> None:
+    network.chain.groups[EPOCH, MODEL].model_snapshot.model_args.extend(["--runner", "pooling"])
+    statuses = await asyncio.to_thread(send_anything, network.hosts[0].url, EMBEDDINGS_PATH)
+    assert {200, 400, 401} <= set(statuses)
