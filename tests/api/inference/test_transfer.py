@@ -196,6 +196,9 @@ async def test_what_the_engine_says_against_the_request_is_the_developers_error(
         "param": None,
         "code": "refused_by_engine",
     }
+    assert reply.headers["x-pivot-executor"] == host.address
+    assert reply.headers["x-pivot-inference-id"] == headers["Authorization"]
+    assert float(reply.headers["x-pivot-overhead-ms"]) >= 0
     assert await network.hosts[0].started() == []
     assert await host.settled() == []
 
