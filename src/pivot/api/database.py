@@ -87,7 +87,7 @@ def connect(url: str) -> Database:
         postgresql = {"async_creator": partial(_postgresql_connection, parsed)}
         engine = create_async_engine(
             parsed,
-            pool_pre_ping=True,
+            pool_pre_ping=parsed.get_backend_name() != "sqlite",  # a file does not hang up
             hide_parameters=True,
             **postgresql if parsed.drivername == POSTGRESQL_DRIVER else {},
         )

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
+from pivot.api.epochs.served import ServedEpochs
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, ChainRefused, Outbox
 from pivot.api.phases import Moment, Phases
 from pivot.api.poc.records import sprint_record
 from pivot.api.rewards.membership import is_member
-from pivot.api.served_epochs import ServedEpochs
 from pivot.protocol import hash_chain
 from pivot.protocol.epochs import ended_segments
 from pivot.protocol.generated.inference.inference.query_pb2 import QueryHashChainRequest, QueryHashChainResponse

@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from pivot.api.between_hosts.signatures import Signatures
 from pivot.api.database import Database
+from pivot.api.epochs.served import ServedEpochs
 from pivot.api.http.errors import BadRequest, NotFound, NotPermitted, Unavailable
 from pivot.api.identity import Identity
 from pivot.api.inference.artifacts import compressed_of
 from pivot.api.ledger.interface import Chain
 from pivot.api.phases import Phases
-from pivot.api.served_epochs import ServedEpochs
 from pivot.api.validation.artifacts_api import MEDIA_TYPE, REPORT_TYPE
 from pivot.api.validation.rights import dispute_on, has_vote, is_drawn
 from pivot.protocol.signing import artifact_sign_bytes

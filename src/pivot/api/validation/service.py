@@ -14,13 +14,13 @@ import aiohttp
 
 from pivot.api.database import Database
 from pivot.api.each_moment import EachMoment
+from pivot.api.epochs.served import ServedEpochs
 from pivot.api.identity import Identity
 from pivot.api.ledger.interface import Chain, LedgerError, Outbox
 from pivot.api.phases import Moment, Phases
 from pivot.api.poc.records import sprint_record
 from pivot.api.rewards.membership import is_member
 from pivot.api.rewards.revealer import last_reveal
-from pivot.api.served_epochs import ServedEpochs
 from pivot.api.settings import ApiSettings
 from pivot.api.validation.artifacts_client import ArtifactsClient
 from pivot.api.validation.artifacts_service import ArtifactsService

@@ -3,8 +3,8 @@
 import pytest
 
 from pivot.api.database import Database
+from pivot.api.epochs.served import ServedEpochs, earlier
 from pivot.api.ledger.interface import ChainUnavailable
-from pivot.api.served_epochs import ServedEpochs, earlier
 from pivot.api.validation.duties import segments_over
 from pivot.protocol.epochs import SEGMENTS, segment_end
 from tests.api.databases import ON_BOTH

@@ -1,9 +1,9 @@
 """The records of the epochs that still ask duties of this host: the one in force, and the one before, which is told no more."""
 
-from sqlalchemy import BigInteger, LargeBinary, delete
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import delete
 
-from pivot.api.database import Base, Database
+from pivot.api.database import Database
+from pivot.api.epochs.tables import ServedEpoch
 from pivot.api.ledger.interface import Chain, ChainRefused
 from pivot.api.phases import Moment
 from pivot.protocol.epochs import boundaries
@@ -12,16 +12,6 @@ from pivot.protocol.generated.inference.inference.types_pb2 import Epoch
 
 QUERY = "/inference.inference.Query"
 KEPT_EPOCHS = 2
-
-
-class ServedEpoch(Base):
-    """The record of an epoch in force, as its answers are still checked when the next one is."""
-
-    __tablename__ = "served_epochs"
-
-    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    record: Mapped[bytes] = mapped_column(LargeBinary)
-    """Epoch."""
 
 
 class ServedEpochs:

@@ -1,0 +1,1 @@
+"""The epochs that ask duties of this host."""
