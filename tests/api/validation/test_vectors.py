@@ -6,7 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import numpy as np
@@ -21,12 +21,14 @@ from pivot.api.inference import artifacts
 from pivot.api.inference.embeddings import Vectors, engine_body, read
 from pivot.api.inference.request import EMBEDDINGS_PATH, parse
 from pivot.api.validation.evidence import WrongArtifact
+from pivot.api.validation.examiner import Examiner
 from pivot.api.validation.vectors import Given, distance, given_in, judge_vectors, limit
 from pivot.mlnode.engines.embedded.batch import Batch
 from pivot.mlnode.engines.embedded.scheduler import Scheduler
 from pivot.mlnode.engines.embedded.served import ServedModel
 from pivot.mlnode.engines.embedded.server import engine_app
 from pivot.primitives.hashes import sha256
+from pivot.protocol.engine_arguments import gives_vectors
 from pivot.protocol.generated.inference.inference.tx_pb2 import MsgSubmitValidations
 from pivot.protocol.generated.inference.inference.types_pb2 import AnswerVerdict, Inference
 from tests.api.fleet.chain import FakePhases
@@ -214,6 +216,19 @@ async def test_an_own_engine_that_gives_no_vectors_accuses_nobody(
     await blocks_until(phases, lambda: pools[1].sent(MsgSubmitValidations), begin=OVER + 60)
     [message] = pools[1].sent(MsgSubmitValidations)
     assert message.reports[0].verdict == AnswerVerdict.ANSWER_PASSED
+
+
+async def test_an_answer_finished_in_an_epoch_that_serves_its_model_no_more_is_of_the_kind_that_was_asked_for(
+    chain: CheckChain,
+) -> None:
+    chain.form({"host": 10})
+    chain.groups[EPOCH, MODEL].model_snapshot.model_args.extend(["--runner", "pooling"])
+    nobody = cast(Any, None)
+    examiner = Examiner(nobody, chain, nobody, nobody, nobody)
+    record = Inference(model=MODEL, epoch_id=EPOCH, finished_epoch_id=EPOCH + 1)
+    assert gives_vectors((await examiner._registered(record)).model_args)
+    record.epoch_id = EPOCH + 1
+    assert (await examiner._registered(record)).id == MODEL
 
 
 def given(*vectors: np.ndarray) -> Given:

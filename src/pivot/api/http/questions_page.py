@@ -61,6 +61,7 @@ def describe_questions(app: FastAPI) -> None:
 
 
 def _question(title: str, asked: str, shape: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    streams = {"text/event-stream": {}} if "stream" in options else {}
     fields = {"model": {"type": "string"}, asked: shape, **options}
     body = {"type": "object", "required": ["model", asked], "properties": fields}
     return {
@@ -69,8 +70,8 @@ def _question(title: str, asked: str, shape: dict[str, Any], options: dict[str, 
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
             "200": {
-                "description": "The answer; with `stream` as events.",
-                "content": {"application/json": {}, "text/event-stream": {}},
+                "description": "The answer; with `stream`, where there is one, as events.",
+                "content": {"application/json": {}, **streams},
             },
             **{
                 status: {"description": says, "content": {"application/json": {"schema": ERROR}}}

@@ -159,9 +159,12 @@ class Examiner:
             raise NotYet(f"no own node has computed it: {error}") from error
 
     async def _registered(self, record: Inference) -> Model:
-        """The model as it was registered when the answer's epoch was formed."""
-        group = await self._chain.epoch_group(record.finished_epoch_id, record.model)
-        return Model(id=record.model) if group is None else group.model_snapshot
+        """The model as it was registered when the answer's epoch was formed; if nobody served it then, when it was asked."""
+        for epoch in (record.finished_epoch_id, record.epoch_id):
+            group = await self._chain.epoch_group(epoch, record.model)
+            if group is not None:
+                return group.model_snapshot
+        return Model(id=record.model)
 
 
 def _arguments(model: Model) -> dict[str, str]:
