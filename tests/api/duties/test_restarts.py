@@ -120,7 +120,7 @@ async def test_a_host_that_is_killed_once_does_all_its_duties(tmp_path: Path, he
     require_all_done(await lived(tmp_path, ends))
 
 
-@pytest.mark.parametrize("writes", for_each_host(range(WRITES), epochs=3), ids=str)
+@pytest.mark.parametrize("writes", for_each_host(range(WRITES), epochs=2), ids=str)
 async def test_a_host_that_dies_between_any_two_writes_does_all_its_duties(
     tmp_path: Path, writes: tuple[int, ...]
 ) -> None:
@@ -144,7 +144,7 @@ async def test_a_host_that_is_away_for_three_blocks_of_a_sprint_does_all_its_dut
 LONG = 10
 
 
-@pytest.mark.parametrize("heights", for_each_host(range(FIRST_SPRINT - 2, CLAIMED - LONG), epochs=2), ids=str)
+@pytest.mark.parametrize("heights", for_each_host(range(FIRST_SPRINT - 2, CLAIMED - LONG), epochs=1), ids=str)
 async def test_a_host_that_was_away_for_long_does_what_still_can_be_done_and_nothing_else(
     tmp_path: Path, heights: tuple[int, ...]
 ) -> None:
