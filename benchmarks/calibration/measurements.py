@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap
+from statistics import median_low
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from benchmarks.calibration import engines
 from benchmarks.calibration.engines import Answer, Machine, Product, answer, replay
 from benchmarks.calibration.questions import WAYS, questions
 from pivot.api.validation.choice import Choosing, greedy_gap
-from pivot.api.validation.judge import judge, position_distance, position_shift
+from pivot.api.validation.judge import LEAST_FOR_USUAL, judge, position_distance, position_shift
 from pivot.api.validation.thresholds import UNMEASURED, Spread, Thresholds
 from pivot.mlnode.engines.embedded.served import ServedModel
 from pivot.protocol.engine_arguments import LEAST_LOGPROBS
@@ -52,6 +53,8 @@ class Apart:
     distance: Spread
     shift: Spread
     greedy_gap: float
+    usual_shift: float
+    """The highest median of an answer's shifts."""
 
 
 class Judged(NamedTuple):
@@ -78,17 +81,20 @@ def apart(pair: Pair, model: ServedModel, count: int, seed: int) -> Apart:
     """How far a pair lies apart over all ways to choose."""
     distances: list[float] = []
     shifts: list[float] = []
-    gap = 0.0
+    gap, usual = 0.0, 0.0
     for way, settings in WAYS.items():
         choosing = Choosing(**settings)
         answers = answer(pair.executor, questions(model, way, count, seed))
         for one, found in zip(answers, replay(pair.checker, answers), strict=True):
             tops = [(position[2], each) for position, each in zip(one.told, found, strict=True)]
             distances += [total / LEAST_LOGPROBS for total in starmap(position_distance, tops)]
-            shifts += starmap(position_shift, tops)
+            of_answer = list(starmap(position_shift, tops))
+            shifts += of_answer
+            if len(of_answer) >= LEAST_FOR_USUAL:
+                usual = max(usual, median_low(of_answer))
             if choosing.greedy:
                 gap = max(gap, greedy_gap(found, choosing))
-    return Apart(len(distances), _spread(distances), _spread(shifts), gap)
+    return Apart(len(distances), _spread(distances), _spread(shifts), gap, usual)
 
 
 def thresholds_from(measured: Sequence[Apart], choosing: Choosing) -> Thresholds:
@@ -98,6 +104,7 @@ def thresholds_from(measured: Sequence[Apart], choosing: Choosing) -> Thresholds
         distance=_widest([each.distance for each in measured]),
         shift=_widest([each.shift for each in measured]),
         greedy_gap=max(LEAST_GAP, _rounded_up(2 * MARGIN * max(each.greedy_gap for each in measured))),
+        usual_shift=_rounded_up(MARGIN * max(each.usual_shift for each in measured)),
         drift=DRIFT,
         choosing=choosing,
     )

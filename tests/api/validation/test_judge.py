@@ -104,6 +104,16 @@ def test_log_probabilities_that_are_all_a_little_off_fail_though_the_published_d
     assert position_shift([("z", -1.0)], FOUND) == 0.0
 
 
+def test_what_is_usual_within_an_answer_counts_beside_the_mean() -> None:
+    """Weights in 8 bits move every position a little; honest rounding moves few, and may move them far."""
+    strict = replace(UNMEASURED, usual_shift=0.01)
+    moved = [("a", -0.25, [(text, logprob - 0.05) for text, logprob in TOP])]
+    assert "apart at half of 20 tokens" in judge(moved * 20, [FOUND] * 20, None, strict).reason
+    assert judge(moved * 20, [FOUND] * 20, None, UNMEASURED).passed
+    assert judge([*moved * 9, *[HONEST] * 11], [FOUND] * 20, None, strict).passed
+    assert judge(moved * 3, [FOUND] * 3, None, strict).passed
+
+
 def test_an_answer_without_tokens_has_nothing_wrong_with_it() -> None:
     assert judge([], [], GREEDY, UNMEASURED).passed
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import starmap
+from statistics import median_low
 
 from pivot.api.validation.choice import Choosing, greedy_gap
 from pivot.api.validation.positions import Replayed, Told
@@ -18,6 +19,8 @@ SHORTEST_DIVISOR = 100
 """The published distance divides by at least so many positions (spec api.md, 6.3)."""
 NEAR_ZERO = 1e-6
 MILLION = 10**6
+LEAST_FOR_USUAL = 4
+"""Positions of which half say what is usual."""
 FORESEEN_CONFIDENCE = math.log(1e9)
 """What wagers must make of 1 where the developer has named the seed. Who tries so many texts has paid for more than it can spoil."""
 UNREADABLE = "\ufffd"
@@ -63,8 +66,11 @@ def judge(
     similarity = max(0.0, 1 - total / (max(SHORTEST_DIVISOR, count) * LEAST_LOGPROBS))
     value_e6 = int(similarity * MILLION)
     reason, made = "", tuple[float, ...]()
-    if (fault := _beyond(total / (count * LEAST_LOGPROBS), thresholds.distance, count)) or (
-        fault := _beyond(math.fsum(starmap(position_shift, tops)) / count, thresholds.shift, count)
+    shifts = list(starmap(position_shift, tops))
+    if (
+        (fault := _beyond(total / (count * LEAST_LOGPROBS), thresholds.distance, count))
+        or (fault := _beyond(math.fsum(shifts) / count, thresholds.shift, count))
+        or (fault := _unusual(shifts, thresholds.usual_shift))
     ):
         reason = f"log-probabilities lie {fault}"
     elif similarity < least_similarity:
@@ -101,6 +107,15 @@ def position_shift(told: Sequence[tuple[str, float]], found: Replayed) -> float:
 def _beyond(mean: float, spread: Spread, count: int) -> str:
     limit = spread.limit(count)
     return f"{mean:.4f} apart, at most {limit:.4f} for {count} tokens" if mean > limit else ""
+
+
+def _unusual(shifts: Sequence[float], most: float) -> str:
+    usual = median_low(shifts)
+    return (
+        f"{usual:.4f} apart at half of {len(shifts)} tokens, at most {most:.4f}"
+        if usual > most and len(shifts) >= LEAST_FOR_USUAL
+        else ""
+    )
 
 
 def choice_fault(

@@ -41,6 +41,8 @@ class Thresholds:
     """How far log-probabilities of the top lie apart, in nats: what cheaper weights move and rounding hardly does."""
     greedy_gap: float
     """At temperature 0, a chosen token may stand so far below the most likely one, in nats."""
+    usual_shift: float = 0.2
+    """The shift that half of an answer's positions keep: what rounding rarely does, and then far, moves the mean alone."""
     drift: float = 0.02
     """Nats per token at temperature 1 that rounding may add to what a wager gains, seen over many tokens."""
     choosing: Choosing | None = None
@@ -59,6 +61,7 @@ MEASURED: Mapping[str, Thresholds] = {
         distance=Spread(mean=0.0065, variance=2e-4, most=0.1),
         shift=Spread(mean=0.006, variance=1e-5, most=0.03),
         greedy_gap=0.25,
+        usual_shift=0.012,
         drift=0.005,
         choosing=Choosing(),
     )
