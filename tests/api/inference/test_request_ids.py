@@ -80,7 +80,7 @@ async def test_one_name_leads_from_the_client_to_the_chain(
     told = {f"{kind}:{inference_id}" for kind in ("start", "finish")}
     assert (reply.headers["X-Request-Id"], reply.json["id"]) == ("trace-7", inference_id)
     [name] = executor.engine.names  # in the ML node's log
-    assert re.fullmatch(r"trace-7\.[0-9a-f]{16}", name)
+    assert re.fullmatch(r"trace-7\.[0-9a-f]{16}[0-9]+", name)
 
     for kind, (outbox, chain) in zip(("start", "finish"), outboxes, strict=True):
         async with asyncio.timeout(20):
