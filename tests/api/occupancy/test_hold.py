@@ -75,7 +75,9 @@ async def test_a_database_belongs_to_the_host_that_it_has_begun_with(database: D
         async with held(database, tmp_path) as hold:
             await hold.own(A_HOST)
     async with held(database, tmp_path) as hold:
-        with pytest.raises(DatabaseTaken, match=f"is that of host {A_HOST}, and this is {ANOTHER}: give this host a home"):
+        with pytest.raises(
+            DatabaseTaken, match=f"is that of host {A_HOST}, and this is {ANOTHER}: give this host a home"
+        ):
             await hold.own(ANOTHER)
 
 

@@ -269,7 +269,9 @@ async def answered(
     request = parse(body)
     inference_id = f"{text}/{len(chain.records)}+{time.time_ns()}="
     transcript = Transcript(request, inference_id)
-    asked = orjson.dumps({**orjson.loads(engine.engine_body(request, max_tokens, seed=7, stream=False)), **(instead or {})})
+    asked = orjson.dumps(
+        {**orjson.loads(engine.engine_body(request, max_tokens, seed=7, stream=False)), **(instead or {})}
+    )
     async with (
         aiohttp.ClientSession() as http,
         http.post(

@@ -61,7 +61,7 @@ def describe_questions(app: FastAPI) -> None:
 
 
 def _question(title: str, asked: str, shape: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    streams = {"text/event-stream": {}} if "stream" in options else {}
+    streams: dict[str, Any] = {"text/event-stream": {}} if "stream" in options else {}
     fields = {"model": {"type": "string"}, asked: shape, **options}
     body = {"type": "object", "required": ["model", asked], "properties": fields}
     return {
