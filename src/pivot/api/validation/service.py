@@ -203,9 +203,10 @@ class AnswerChecking:
             return
         for kind, most in AT_ONCE.items():
             free = most - sum(busy == kind for _, busy in self._busy)
+            before = set(self._busy)  # one of these may end while the queue is read, and be told as waiting all the same
             for check in await self._checks.due(kind, self._now_ms(), most) if free else ():
                 name = check.inference_id, check.kind
-                if free and name not in self._busy:
+                if free and name not in before | self._busy.keys():
                     self._busy[name] = asyncio.create_task(self._do_safely(examiner, check))
                     free -= 1
 
