@@ -16,7 +16,7 @@ from tests.deploy.compose import DEPLOY
 from tests.deploy.pages import PAGES, PLACEHOLDER, blocks_of
 from tests.deploy.test_compose import settings
 
-STAND_INS = ("docker", "curl", "pivot", "make", "git")
+STAND_INS = ("docker", "curl", "pivot", "make", "git", "vllm")
 STAND_IN = """#!/bin/bash
 { echo "$(basename "$0")" "${@@Q}"; env | grep -E '^(API_PORT|HF_HOME)=' | sort; true; } >> "$CALLS"
 """
@@ -105,7 +105,7 @@ def folder_of(clone: Path, text: str) -> Path:
 def test_a_block_is_what_a_shell_takes(page: Path, text: str, clone: Path, shell: Shell) -> None:
     said = shell(PLACEHOLDER.sub("1", text), folder_of(clone, text))
     assert said.code == 0
-    commands = [line for line in text.splitlines() if re.match(r"(docker|curl|pivot|make|git|\.venv)\b", line)]
+    commands = [line for line in text.splitlines() if re.match(r"(docker|curl|pivot|make|git|vllm|\.venv)\b", line)]
     assert len([line for line in said.lines if "=" not in line.split()[0]]) >= len(commands)
 
 
