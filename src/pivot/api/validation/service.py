@@ -203,7 +203,7 @@ class AnswerChecking:
             return
         for kind, most in AT_ONCE.items():
             free = most - sum(busy == kind for _, busy in self._busy)
-            before = set(self._busy)  # one of these may end while the queue is read, and be told as waiting all the same
+            before = set(self._busy)  # one that ends while the queue is read may be told as waiting all the same
             for check in await self._checks.due(kind, self._now_ms(), most) if free else ():
                 name = check.inference_id, check.kind
                 if free and name not in before | self._busy.keys():
