@@ -23,7 +23,8 @@ OUTCOME_WAIT_S = 10.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
 UNKNOWN_MODEL_PAUSE_S = 30.0
-"""Between two looks whether the network has come to know a model that was left out."""
+"""At most, between two looks whether the network has come to know a model that was left out. The first come soon: before its first
+block a chain knows none, and the first sprint begins a few blocks later."""
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +57,10 @@ class HardwareReport:
         self._changed.set()
 
     async def _run(self) -> None:
-        pause = FIRST_PAUSE_S
+        pause = again = FIRST_PAUSE_S
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(UNKNOWN_MODEL_PAUSE_S if self._left_out else None):
+                async with asyncio.timeout(again if self._left_out else None):
                     await self._changed.wait()
             self._changed.clear()
             try:
@@ -67,6 +68,7 @@ class HardwareReport:
             except LedgerError as error:
                 log.warning("the chain does not know this host's ML nodes yet: %s", error)
                 in_step = False
+            again = min(2 * again, UNKNOWN_MODEL_PAUSE_S) if self._left_out else FIRST_PAUSE_S
             if in_step:
                 pause = FIRST_PAUSE_S
             else:
