@@ -5,7 +5,7 @@ import { DirectSecp256k1Wallet } from "@cosmjs/proto-signing";
 import { GasPrice, SigningStargateClient } from "@cosmjs/stargate";
 import { connectComet } from "@cosmjs/tendermint-rpc";
 
-const [url, key, bob] = process.argv.slice(2);
+const [url, key, recipient] = process.argv.slice(2);
 const comet = await connectComet(url);
 const status = await comet.status();
 
@@ -22,7 +22,7 @@ const sent = new Promise((resolve) => {
 const wallet = await DirectSecp256k1Wallet.fromKey(fromHex(key), "gonka");
 const [{ address }] = await wallet.getAccounts();
 const client = await SigningStargateClient.createWithSigner(comet, wallet, { gasPrice: GasPrice.fromString("0ngonka") });
-const { code, height } = await client.sendTokens(address, bob, [{ denom: "ngonka", amount: "7" }], { amount: [], gas: "200000" });
+const { code, height } = await client.sendTokens(address, recipient, [{ denom: "ngonka", amount: "7" }], { amount: [], gas: "200000" });
 const event = await sent;
 await first;
 console.log(

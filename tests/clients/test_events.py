@@ -23,7 +23,7 @@ async def test_cosmjs_follows_blocks_and_sees_its_own_transaction(wallet_chain: 
     engine.url = wallet_chain.rpc_url
     async with Port(engine).running() as port:
         url = port.url.replace("http://", "ws://") + "/chain-rpc"
-        arguments = ("node", "events.mjs", url, key("alice").secret_hex, key("bob").address)
+        arguments = ("node", "events.mjs", url, key("alice").secret_hex, key("whom the events tell of").address)
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*arguments, cwd=cosmjs, stdout=pipe, stderr=pipe)
         async with asyncio.timeout(RUN_TIMEOUT_SECONDS):

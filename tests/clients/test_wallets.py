@@ -33,7 +33,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pivot.protocol.messages import pack
 from tests.chain.chain import key
-from tests.clients.wallet_chain import WalletChain
+from tests.clients.wallet_chain import COINS, WalletChain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.clients, pytest.mark.timeout(300)]
 COSMJS = "0.39.0"
@@ -283,3 +283,4 @@ def test_cosmpy_has_another_pay_the_fee(ledger: LedgerClient, alice: Person, req
     fee = TxFee(amount="7ngonka", gas_limit=300_000, granter=Address(granter.address))
     assert poor.send(send, fee=fee).code == 0
     assert before - ledger.query_bank_balance(Address(granter.address), "ngonka") == 7
+    assert before <= COINS
