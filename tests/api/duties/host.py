@@ -187,7 +187,7 @@ class Life:
         self._loops = [Watched(loop) for loop in (self.outbox._each_block, *steps)]
         self._looking = False
         self._begin_due = self.answers._begin_due
-        self.answers._begin_due = self._look_at_the_queue  # type: ignore[method-assign]
+        self.answers._begin_due = self._look_at_the_queue  # type: ignore[method-assign]  # a test stands between
 
     async def start(self) -> None:
         async with self._database.engine.begin() as connection:
@@ -200,7 +200,7 @@ class Life:
             self._note_write()
             await append(rows)
 
-        appender.append = noted  # type: ignore[method-assign]
+        appender.append = noted  # type: ignore[method-assign]  # a test stands between
         for part in self._parts:
             await part.start()
 
