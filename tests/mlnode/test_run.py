@@ -58,7 +58,7 @@ async def node(**settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Proces
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()  # to the end of what its workers may still say
 
 
 async def get(url: str) -> dict[str, object]:

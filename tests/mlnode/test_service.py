@@ -379,6 +379,7 @@ async def test_m9_a_stop_that_hangs_is_forced_and_its_caller_answered(
     monkeypatch.setattr(engine, "stop", stop)
     await service.stop()
     assert service.state == NodeState(state=Mode.STOPPED)
+    await process.communicate()
     assert process.returncode == -signal.SIGKILL
 
 

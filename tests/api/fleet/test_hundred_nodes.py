@@ -33,8 +33,13 @@ PATIENCE_S = 60.0
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciler, "POLL_S", 0.5)
-    monkeypatch.setattr(reconciler, "LOOK_S", 2.0)
-    monkeypatch.setattr(client, "LOOK_TIMEOUT_S", 2.0)
+    _patience(monkeypatch, PATIENCE_S)  # the nodes share a loop with who looks at them: a full machine hangs them all
+
+
+def _patience(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """How long a node may take to answer a look."""
+    monkeypatch.setattr(reconciler, "LOOK_S", seconds)
+    monkeypatch.setattr(client, "LOOK_TIMEOUT_S", seconds)
 
 
 @dataclass
@@ -128,6 +133,7 @@ async def test_when_all_hang_nothing_piles_up_and_all_come_back(
     hundred: Hundred, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lending, "UNREACHABLE_WAIT_S", 0.3)
+    _patience(monkeypatch, 2.0)
     for node in hundred.nodes.values():
         node.frozen = True
     await until(lambda: not hundred.serving(), PATIENCE_S)
@@ -199,7 +205,8 @@ async def test_in_the_sprint_those_with_a_slot_go_on_serving_and_the_others_prov
     assert await hundred.lent(NODES) == dict.fromkeys(hundred.nodes, 1)
 
 
-async def test_a_hundred_that_hang_are_looked_for_at_once(hundred: Hundred) -> None:
+async def test_a_hundred_that_hang_are_looked_for_at_once(hundred: Hundred, monkeypatch: pytest.MonkeyPatch) -> None:
+    _patience(monkeypatch, 2.0)
     declared = [node.declared(name, poc_segment="other") for name, node in hundred.nodes.items()]
     for node in hundred.nodes.values():
         node.frozen = True

@@ -180,7 +180,7 @@ async def test_a_job_ends_with_the_node_however_that_ends(tmp_path: Path) -> Non
     assert node.stdout
     job = int(await node.stdout.readline())
     node.kill()
-    await node.wait()
+    await node.communicate()
     await until(lambda: not alive(job))
 
 
