@@ -36,6 +36,12 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     _patience(monkeypatch, PATIENCE_S)  # the nodes share a loop with who looks at them: a full machine hangs them all
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For nodes that really hang."""
+    _patience(monkeypatch, 3.0)
+
+
 def _patience(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """How long a node may take to answer a look."""
     monkeypatch.setattr(reconciler, "LOOK_S", seconds)
@@ -129,11 +135,11 @@ async def test_those_that_die_leave_rotation_come_back_and_cost_nobody_a_request
     assert all(node.calls.count("/api/v1/inference/up") == 1 for node in hundred.nodes.values())
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_when_all_hang_nothing_piles_up_and_all_come_back(
     hundred: Hundred, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lending, "UNREACHABLE_WAIT_S", 0.3)
-    _patience(monkeypatch, 2.0)
     for node in hundred.nodes.values():
         node.frozen = True
     await until(lambda: not hundred.serving(), PATIENCE_S)
@@ -205,8 +211,8 @@ async def test_in_the_sprint_those_with_a_slot_go_on_serving_and_the_others_prov
     assert await hundred.lent(NODES) == dict.fromkeys(hundred.nodes, 1)
 
 
-async def test_a_hundred_that_hang_are_looked_for_at_once(hundred: Hundred, monkeypatch: pytest.MonkeyPatch) -> None:
-    _patience(monkeypatch, 2.0)
+@pytest.mark.usefixtures("impatient")
+async def test_a_hundred_that_hang_are_looked_for_at_once(hundred: Hundred) -> None:
     declared = [node.declared(name, poc_segment="other") for name, node in hundred.nodes.items()]
     for node in hundred.nodes.values():
         node.frozen = True

@@ -11,7 +11,8 @@ from pivot.api.http.api_keys import serve_api_keys
 from pivot.api.http.plain_errors import answer_refusals
 from pivot.protocol.generated.inference.inference import query_pb2 as queries
 from tests.api.http.test_public import Port, running_port
-from tests.api.inference.network import Network, serving
+from tests.api.inference.network import Network
+from tests.api.serving import serving
 
 KEYS = "/admin/v1/keys/api"
 
@@ -38,7 +39,7 @@ async def ports(network: Network) -> AsyncIterator[Ports]:
     app = FastAPI()
     answer_refusals(app, {})
     serve_api_keys(app, network.hosts[0].service.api_keys)
-    async with serving(app) as (admin_url, _), running_port(network) as public:
+    async with serving(app) as admin_url, running_port(network) as public:
         yield Ports(network, admin_url, public)
 
 

@@ -29,8 +29,8 @@ from tests.api.inference.network import (
     Host,
     Network,
     running_host,
-    serving,
 )
+from tests.api.serving import serving
 from tests.vectors import load_vectors
 
 SECOND = 10**9
@@ -333,7 +333,7 @@ async def test_requests_wait_for_their_turn(network: Network) -> None:
     host = network.hosts[0]
     for each in network.hosts:
         each.engine.pause_s = 0.1
-    async with serving(QuestionEndpoint(host.service, max_transfers=1)) as (url, _):
+    async with serving(QuestionEndpoint(host.service, max_transfers=1)) as url:
         narrow = replace(host, url=url)
         replies = await asyncio.gather(*(network.post(narrow, network.body()) for _ in range(3)))
     assert [reply.status for reply in replies] == [200] * 3
@@ -344,7 +344,7 @@ async def test_a_request_that_waits_too_long_may_come_back(network: Network, mon
     host = network.hosts[0]
     for each in network.hosts:
         each.engine.pause_s = 0.5
-    async with serving(QuestionEndpoint(host.service, max_transfers=1)) as (url, _):
+    async with serving(QuestionEndpoint(host.service, max_transfers=1)) as url:
         narrow = replace(host, url=url)
         replies = await asyncio.gather(*(network.post(narrow, network.body()) for _ in range(2)))
     assert sorted(reply.status for reply in replies) == [200, 503]
@@ -355,7 +355,7 @@ async def test_a32_too_many_requests_at_once_are_sent_away_and_may_come_back(net
     host = network.hosts[0]
     for each in network.hosts:
         each.engine.pause_s = 0.2
-    async with serving(QuestionEndpoint(host.service, max_transfers=1, max_waiting=1)) as (url, _):
+    async with serving(QuestionEndpoint(host.service, max_transfers=1, max_waiting=1)) as url:
         narrow = replace(host, url=url)
         replies = await asyncio.gather(*(network.post(narrow, network.body()) for _ in range(3)))
         assert sorted(reply.status for reply in replies) == [200, 200, 429]
@@ -367,7 +367,7 @@ async def test_a32_too_many_requests_at_once_are_sent_away_and_may_come_back(net
 
 async def test_an_executor_with_all_places_taken_says_so_at_once(network: Network) -> None:
     host, body = network.hosts[1], network.body()
-    async with serving(QuestionEndpoint(host.service, max_executions=0)) as (url, _):
+    async with serving(QuestionEndpoint(host.service, max_executions=0)) as url:
         assert (await _refusal(network, network.start_for(host, body), body, url=url))[0] == 429
 
 

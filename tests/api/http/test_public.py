@@ -43,7 +43,8 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     RandomSeed,
 )
 from tests.api.http.proof_check import check_members_proof
-from tests.api.inference.network import EPOCH, MODEL, Host, Network, moment_at, serving
+from tests.api.inference.network import EPOCH, MODEL, Host, Network, moment_at
+from tests.api.serving import serving
 
 CONSENSUS_KEY = bytes(range(32))
 
@@ -125,7 +126,7 @@ async def running_port(
         None,
         archive=archive,
     )
-    async with serving(app) as (url, _):
+    async with serving(app) as url:
         yield Port(url, network, rpc, app, settings)
     await app.close()
 

@@ -43,6 +43,7 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
 from pivot.protocol.parameters import preset_params
 from tests.api.databases import DatabaseAt, sqlite_at
 from tests.api.inference.engine import FakeEngine
+from tests.api.serving import served, url_of
 
 MODEL = "pivot/tiny"
 PRICE = 100
@@ -353,7 +354,8 @@ async def running_host(
         await service.start()
         await service.api_keys.issue(Terms("tests"), API_KEY)
         endpoint = QuestionEndpoint(service)
-        async with serving(endpoint) as (url, server):
+        async with served(endpoint) as server:
+            url = url_of(server)
             chain.participants[identity.address] = Participant(
                 index=identity.address,
                 address=identity.address,
@@ -364,18 +366,3 @@ async def running_host(
             )
             yield Host(identity, url, service, outbox, fleet, phases, database, endpoint, server)
         await service.close()
-
-
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[tuple[str, uvicorn.Server]]:
-    """An ASGI application on a free port of this machine."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off", access_log=False)
-    server = uvicorn.Server(config)
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", server
-    finally:
-        server.force_exit = True
-        await server.shutdown()
