@@ -14,7 +14,9 @@ from benchmarks.calibration.engines import Answer, Machine, Product, answer, rep
 from benchmarks.calibration.questions import WAYS, questions
 from pivot.api.validation.choice import Choosing, greedy_gap
 from pivot.api.validation.judge import LEAST_FOR_USUAL, judge, position_distance, position_shift
+from pivot.api.validation.positions import Replayed
 from pivot.api.validation.thresholds import UNMEASURED, Spread, Thresholds
+from pivot.api.validation.wagers import returns
 from pivot.mlnode.engines.embedded.served import ServedModel
 from pivot.protocol.engine_arguments import LEAST_LOGPROBS
 
@@ -22,8 +24,10 @@ MARGIN = 1.5
 """By so much the thresholds lie above what honest pairs were measured to do."""
 LEAST_GAP = 0.25
 """Ties are rare, so few answers show how far 16-bit machines may stand apart at one."""
-DRIFT = 0.005
-"""Nats per token: above a hundred times what the machines here lose or gain by rounding."""
+DRIFT_MARGIN = 5.0
+"""By so much `drift` lies above the mean that rounding was measured to add: its sign is a matter of luck."""
+LEAST_DRIFT = 0.001
+"""Nats per token at temperature 1."""
 
 
 class Arithmetic(NamedTuple):
@@ -55,6 +59,8 @@ class Apart:
     greedy_gap: float
     usual_shift: float
     """The highest median of an answer's shifts."""
+    drift: float
+    """Nats per token at temperature 1 between what wagers make of the executor's own chances and of the checker's: the largest mean."""
 
 
 class Judged(NamedTuple):
@@ -81,11 +87,14 @@ def apart(pair: Pair, model: ServedModel, count: int, seed: int) -> Apart:
     """How far a pair lies apart over all ways to choose."""
     distances: list[float] = []
     shifts: list[float] = []
-    gap, usual = 0.0, 0.0
+    gap, usual, drift = 0.0, 0.0, 0.0
     for way, settings in WAYS.items():
         choosing = Choosing(**settings)
         answers = answer(pair.executor, questions(model, way, count, seed))
-        for one, found in zip(answers, replay(pair.checker, answers), strict=True):
+        replayed = replay(pair.checker, answers)
+        if not choosing.greedy:
+            drift = max(drift, _drift(replay(pair.executor, answers), replayed, choosing))
+        for one, found in zip(answers, replayed, strict=True):
             tops = [(position[2], each) for position, each in zip(one.told, found, strict=True)]
             distances += [total / LEAST_LOGPROBS for total in starmap(position_distance, tops)]
             of_answer = list(starmap(position_shift, tops))
@@ -94,7 +103,7 @@ def apart(pair: Pair, model: ServedModel, count: int, seed: int) -> Apart:
                 usual = max(usual, median_low(of_answer))
             if choosing.greedy:
                 gap = max(gap, greedy_gap(found, choosing))
-    return Apart(len(distances), _spread(distances), _spread(shifts), gap, usual)
+    return Apart(len(distances), _spread(distances), _spread(shifts), gap, usual, drift)
 
 
 def thresholds_from(measured: Sequence[Apart], choosing: Choosing) -> Thresholds:
@@ -105,7 +114,7 @@ def thresholds_from(measured: Sequence[Apart], choosing: Choosing) -> Thresholds
         shift=_widest([each.shift for each in measured]),
         greedy_gap=max(LEAST_GAP, _rounded_up(2 * MARGIN * max(each.greedy_gap for each in measured))),
         usual_shift=_rounded_up(MARGIN * max(each.usual_shift for each in measured)),
-        drift=DRIFT,
+        drift=max(LEAST_DRIFT, _rounded_up(DRIFT_MARGIN * max(each.drift for each in measured))),
         choosing=choosing,
     )
 
@@ -123,6 +132,15 @@ def judged(answers: Sequence[Answer], checker: Machine, way: str, thresholds: Th
 def failed_share(found: Iterable[Judged]) -> float:
     """Which share of answers fails."""
     return float(np.mean([each.failed for each in found]))
+
+
+def _drift(own: Sequence[Sequence[Replayed]], others: Sequence[Sequence[Replayed]], choosing: Choosing) -> float:
+    """Nats per token at temperature 1 that the wager has won or lost which another machine's chances have moved most."""
+    made = [
+        np.sum([returns(each, choosing, drift=0.0, gap=LEAST_GAP) for each in texts], axis=0) for texts in (own, others)
+    ]
+    tokens = sum(map(len, own))
+    return float(np.abs(made[0] - made[1]).max()) / tokens * min(1.0, choosing.temperature) ** 2
 
 
 def _spread(values: Sequence[float]) -> Spread:

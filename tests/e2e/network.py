@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -103,6 +104,7 @@ class Network:
                 sys.executable, "-m", "pivot.mlnode", env=environment, stdout=log, stderr=log
             )
         try:
+            await until(partial(_answers, f"http://127.0.0.1:{management}/health"))
             yield {
                 "id": "extra",
                 "host": "127.0.0.1",
@@ -172,6 +174,14 @@ async def get(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         assert answer.status == 200, await answer.text()
         document: dict[str, Any] = await answer.json()
         return document
+
+
+async def _answers(url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
 
 
 async def has_signed(session: aiohttp.ClientSession, rpc_url: str, address: str) -> bool:

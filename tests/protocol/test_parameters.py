@@ -115,7 +115,7 @@ def test_a_parameter_that_would_break_the_network_is_refused_by_name(field: str,
     [
         ("validation_params.false_positive_rate", 0, 0),
         ("validation_params.false_positive_rate", 6, -1),
-        ("validation_params.fraud_rate", 5, -2),
+        ("validation_params.fraud_rate", 1, -2),
         ("validation_params.fraud_rate", 1, 0),
         ("validation_params.test_error", 0, 0),
         ("validation_params.test_error", 1, -19),

@@ -44,6 +44,7 @@ def test_honest_pairs_lie_within_the_thresholds_that_the_api_node_holds(model: S
             assert measured.mean <= held.mean
             assert measured.most <= held.most
         assert found.greedy_gap <= thresholds.greedy_gap
+        assert found.drift <= thresholds.drift
 
 
 def test_honest_answers_pass_and_leave_their_host_above_suspicion(model: ServedModel) -> None:

@@ -51,10 +51,10 @@ def judged(outcomes: str, **limits: object) -> Checking:
 
 def test_the_steps_are_logarithms_of_likelihoods() -> None:
     test = steps(preset_params("mainnet").validation_params)
-    assert test.passed == -171850256926659224  # ln(0.80 / 0.95)
-    assert test.failed == 1386294361119890618  # ln(0.20 / 0.05)
+    assert test.passed == -95310179804324862  # ln(0.90 / 0.99)
+    assert test.failed == 2302585092994045684  # ln(0.10 / 0.01)
     assert test.bound == 6906754778648553518  # ln(999)
-    assert test.longest_run == 5
+    assert test.longest_run == 4
 
 
 def test_a_host_is_ramping_until_it_has_been_checked_enough() -> None:
@@ -65,24 +65,25 @@ def test_a_host_is_ramping_until_it_has_been_checked_enough() -> None:
 
 
 def test_d15_evidence_makes_a_host_invalid_after_the_least_sample() -> None:
-    failing = "--+--+--"
+    failing = "--+--+++"
     assert judged(failing + "+").status("alice") == RAMPING
     assert judged(failing + "+-").status("alice") == INVALID
     assert judged("-++++-+++-").status("alice") == ACTIVE
 
 
-def test_d15_five_failures_in_a_row_need_no_sample() -> None:
-    assert judged("----").status("alice") == RAMPING
-    assert judged("-----").status("alice") == INVALID
-    assert judged("----+----").status("alice") == RAMPING
+def test_d15_four_failures_in_a_row_need_no_sample() -> None:
+    assert judged("---").status("alice") == RAMPING
+    assert judged("----").status("alice") == INVALID
+    assert judged("---+---").status("alice") == RAMPING
 
 
 def test_d15_good_answers_buy_no_unbounded_credit() -> None:
     network = judged("+" * 1_000)
     bound = steps(network.params.validation_params).bound
     assert int(standing(network.state, ALICE).evidence_e18) == -bound
-    patient = judged("+" * 1_000 + "---+" * 4)
-    assert patient.status("alice") == INVALID
+    patient = "+" * 1_000 + "---+" * 2
+    assert judged(patient).status("alice") == ACTIVE
+    assert judged(patient + "-").status("alice") == INVALID
 
 
 def test_an_honest_host_survives_and_a_fraud_does_not() -> None:
@@ -97,12 +98,12 @@ def test_an_honest_host_survives_and_a_fraud_does_not() -> None:
                 return True
         return False
 
-    assert sum(falls(0.05, 1_000) for _ in range(300)) <= 6
-    assert sum(falls(0.2, 1_000) for _ in range(100)) == 100
+    assert sum(falls(0.01, 1_000) for _ in range(300)) <= 6
+    assert sum(falls(0.1, 1_000) for _ in range(100)) == 100
 
 
 def test_a_status_that_changes_is_counted_and_told() -> None:
-    network = judged("-----")
+    network = judged("----")
     before = status_revision(network.state)
     assert before == 2  # RAMPING, then INVALID
     note_passed(network.block, ALICE)
@@ -116,7 +117,7 @@ def test_a_status_that_changes_is_counted_and_told() -> None:
 
 
 def test_d8_an_invalid_host_keeps_its_place_in_the_draw_and_is_refused() -> None:
-    network = judged("-----")
+    network = judged("----")
     while True:
         network._requests += 1
         start = make_start(network.block, body=str(network._requests).encode(), agent="bob")
@@ -189,7 +190,7 @@ def test_d15_an_invalid_host_loses_part_of_its_collateral() -> None:
 
 
 def test_an_invalid_host_comes_back_when_its_time_out_is_over() -> None:
-    network = judged("-----")
+    network = judged("----")
     until = 1 + SUSPENDED_EPOCHS + 1
     assert list(suspensions(network.state)) == [(until, ALICE)]
     network.state.set("inference", b"EffectiveEpochIndex/value/", (until - 1).to_bytes(8))
@@ -243,7 +244,7 @@ def test_the_standing_is_told_with_the_reputation() -> None:
 
 
 def test_the_invariant_names_what_contradicts() -> None:
-    network = judged("-----")
+    network = judged("----")
     check_standings(network.state)
     suspend(network.state, ALICE, 99)
     with pytest.raises(AssertionError, match="suspended twice"):

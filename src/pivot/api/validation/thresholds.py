@@ -62,7 +62,7 @@ MEASURED: Mapping[str, Thresholds] = {
         shift=Spread(mean=0.006, variance=1e-5, most=0.03),
         greedy_gap=0.25,
         usual_shift=0.012,
-        drift=0.005,
+        drift=0.001,
         choosing=Choosing(),
     )
 }
