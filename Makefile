@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup proto devnet test test-vllm lock-vllm simulate fuzz check format clean
+.PHONY: help setup proto devnet test test-networks test-clients test-api test-others test-vllm lock-vllm simulate fuzz check format clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -41,13 +41,25 @@ test: setup ## everything that CI runs
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/coverage erase
 	@mkdir -p build
-	@nice -n 10 $(BIN)/coverage run -m pytest -m "not e2e" >build/tests.log 2>&1 & \
-		failed=; $(BIN)/coverage run -m pytest -m e2e || failed=1; \
-		wait $$! || failed=1; cat build/tests.log; test -z "$$failed"
+	@$(MAKE) --no-print-directory --jobs --keep-going --output-sync test-networks test-clients test-api test-others
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
 	@$(BIN)/coverage report --include='src/pivot/chain/modules/*' --fail-under=100 --format=total >/dev/null || \
 		{ echo "chain/modules: every line and every branch is covered, or the build fails"; exit 1; }
+
+# $(1): the tests to run. What passes says so in a line, what fails says all.
+define tests
+	@$(1) >build/$@.log 2>&1 && echo "$@: $$(tail -n 1 build/$@.log)" || { cat build/$@.log; exit 1; }
+endef
+
+test-networks:
+	$(call tests,$(BIN)/pytest -m e2e tests/e2e)
+test-clients:
+	$(call tests,$(BIN)/pytest -m e2e tests --ignore=tests/e2e)
+test-api:
+	$(call tests,nice -n 10 $(BIN)/coverage run -m pytest -m "not e2e" tests/api)
+test-others:
+	$(call tests,nice -n 10 $(BIN)/coverage run -m pytest -m "not e2e" tests --ignore=tests/api)
 
 test-vllm: setup ## the tests on real vLLM (MLNODE_VLLM_PYTHON=its interpreter), on a CPU
 	@test -n "$${MLNODE_VLLM_PYTHON:-}" || { echo "MLNODE_VLLM_PYTHON must name an interpreter that has vLLM (docs/mlnode.md)"; exit 1; }

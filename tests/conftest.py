@@ -20,6 +20,11 @@ def pivot(*arguments: str, timeout: float = UP_TIMEOUT_SECONDS) -> subprocess.Co
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the shared network come last: none runs beside those that have networks of their own."""
+    items.sort(key=lambda item: "two_hosts" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def two_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     """Two hosts with an ML node each, epochs of 120 blocks."""
