@@ -91,8 +91,9 @@ async def test_a_node_that_ends_takes_nothing_new_and_lets_a_running_stream_end(
     async with port.stream() as stream:
         draining = asyncio.create_task(port.front.drain(30))
         await asyncio.sleep(0)
-        async with port.http.get(port.url + "/v1/models") as refused:
+        async with port.http.get(port.url + "/v1/models", headers={"X-Request-Id": "mine"}) as refused:
             assert refused.status == 503
+            assert (refused.headers["x-request-id"], refused.headers["access-control-allow-origin"]) == ("mine", "*")
             assert refused.headers["retry-after"] == "2"
             assert refused.headers["connection"] == "close"
         assert (await port.get("/readyz"))[1]["reasons"] == ["this node ends"]

@@ -52,6 +52,7 @@ async def test_a4_more_requests_a_minute_than_an_address_may_send_are_refused() 
     assert [(await port.ask(scope()))[0] for _ in range(4)] == [200, 200, 200, 429]
     _, headers, refusal = await port.ask(scope())
     assert (headers[b"retry-after"], refusal["error"]["code"]) == (b"20", "too_many_requests")
+    assert headers[b"x-request-id"]
     assert (await port.ask(scope(OTHER)))[0] == 200
     assert (await port.ask(scope(path="/v1/chat/completions")))[0] == 200
     port.now_s = 20.0

@@ -6,7 +6,7 @@ from http import HTTPStatus
 import orjson
 
 from pivot.api.http import cross_origin, request_ids
-from pivot.api.http.body import Send
+from pivot.api.http.body import Scope, Send
 from pivot.api.http.errors import ApiError, error_headers, error_object
 from pivot.api.inference import hop, sse
 from pivot.api.inference.parts import EVENT_STREAM, Accepted, Chosen, Head, Part
@@ -20,6 +20,20 @@ _STREAM_HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # proxies of the nginx family hold streams back otherwise
 ]
+
+
+async def turn_away(scope: Scope, send: Send, refusal: ApiError) -> None:
+    """Refuse a request before anything of it is read; the connection ends."""
+    body = refusal.body()
+    headers = [
+        *cross_origin.ALLOWED,
+        (request_ids.HEADER, request_ids.of(dict(scope["headers"])).encode()),
+        *error_headers(refusal),
+        (b"connection", b"close"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": int(refusal.status), "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class Answer:

@@ -12,9 +12,9 @@ import orjson
 import structlog
 from starlette.types import ASGIApp
 
-from pivot.api.http.answer import OVERHEAD_HEADER
+from pivot.api.http.answer import OVERHEAD_HEADER, turn_away
 from pivot.api.http.body import Message, Receive, Scope, Send
-from pivot.api.http.errors import Unavailable, error_headers
+from pivot.api.http.errors import Unavailable
 from pivot.api.http.websockets import deny
 from pivot.api.inference.parts import EVENT_STREAM
 from pivot.api.metrics.traffic import Traffic
@@ -109,8 +109,7 @@ class Front:
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         refusal = Unavailable(ENDING if self._readiness.ending else NOT_BEGUN)
-        headers = [*error_headers(refusal), (b"connection", b"close")]
-        await _answer_bytes(send, refusal.status, refusal.body(), headers)
+        await turn_away(scope, send, refusal)
         self._count(scope, refusal.status)
 
     def _count(self, scope: Scope, status: int) -> None:
@@ -149,11 +148,11 @@ class _Watch:
 
 
 async def _answer(send: Send, status: int, document: dict[str, Any]) -> None:
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-    await _answer_bytes(send, status, orjson.dumps(document), headers)
-
-
-async def _answer_bytes(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    headers = [*headers, (b"content-length", str(len(body)).encode())]
+    body = orjson.dumps(document)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+        (b"content-length", str(len(body)).encode()),
+    ]
     await send({"type": "http.response.start", "status": int(status), "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -13,8 +13,9 @@ from functools import lru_cache
 
 from starlette.types import ASGIApp
 
+from pivot.api.http.answer import turn_away
 from pivot.api.http.body import Receive, Scope, Send
-from pivot.api.http.errors import TooManyRequests, error_headers
+from pivot.api.http.errors import TooManyRequests
 from pivot.api.http.websockets import deny
 from pivot.api.inference.request import PATHS
 from pivot.api.keys.shares import Shares
@@ -51,9 +52,7 @@ class PerAddress:
             if scope["type"] == "websocket":
                 await deny(send, refusal)
                 return
-            headers = [*error_headers(refusal), (b"connection", b"close")]
-            await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-            await send({"type": "http.response.body", "body": refusal.body()})
+            await turn_away(scope, send, refusal)
 
     def _place(self, asker: str, *, counted: bool) -> AbstractContextManager[None]:
         share = self._shares.of(asker)
