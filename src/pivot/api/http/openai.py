@@ -96,8 +96,8 @@ class QuestionEndpoint:
 
     async def _answer(self, begin: Callable[[], Parts], receive: Receive, answer: Answer) -> None:
         """Give an answer that is begun when it is the request's turn."""
-        async with Presence(receive), self._transfers:
-            async with aclosing(begin()) as parts:
+        async with Presence(receive) as presence, self._transfers:
+            async with aclosing(presence.attended(begin())) as parts:
                 async for part in parts:
                     await answer.give(part)
             await answer.end()
@@ -119,9 +119,9 @@ class QuestionEndpoint:
         await service.execution.admit(start)
         with self._shelf.place() as take:
             request = parse(await read_body(headers, receive, service.max_request_bytes, take), path)
-            async with Presence(receive), self._executions:
+            async with Presence(receive) as presence, self._executions:
                 patience_s = hop.read_patience(headers)
-                async with aclosing(service.execution.serve(request, start, patience_s)) as parts:
+                async with aclosing(presence.attended(service.execution.serve(request, start, patience_s))) as parts:
                     await _give_to_transfer_agent(parts, answer)
                 await answer.end()
 

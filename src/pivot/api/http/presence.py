@@ -1,15 +1,18 @@
 """Stops work whose client has gone away."""
 
 import asyncio
+from contextlib import aclosing
 from typing import Self, cast
 
 from pivot.api.http.body import Receive
+from pivot.api.inference.parts import Bound, Parts
 
 
 class Presence:
     """While the context is open, the task that runs it is cancelled as soon as the client closes its connection.
 
     The context then ends quietly: nobody is left to hear of it. A cancellation by anyone else passes through.
+    Not so once an answer is bound to be finished: it is carried on, and what is sent reaches nobody.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -26,6 +29,15 @@ class Presence:
         if self._gone and kind is not None and issubclass(kind, asyncio.CancelledError):
             return self._task.uncancel() == 0
         return False
+
+    async def attended(self, parts: Parts) -> Parts:
+        """The parts of an answer, without those that concern this context alone."""
+        async with aclosing(parts):
+            async for part in parts:
+                if isinstance(part, Bound):
+                    self._watch.cancel()
+                else:
+                    yield part
 
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -6,9 +6,10 @@ The node's engine is any OpenAI-compatible server that knows vLLM's additions (`
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import aiohttp
 import orjson
@@ -140,14 +141,6 @@ def client_error(raw: bytes) -> bytes:
     return orjson.dumps(error_object(message, "invalid_request_error", inner.get("param"), code))
 
 
-def abandon(asked: asyncio.Future[EngineAnswer]) -> None:
-    """Nobody waits for this answer any more, should it still come."""
-    asked.cancel()
-    asked.add_done_callback(
-        lambda done: None if done.cancelled() or done.exception() else done.result().response.close()
-    )
-
-
 @asynccontextmanager
 async def ask(
     http: aiohttp.ClientSession,
@@ -157,15 +150,17 @@ async def ask(
     *,
     most_bytes: int,
     stream: bool,
-    leave: Callable[[asyncio.Future[EngineAnswer]], None] = abandon,
 ) -> AsyncGenerator[EngineAnswer, None]:
     """The engine's answer at one of `request.PATHS`, as soon as its first bytes are here.
 
     Raises NodeLost, or EngineFailed for a 5xx and the like, and for more than `most_bytes`.
-    Leaving the context early closes the connection, which stops the engine's work. leave: what becomes of an answer that is
-    still awaited when the task that waits is cancelled.
+    Leaving the context early closes the connection, which stops the engine's work.
     """
-    answer = await _answer(http, inference_url, path, body, most_bytes=most_bytes, stream=stream, leave=leave)
+    try:
+        with _WhileAlive(http, inference_url):
+            answer = await _post(http, inference_url + path, body, most_bytes=most_bytes, stream=stream)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise NodeLost(f"no answer from {inference_url}: {error or type(error).__name__}") from error
     try:
         if answer.status != 200 and answer.status not in CLIENT_ERRORS:
             raise EngineFailed(
@@ -176,30 +171,37 @@ async def ask(
         answer.close()
 
 
-async def _answer(
-    http: aiohttp.ClientSession,
-    inference_url: str,
-    path: str,
-    body: bytes,
-    *,
-    most_bytes: int,
-    stream: bool,
-    leave: Callable[[asyncio.Future[EngineAnswer]], None],
-) -> EngineAnswer:
-    asked = asyncio.ensure_future(_post(http, inference_url + path, body, most_bytes=most_bytes, stream=stream))
-    try:
-        while not (await asyncio.wait({asked}, timeout=PROBE_AFTER_SECONDS))[0]:
-            await _require_alive(http, inference_url)
-        return asked.result()
-    except asyncio.CancelledError:
-        leave(asked)
-        raise
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        abandon(asked)
-        raise NodeLost(f"no answer from {inference_url}: {error or type(error).__name__}") from error
-    except BaseException:
-        abandon(asked)
-        raise
+class _WhileAlive:
+    """A node that has not begun to answer is asked whether it lives, again and again; if not, waiting ends with what its probe raised."""
+
+    def __init__(self, http: aiohttp.ClientSession, inference_url: str) -> None:
+        self._http = http
+        self._inference_url = inference_url
+        self._probing: asyncio.Task[None] | None = None
+        self._fault: OSError | aiohttp.ClientError | None = None
+
+    def __enter__(self) -> None:
+        self._waiting = cast("asyncio.Task[object]", asyncio.current_task())
+        self._timer = asyncio.get_running_loop().call_later(PROBE_AFTER_SECONDS, self._begin)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
+        if self._probing is not None:
+            self._probing.cancel()
+        if self._fault is not None and self._waiting.uncancel() == 0 and kind is asyncio.CancelledError:
+            raise self._fault
+
+    def _begin(self) -> None:
+        self._probing = asyncio.ensure_future(self._probe())
+
+    async def _probe(self) -> None:
+        try:
+            while True:
+                await _require_alive(self._http, self._inference_url)
+                await asyncio.sleep(PROBE_AFTER_SECONDS)
+        except (aiohttp.ClientError, OSError) as fault:
+            self._fault = fault
+            self._waiting.cancel()
 
 
 async def _post(http: aiohttp.ClientSession, url: str, body: bytes, *, most_bytes: int, stream: bool) -> EngineAnswer:

@@ -5,7 +5,7 @@ What the chain would refuse whatever its state is must be refused here too, befo
 
 import asyncio
 import base64
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -22,11 +22,10 @@ from pivot.api.inference.access import require_in_window
 from pivot.api.inference.embeddings import Vectors
 from pivot.api.inference.funds import Funds
 from pivot.api.inference.market import Market
-from pivot.api.inference.parts import Accepted, Head, Parts
+from pivot.api.inference.parts import Accepted, Bound, Head, Parts
 from pivot.api.inference.request import Request, max_tokens, prompt_bound
 from pivot.api.inference.settlements import Settlements
 from pivot.api.inference.transcript import Transcript
-from pivot.api.inference.unattended import Unattended
 from pivot.api.inference.used_signatures import Role, UsedSignatures
 from pivot.api.ledger.interface import Outbox
 from pivot.primitives import addresses, keys
@@ -69,7 +68,6 @@ class Execution:
         self._fleet = fleet
         self._http = http
         self._settlements = Settlements()
-        self._unattended = Unattended()
 
     async def admit(self, start: MsgStartInference) -> None:
         """Refuse a start that the chain would refuse, or that is not for this host, before its body is read (A-18).
@@ -150,14 +148,13 @@ class Execution:
             for _ in range(NODES_TO_TRY):
                 transcript = _transcript(request, start)
                 try:
-                    async with AsyncExitStack() as lent:
-                        lease = await lent.enter_async_context(self._fleet.lend(request.model, wait_s=patience_s))
+                    async with self._fleet.lend(request.model, wait_s=patience_s) as lease:
                         if not acceptance:
                             marked = self._use_signature(start)
                             acceptance = self._acceptance(start)
                             yield Accepted(acceptance)
-                        settle = partial(self._settle_later, transcript, start, acceptance, seed)
-                        leave = engine.abandon if streams else partial(self._unattended.take, lent, transcript, settle)
+                            if not streams:
+                                yield Bound()
                         async with (
                             engine.ask(
                                 self._http,
@@ -166,7 +163,6 @@ class Execution:
                                 body,
                                 most_bytes=most_bytes,
                                 stream=streams,
-                                leave=leave,
                             ) as reply,
                             aclosing(relaying.relayed(reply, transcript)) as relayed,
                         ):
@@ -194,7 +190,6 @@ class Execution:
 
     async def close(self) -> None:
         """Wait until everything that was answered is recorded."""
-        await self._unattended.close()
         await self._settlements.close()
 
     async def _require_transfer_signature(self, start: MsgStartInference) -> None:

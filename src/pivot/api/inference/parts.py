@@ -1,6 +1,6 @@
 """An answer, as it passes from the executor through the transfer agent to the developer: a sequence of parts.
 
-First `Accepted`, then one `Head`, then bytes. The executor in this process and one at the other end of a connection give
+First `Accepted`, for some answers `Bound`, then one `Head`, then bytes. The executor in this process and one at the other end of a connection give
 the same sequence, so the transfer agent does not care which it is.
 """
 
@@ -17,6 +17,15 @@ class Accepted:
 
     signature: str
     """base64, over `acceptance_sign_bytes`."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """From here on the executor finishes the answer, and is paid for all of it, whoever leaves.
+
+    It comes in one piece, so nothing of it could be settled before its end: anybody could have long ones computed for nothing, by
+    leaving just before.
+    """
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Head:
     """Bytes that follow; None for a stream."""
 
 
-Part = Accepted | Chosen | Head | bytes
+Part = Accepted | Bound | Chosen | Head | bytes
 Parts = AsyncGenerator[Part, None]
 
 
