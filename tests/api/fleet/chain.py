@@ -33,6 +33,8 @@ from pivot.protocol.parameters import preset_params
 CHAIN_ID = "pivot-test"
 MODEL = "pivot/tiny-chat"
 NOT_FOUND = ChainRefused(5, GRPC_CODESPACE, "not found")
+BLOCK_NS = 2_000_000_000
+"""Between blocks, by their own clock: what must be done within some of them has so much of real time, also on a full machine."""
 
 
 @dataclass
@@ -174,7 +176,7 @@ class FakePhases:
         """Go to a block; epochs follow from the chain's records."""
         latest = self._chain.latest
         self.moment = Moment(
-            head=Head(height, height * 200_000_000, height.to_bytes(32, "big")),
+            head=Head(height, height * BLOCK_NS, height.to_bytes(32, "big")),
             latest=latest,
             effective=self._chain.effective,
             phase=phase_at(latest, height),
@@ -196,7 +198,7 @@ def epoch(index: int, poc_start: int = 10) -> Epoch:
         boundaries=boundaries(params.epoch_params, poc_start),
         params=params,
         sprint_seed=bytes([index]) * 32,
-        created_time=poc_start * 200_000_000,
+        created_time=poc_start * BLOCK_NS,
     )
 
 

@@ -22,11 +22,11 @@ from pivot.protocol.generated.inference.inference.types_pb2 import (
     HardwareNodeStatus,
     ValidationWeight,
 )
-from tests.api.fleet.chain import FakeOutbox, FakePhases, epoch
+from tests.api.fleet.chain import BLOCK_NS, FakeOutbox, FakePhases, epoch
 from tests.api.training.network import TrainingChain
 
 HOST, LIGHT, HEAVY = "gonka1me", "gonka1light", "gonka1heavy"
-BLOCKS_PER_LOOK = LOOK_NS // 200_000_000
+BLOCKS_PER_LOOK = LOOK_NS // BLOCK_NS
 CALM = 80
 
 
@@ -180,10 +180,12 @@ async def test_nodes_that_rest_or_are_of_no_member_are_not_chosen(host: Assignin
 
 async def test_what_another_has_claimed_is_left_to_it_until_its_time_is_up(host: Assigning) -> None:
     task = host.chain.queue(7, cpu=1)
-    task.assigner, task.claimed_by_assigner_at_block_height = HEAVY, CALM + BLOCKS_PER_LOOK
-    await host.look()
+    time = host.chain.effective.params.training_params.assignment_blocks
+    task.assigner, task.claimed_by_assigner_at_block_height = HEAVY, CALM
+    await host.look(CALM + time - 1)
     assert host.claims == []
-    await host.look()
+    host.assigner._looked_at_ns = 0
+    await host.look(CALM + time)
     assert len(host.claims) == 1
 
 

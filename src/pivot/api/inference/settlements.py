@@ -6,8 +6,10 @@ together: recording one takes as long as a third of answering it.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
+from typing import NamedTuple
 
 import structlog
 
@@ -21,39 +23,51 @@ Record = Callable[[], Awaitable[None]]
 log = structlog.get_logger(__name__)
 
 
+class _Waiting(NamedTuple):
+    due_s: float
+    """By the loop's clock."""
+    inference_id: str
+    record: Record
+    context: Context
+    """Its log names the request."""
+
+
 class Settlements:
     """Records under way."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[str, Record, Context]] = []
-        self._beginning: asyncio.TimerHandle | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
 
     def later(self, inference_id: str, record: Record) -> None:
         """Write a record behind the caller's back; `record` is called again while it fails. They begin in the order in which they come."""
-        self._waiting.append((inference_id, record, copy_context()))  # its log names the request
-        if self._beginning is None:
-            self._beginning = asyncio.get_running_loop().call_later(BEHIND_SECONDS, self._begin)
+        now_s = asyncio.get_running_loop().time
+        self._waiting.append(_Waiting(now_s() + BEHIND_SECONDS, inference_id, record, copy_context()))
+        if self._timer is None:
+            self._begin_due()
 
     async def close(self) -> None:
         """Wait until everything is recorded; what has failed is tried once more, at once."""
         self._hurry.set()
-        self._begin()
-        while self._tasks:
+        while self._waiting or self._tasks:
+            while self._waiting:
+                self._begin()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._begin()
         self._hurry.clear()
 
+    def _begin_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._waiting[0].due_s <= loop.time():
+            self._begin()
+        self._timer = loop.call_at(self._waiting[0].due_s, self._begin_due) if self._waiting else None
+
     def _begin(self) -> None:
-        if self._beginning is not None:
-            self._beginning.cancel()
-            self._beginning = None
-        waiting, self._waiting = self._waiting, []
-        for inference_id, record, context in waiting:
-            task = asyncio.get_running_loop().create_task(self._settle(inference_id, record), context=context)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        _, inference_id, record, context = self._waiting.popleft()
+        task = asyncio.get_running_loop().create_task(self._settle(inference_id, record), context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _settle(self, inference_id: str, record: Record) -> None:
         for pause_s in (*PAUSES_SECONDS, None):

@@ -18,7 +18,7 @@ from pivot.node.engine_home import EngineHome, engine_config
 from pivot.node.network_node import application_socket
 from pivot.protocol.parameters import timeout_commit
 from tests.conftest import tails
-from tests.e2e.machines import Machine, Machines, why_none
+from tests.deploy.machines import Machine, Machines, why_none
 from tests.e2e.network import Network, get, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
