@@ -219,9 +219,10 @@ class Host:
         return found
 
     async def started(self) -> list[MsgStartInference]:
-        await self.service.transfer.close()
-        found: list[MsgStartInference] = self.outbox.of_kind(MsgStartInference)
-        return found
+        """Starts of this transfer agent, once all is recorded: by themselves, or in finishes of its own."""
+        own = [finish.start for finish in await self.settled() if finish.start.transferred_by == self.address]
+        alone: list[MsgStartInference] = self.outbox.of_kind(MsgStartInference)
+        return list({start.inference_id: start for start in (*own, *alone)}.values())
 
 
 @dataclass

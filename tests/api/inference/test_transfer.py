@@ -441,9 +441,23 @@ async def test_what_cannot_be_recorded_for_a_while_is_recorded_after_it(
             await put(key, message, **rest)
 
         monkeypatch.setattr(host.outbox, "put", later)
-    assert (await network.post(network.hosts[0], network.body())).status == 200
+    assert (await network.post(network.hosts[0], network.body(stream=True))).status == 200
     await asyncio.sleep(0.1)
     assert len([message for host in network.hosts for message in host.outbox.entries.values()]) == 2
+
+
+@pytest.mark.parametrize(("executor", "stream"), [(0, False), (0, True), (1, False), (1, True)])
+async def test_a_start_goes_alone_where_its_finish_comes_later_or_from_another_host(
+    network: Network, executor: int, stream: bool
+) -> None:
+    agent, host = network.hosts[0], network.hosts[executor]
+    body, headers = network.first_drawn(host, stream=stream)
+    assert (await network.post(agent, body, headers)).status == 200
+    [finish] = await host.settled()
+    [start] = await agent.started()
+    assert finish.start.SerializeToString(deterministic=True) == start.SerializeToString(deterministic=True)
+    alone = agent.outbox.of_kind(MsgStartInference)
+    assert alone == ([] if host is agent and not stream else [start])
 
 
 async def test_an_answer_that_cannot_be_recorded_is_still_the_developers(

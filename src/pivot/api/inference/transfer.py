@@ -166,7 +166,8 @@ class Transfer:
         """Head and bytes of one candidate. Raises CandidateFailed before the head.
 
         spend: called when the answer will be paid for. If the developer leaves before the head, no start is put: it would
-        blame an executor that has nothing to settle yet, and the finish of one that has embeds it.
+        blame an executor that has nothing to settle yet, and the finish of one that has embeds it. Nor is one put for an answer
+        that this host itself gives in one piece: the finish that embeds it goes to the chain with it.
         """
         start.assigned_to, start.attempt = address, attempt
         signed = signing.start_sign_bytes(start)
@@ -184,7 +185,8 @@ class Transfer:
                         begun = True
                         if part.status == HTTPStatus.OK:
                             spend()
-                            self._put_later(start, acceptance)
+                            if request.stream or address != self._identity.address:
+                                self._put_later(start, acceptance)
                         elif part.status not in CLIENT_ERRORS:
                             raise CandidateFailed(f"{part.status}: {await _beginning(parts)}", refused=True)
                         yield Chosen(address, start.inference_id, time.perf_counter() - asked_s)
