@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup proto devnet test test-networks test-clients test-api test-others test-vllm lock-vllm simulate fuzz check format clean
+.PHONY: help setup proto devnet test test-networks test-clients test-api test-simulation test-others test-vllm lock-vllm simulate fuzz check format clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -41,7 +41,7 @@ test: setup ## everything that CI runs
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/coverage erase
 	@mkdir -p build
-	@$(MAKE) --no-print-directory --jobs --keep-going --output-sync test-networks test-clients test-api test-others
+	@$(MAKE) --no-print-directory --jobs --keep-going --output-sync test-networks test-clients test-api test-simulation test-others
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
 	@$(BIN)/coverage report --include='src/pivot/chain/modules/*' --fail-under=100 --format=total >/dev/null || \
@@ -58,8 +58,10 @@ test-clients:
 	$(call tests,$(BIN)/pytest -m e2e tests --ignore=tests/e2e)
 test-api:
 	$(call tests,nice -n 10 $(BIN)/coverage run -m pytest -m "not e2e" tests/api)
+test-simulation:
+	$(call tests,nice -n 10 $(BIN)/coverage run -m pytest -m "not e2e" tests/simulation tests/fuzz)
 test-others:
-	$(call tests,nice -n 10 $(BIN)/coverage run -m pytest -m "not e2e" tests --ignore=tests/api)
+	$(call tests,nice -n 10 $(BIN)/coverage run -m pytest -m "not e2e" tests --ignore=tests/api --ignore=tests/simulation --ignore=tests/fuzz)
 
 test-vllm: setup ## the tests on real vLLM (MLNODE_VLLM_PYTHON=its interpreter), on a CPU
 	@test -n "$${MLNODE_VLLM_PYTHON:-}" || { echo "MLNODE_VLLM_PYTHON must name an interpreter that has vLLM (docs/mlnode.md)"; exit 1; }

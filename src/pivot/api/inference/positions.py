@@ -71,8 +71,10 @@ class Positions:
 
     def json(self) -> bytes:
         """All of them as a JSON list. What was cut out must have been read."""
-        decompress = zstandard.ZstdDecompressor().decompress
-        parts = [decompress(each) for each in self._packed]
+        parts = []
+        if self._packed:
+            decompress = zstandard.ZstdDecompressor().decompress  # to make one takes longer than to write a short answer
+            parts = [decompress(each) for each in self._packed]
         if self._rows:
             parts.append(orjson.dumps(self._rows)[1:-1])
         return b"[%b]" % b",".join(parts)
