@@ -73,7 +73,7 @@ class Positions:
         """All of them as a JSON list. What was cut out must have been read."""
         parts = []
         if self._packed:
-            decompress = zstandard.ZstdDecompressor().decompress  # to make one takes longer than to write a short answer
+            decompress = zstandard.ZstdDecompressor().decompress  # which takes longer to make than a short answer
             parts = [decompress(each) for each in self._packed]
         if self._rows:
             parts.append(orjson.dumps(self._rows)[1:-1])
