@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import shutil
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ FIELDS = (
 """What is asked for, in this order. The name is last: it may hold commas."""
 QUERY = ("nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits")
 QUERY_TIMEOUT_S = 20
+KILL_TIMEOUT_S = 1.0
 MAX_REASON_LENGTH = 300
 NO_TOOL = "nvidia-smi is not on this machine: there are no NVIDIA GPUs here, or no driver for them"
 
@@ -61,7 +63,9 @@ async def query_devices() -> list[Device] | None:
         raise DriverBroken(f"nvidia-smi does not answer within {QUERY_TIMEOUT_S} s") from error
     finally:
         if asking.returncode is None:
-            asking.kill()  # and not waited for: when a GPU falls out, its driver may hold the process for ever
+            asking.kill()
+            with contextlib.suppress(TimeoutError):  # when a GPU falls out, its driver may hold the process for ever
+                await asyncio.wait_for(asking.communicate(), KILL_TIMEOUT_S)
     listing = told.decode(errors="replace")
     if asking.returncode:
         reason = " ".join((listing or complaint.decode(errors="replace")).split()) or "no reason"
