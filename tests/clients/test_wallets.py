@@ -232,7 +232,8 @@ def test_cosmpy_reads_the_node_and_staking(ledger: LedgerClient, alice: Person, 
     assert (summary.total_staked, summary.total_rewards, summary.total_unbonding) == (0, 0, 0)
     assert ledger.query_chain_id() == wallet_chain.chain_id
     assert ledger.query_node_info().app_name == "pivot"
-    assert ledger.query_height() == ledger.query_block(ledger.query_height()).height
+    height = ledger.query_height()
+    assert ledger.query_block(height).height == height
     assert ledger.query_consensus_params().params.block.max_bytes > 0
 
 
