@@ -105,6 +105,55 @@ async def test_a30_an_answer_that_was_asked_for_whole_is_finished_and_paid_in_fu
     assert (host.engine.cancelled, host.fleet.leased) == (0, 0)
 
 
+async def held_choices(network: Network, count: int) -> asyncio.Task[Any]:
+    """A request with a key for so many short answers; the engines hold back what they were asked."""
+    for host in network.hosts:
+        host.engine.held = asyncio.Event()
+    body, headers = network.body(n=count), {"Authorization": f"Bearer {API_KEY}"}
+    return asyncio.ensure_future(network.post(network.hosts[0], body, headers))
+
+
+async def let_go(network: Network) -> list[Any]:
+    """Finishes, once the engines have given what they held back."""
+    for host in network.hosts:
+        host.engine.held.set()  # type: ignore[union-attr]  # held_choices has set it
+    await until(lambda: none_lent(network))
+    return [finish for host in network.hosts for finish in await host.settled()]
+
+
+async def asked(network: Network) -> int:
+    return sum(len(host.engine.bodies) for host in network.hosts)
+
+
+async def none_lent(network: Network) -> bool:
+    return not any(host.fleet.leased for host in network.hosts)
+
+
+async def test_a30_who_leaves_several_short_answers_pays_for_all(network: Network) -> None:
+    asking = await held_choices(network, 3)
+    while await asked(network) < 3:
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await asyncio.sleep(0.1)
+    assert sum(host.fleet.leased for host in network.hosts) == 3
+    assert [finish.completion_token_count for finish in await let_go(network)] == [len(WORDS)] * 3
+    assert not any(host.engine.cancelled for host in network.hosts)
+
+
+async def test_a30_choices_that_are_bound_are_paid_though_another_fails(network: Network) -> None:
+    network.chain.balances[network.hosts[0].identity.gateway.address] = 2 * (300 + 64) * 100
+    asking = await held_choices(network, 8)
+    await until(lambda: asked(network))
+    await asyncio.sleep(0.1)
+    count = await asked(network)
+    finishes = await let_go(network)
+    assert (await asking).status == 402
+    assert [finish.completion_token_count for finish in finishes] == [len(WORDS)] * count
+    assert not any(host.engine.cancelled for host in network.hosts)
+
+
 async def test_a30_vectors_that_nobody_waits_for_are_paid_in_full(network: Network) -> None:
     network.chain.groups[EPOCH, MODEL].model_snapshot.model_args.extend(["--runner", "pooling", "--convert", "embed"])
     body = orjson.dumps({"model": MODEL, "input": "An epoch"})

@@ -16,7 +16,7 @@ import structlog
 
 from pivot.api.http.errors import Unavailable
 from pivot.api.inference import sse
-from pivot.api.inference.parts import JSON, Chosen, Head, Part, Parts
+from pivot.api.inference.parts import JSON, Bound, Chosen, Head, Part, Parts
 from pivot.api.inference.request import LARGEST_SEED, Request, parse
 
 PARTS_AHEAD = 64
@@ -60,7 +60,9 @@ async def _wholes(numbered: _Numbered, count: int) -> Parts:
     chosen: dict[int, Chosen] = {}
     bodies = [b""] * count
     async for number, part in numbered:
-        if isinstance(part, Chosen):
+        if isinstance(part, Bound):
+            yield part
+        elif isinstance(part, Chosen):
             chosen[number] = part
         elif isinstance(part, Head) and part.status != HTTPStatus.OK:
             async for refusal in _alone(numbered, number, part):
@@ -148,18 +150,30 @@ class _Ended:
 
 @asynccontextmanager
 async def _together(answers: Sequence[Parts]) -> AsyncIterator[_Numbered]:
-    """The parts of all answers, which are carried out at the same time; leaving the context ends those under way."""
+    """The parts of all answers, which are carried out at the same time.
+
+    Leaving the context ends those under way, but waits for those that are bound to be finished: nobody has them computed for
+    nothing by a choice that fails. A task that is cancelled waits for none.
+    """
     parts: asyncio.Queue[tuple[int, Part | _Ended]] = asyncio.Queue(PARTS_AHEAD)
+    bound: set[int] = set()
+    over = False
 
     async def carry_out(number: int, answer: Parts) -> None:
         error: Exception | None = None
         try:
             async with aclosing(answer):
                 async for part in answer:
-                    await parts.put((number, part))
+                    if isinstance(part, Bound):
+                        bound.add(number)
+                    await put(number, part)
         except Exception as fault:  # noqa: BLE001  whoever reads the parts gets it
             error = fault
-        await parts.put((number, _Ended(error)))
+        await put(number, _Ended(error))
+
+    async def put(number: int, part: Part | _Ended) -> None:
+        if not over:
+            await parts.put((number, part))
 
     async def numbered() -> _Numbered:
         left = len(answers)
@@ -176,7 +190,14 @@ async def _together(answers: Sequence[Parts]) -> AsyncIterator[_Numbered]:
     try:
         async with aclosing(numbered()) as all_parts:
             yield all_parts
+    except asyncio.CancelledError:
+        bound.clear()
+        raise
     finally:
-        for task in tasks:
-            task.cancel()
+        over = True
+        while not parts.empty():  # so that nobody waits for room in it
+            parts.get_nowait()
+        for number, task in enumerate(tasks):
+            if number not in bound:
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,7 +1,8 @@
 """An answer, as it passes from the executor through the transfer agent to the developer: a sequence of parts.
 
-First `Accepted`, for some answers `Bound`, then one `Head`, then bytes. The executor in this process and one at the other end of a connection give
-the same sequence, so the transfer agent does not care which it is.
+First `Accepted`, for some answers `Bound`, then one `Head`, then bytes. The executor in this process and one at the other end
+of a connection give the same sequence, so the transfer agent does not care which it is; but for `Bound`, which stays with the
+executor: a transfer agent that leaves does not stop it.
 """
 
 from collections.abc import AsyncGenerator

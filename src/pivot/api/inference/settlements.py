@@ -43,8 +43,8 @@ class Settlements:
 
     def later(self, inference_id: str, record: Record) -> None:
         """Write a record behind the caller's back; `record` is called again while it fails. They begin in the order in which they come."""
-        now_s = asyncio.get_running_loop().time
-        self._waiting.append(_Waiting(now_s() + BEHIND_SECONDS, inference_id, record, copy_context()))
+        due_s = asyncio.get_running_loop().time() + BEHIND_SECONDS
+        self._waiting.append(_Waiting(due_s, inference_id, record, copy_context()))
         if self._timer is None:
             self._begin_due()
 
