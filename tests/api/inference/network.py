@@ -173,7 +173,8 @@ class FakeFleet:
     @asynccontextmanager
     async def lend(self, model: str, *, wait_s: float) -> AsyncIterator[Lease]:
         try:
-            await asyncio.wait_for(self.free.wait(), wait_s)
+            async with asyncio.timeout(wait_s):  # unlike wait_for, it loses no cancellation
+                await self.free.wait()
         except TimeoutError:
             raise NoNodeAvailable("all are busy") from None
         able = [engine for engine in self.engines if engine.url not in self.lost]

@@ -1,13 +1,14 @@
 """`n` above 1: as many inferences as choices, one answer."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pivot.api.http.errors import Unavailable
 from pivot.api.inference.choices import merged, split
-from pivot.api.inference.parts import Chosen, Head, Part, Parts
+from pivot.api.inference.parts import JSON, Bound, Chosen, Head, Part, Parts
 from pivot.api.inference.request import COMPLETIONS_PATH, LARGEST_SEED, parse
 from tests.api.inference.engine import WORDS
 from tests.api.inference.network import API_KEY, Network, Reply
@@ -130,3 +131,52 @@ def test_a_chosen_seed_counts_up_and_stays_a_seed() -> None:
     for seed, expected in ((7, [7, 8, 9]), (LARGEST_SEED, [LARGEST_SEED, LARGEST_SEED - 1, LARGEST_SEED - 2])):
         request = parse(b'{"model":"m","messages":[{"role":"user"}],"n":3,"seed":%d}' % seed)
         assert [each.document["seed"] for each in split(request)] == expected
+
+
+class BoundChoice:
+    """An answer that is bound to be finished, and takes its time."""
+
+    def __init__(self) -> None:
+        self.bound, self.go_on = asyncio.Event(), asyncio.Event()
+        self.finished = False
+
+    async def parts(self) -> Parts:
+        yield Bound()
+        self.bound.set()
+        await self.go_on.wait()
+        yield Head(200, JSON, 2)
+        yield b"{}"
+        self.finished = True
+
+    async def fails_beside_it(self) -> Parts:
+        await self.bound.wait()
+        raise Unavailable("no host is left")
+        yield Bound()
+
+
+async def read_all(answers: Sequence[Parts]) -> list[Part]:
+    request = parse(b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "n": 2}', "/v1/chat/completions")
+    return [part async for part in merged(answers, request)]
+
+
+async def test_a30_a_choice_that_is_bound_is_finished_though_another_fails() -> None:
+    choice = BoundChoice()
+    reading = asyncio.ensure_future(read_all([choice.parts(), choice.fails_beside_it()]))
+    await choice.bound.wait()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not reading.done()
+    choice.go_on.set()
+    with pytest.raises(Unavailable):
+        await reading
+    assert choice.finished
+
+
+async def test_a_node_that_ends_cuts_bound_choices_off() -> None:
+    choices = BoundChoice(), BoundChoice()
+    reading = asyncio.ensure_future(read_all([each.parts() for each in choices]))
+    await asyncio.gather(*(each.bound.wait() for each in choices))
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert not any(each.finished for each in choices)

@@ -130,6 +130,7 @@ async def none_lent(network: Network) -> bool:
 
 
 async def test_a30_who_leaves_several_short_answers_pays_for_all(network: Network) -> None:
+    network.chain.form_group(EPOCH, {network.hosts[0].address: 10})  # another executor would go on by itself
     asking = await held_choices(network, 3)
     while await asked(network) < 3:
         await asyncio.sleep(0.02)
@@ -139,18 +140,6 @@ async def test_a30_who_leaves_several_short_answers_pays_for_all(network: Networ
     await asyncio.sleep(0.1)
     assert sum(host.fleet.leased for host in network.hosts) == 3
     assert [finish.completion_token_count for finish in await let_go(network)] == [len(WORDS)] * 3
-    assert not any(host.engine.cancelled for host in network.hosts)
-
-
-async def test_a30_choices_that_are_bound_are_paid_though_another_fails(network: Network) -> None:
-    network.chain.balances[network.hosts[0].identity.gateway.address] = 2 * (300 + 64) * 100
-    asking = await held_choices(network, 8)
-    await until(lambda: asked(network))
-    await asyncio.sleep(0.1)
-    count = await asked(network)
-    finishes = await let_go(network)
-    assert (await asking).status == 402
-    assert [finish.completion_token_count for finish in finishes] == [len(WORDS)] * count
     assert not any(host.engine.cancelled for host in network.hosts)
 
 
