@@ -57,9 +57,9 @@ async def pair(
 
 
 def checked(one: Host) -> bool:
-    """Whether checks were begun, and all are done."""
-    tasks = [task for _, task in one.checker._checks.values()]
-    return bool(tasks) and all(task.done() for task in tasks)
+    """Whether checks were begun, and all are done; the votes on them may be fixed already, if they began a block earlier."""
+    drawn, done = one.checker.tally
+    return 0 < drawn == done
 
 
 def votes_of(one: Host) -> MsgSubmitPocVotes:
